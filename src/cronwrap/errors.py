@@ -1,0 +1,59 @@
+"""Exit statuses in one table, and the tree of errors.
+
+CronwrapError           something a person must be told in one line; ``status`` is the exit status
+├── UsageError          the command line cannot be understood (2)
+├── ConfigError         a configuration file or variable cannot be used
+├── StateError          the state directory, the outbox or the history cannot be used
+└── DeliveryError       a relay did not take a message
+    ├── TemporaryError  trying again later may help
+    └── PermanentError  it will not
+"""
+
+from __future__ import annotations
+
+EXIT_USAGE = 2
+"""The command line cannot be understood; the job is not run."""
+EXIT_SKIPPED = 75
+"""Not run because the same job still runs (EX_TEMPFAIL of sysexits(3))."""
+EXIT_ENDED = 124
+"""cronwrap ended the job: timeout, idle timeout, memory (as timeout(1))."""
+EXIT_INTERNAL = 125
+"""cronwrap could not start the job for a cause of its own (as env(1), nohup(1))."""
+EXIT_NOT_EXECUTABLE = 126
+"""The command was found but could not be executed (POSIX shell)."""
+EXIT_NOT_FOUND = 127
+"""The command was not found (POSIX shell)."""
+EXIT_SIGNAL_BASE = 128
+"""128+N: the job died of signal N (POSIX shell)."""
+
+
+class CronwrapError(Exception):
+    """Anything that a person must be told in one line."""
+
+    status = 1
+
+
+class UsageError(CronwrapError):
+    """The command line cannot be understood."""
+
+    status = EXIT_USAGE
+
+
+class ConfigError(CronwrapError):
+    """A configuration file or variable cannot be used; the text names file and key."""
+
+
+class StateError(CronwrapError):
+    """The state directory, the outbox or the history cannot be read or written."""
+
+
+class DeliveryError(CronwrapError):
+    """A relay did not take a message."""
+
+
+class TemporaryError(DeliveryError):
+    """Trying again later may help."""
+
+
+class PermanentError(DeliveryError):
+    """Trying again will not help."""

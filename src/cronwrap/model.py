@@ -1,0 +1,241 @@
+"""The records that the stages of a run hand on to each other.
+
+They are small and immutable. ``Record`` stands in for ``dataclasses``, whose import alone costs
+more than a whole quiet run may (see docs/decisions/0001-start-up.md); type checkers see a frozen,
+keyword-only dataclass.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_options):
+        """Do nothing: what ``typing.dataclass_transform`` does at run time."""
+        return lambda cls: cls
+
+
+STDOUT, STDERR = 1, 2
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Record:
+    """An immutable record: annotated names are its fields, class attributes their defaults."""
+
+    def __init__(self, **values: Any) -> None:
+        fields = self.fields()
+        for name in values:
+            if name not in fields:
+                raise TypeError(f"{type(self).__name__} has no field {name!r}")
+        for name in fields:
+            if name not in values and not hasattr(type(self), name):
+                raise TypeError(f"{type(self).__name__} lacks the field {name!r}")
+        self.__dict__.update(values)
+
+    @classmethod
+    def fields(cls) -> tuple[str, ...]:
+        """Give the names of the fields, in the order they are written down in."""
+        return tuple(cls.__annotations__)
+
+    def replace(self, **changes: Any) -> Self:
+        """Give a copy with some fields changed."""
+        return type(self)(**{**self.__dict__, **changes})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.fields())
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self.fields()))
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.fields())
+        return f"{type(self).__name__}({inside})"
+
+
+class Command(Record):
+    """What is run."""
+
+    argv: tuple[str, ...]
+    """The words that are executed; for ``-c`` the shell, ``-c`` and the text."""
+    text: str
+    """What crond would show: the text of ``-c``, or the words quoted as a shell needs them."""
+
+
+class Mark(Record):
+    """Where in the kept output a stretch of one stream begins."""
+
+    offset: int
+    """Octets into ``Output.kept``."""
+    stream: int
+    """``STDOUT`` or ``STDERR``."""
+    elapsed: float
+    """Seconds since the job's start."""
+
+
+class Output(Record):
+    """What was kept of a job's output, in order of arrival, both streams together."""
+
+    head: bytes = b""
+    """All of the output or, when something was left out, what came before the gap."""
+    tail: bytes = b""
+    """What came after the gap; empty when nothing was left out."""
+    left_out_bytes: int = 0
+    left_out_lines: int = 0
+    stdout_bytes: int = 0
+    """How much the job wrote to this stream in all, kept or not."""
+    stderr_bytes: int = 0
+    marks: tuple[Mark, ...] = ()
+    """Ascending by offset; the first one is at 0 unless there is no output."""
+
+    @property
+    def kept(self) -> bytes:
+        """Give head and tail in one piece."""
+        return self.head + self.tail
+
+    @property
+    def total_bytes(self) -> int:
+        """Give how much the job wrote in all."""
+        return self.stdout_bytes + self.stderr_bytes
+
+
+class Outcome(Record):
+    """What became of one try to run the command."""
+
+    started: float
+    """Unix time."""
+    duration: float
+    """Seconds, by the monotonic clock."""
+    exit_code: int | None = None
+    """Set when the job ended by itself."""
+    signal: int | None = None
+    """Set when a signal ended the job."""
+    error: str = ""
+    """Why the job was not started, in words; empty when it was."""
+    error_status: int = 0
+    """The exit status that stands for ``error`` (125, 126 or 127)."""
+    ended_by: str = ""
+    """Why cronwrap ended the job: ``timeout``, ``idle timeout``, ``memory``, ``overlap``; or empty."""
+    ended_because: str = ""
+    """The same for a person: ``after 2 h``, ``above 512 MiB (sampled)``."""
+    ended_processes: tuple[str, ...] = ()
+    """The processes that cronwrap ended, as ``pid command``."""
+    holders: tuple[str, ...] = ()
+    """The processes, as ``pid command``, that still held the output open when reading stopped."""
+    cpu_seconds: float = 0.0
+    max_rss_bytes: int | None = None
+    """Peak resident memory of the tree as far as it was seen; None when nothing is known."""
+    output: Output = Output()
+
+
+class Past(Record):
+    """What is known of the earlier runs of a job, newest last."""
+
+    results: tuple[str, ...] = ()
+    """The results of the last runs, oldest first (``ok``, ``failed``, ``signal``, …), at most 20."""
+    durations: tuple[float, ...] = ()
+    """Seconds each of the last runs took, oldest first; successful runs only."""
+    failures_in_a_row: int = 0
+    """Failed runs since the last good one, this run not counted."""
+    failing_since: float | None = None
+    """Unix time of the first of them."""
+    last_success: float | None = None
+    """Unix time when the last good run ended."""
+    last_failure_mailed: float | None = None
+    """Unix time of the last failure mail of the present row of failures; None when there was none."""
+    failures_since_mail: int = 0
+    """Failures in the present row that came after that mail (and were not mailed)."""
+    last_failure_digest: str = ""
+    """Digest of the last failed run's output, to say "same as last time"."""
+
+
+class Verdict(Record):
+    """What a run amounts to, and whether somebody is to be told."""
+
+    result: str
+    """``ok``, ``failed``, ``signal``, ``timeout``, ``not-started``, ``skipped`` or ``abandoned``."""
+    label: str
+    """The value of ``X-Cronwrap-Result``: ``exit 2``, ``signal 9``, ``timeout``, ``ok``, ``recovered``, …"""
+    headline: str
+    """The first line of the mail: ``exit status 2 after 3.1 s``."""
+    failed: bool
+    reasons: tuple[str, ...] = ()
+    """Why it counts as failed, one phrase each; empty when it does not."""
+    events: tuple[str, ...] = ()
+    """What happened, in the words of ``--on``."""
+    mail: bool = False
+    """Whether a report is due."""
+    quiet_reason: str = ""
+    """Why no report is due, for the record (``nothing to report``, ``--after 3``, …)."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the report: how many failures it stands for, since when."""
+
+
+class Report(Record):
+    """All that a mail is made of."""
+
+    run_id: str
+    job: str
+    command: str
+    """``Command.text``."""
+    user: str
+    host: str
+    """The host name in full; the subject has it up to the first dot."""
+    sender: str
+    """An address, ``local@domain``: the header's and the envelope's."""
+    recipients: tuple[str, ...]
+    """As the user wrote them, ``a@b`` or ``Name <a@b>``."""
+    verdict: Verdict
+    outcomes: tuple[Outcome, ...]
+    """One for each try, the last one last; empty for a run that did not come to a try."""
+    started: float
+    ended: float
+    duration: float
+    environment: dict[str, str]
+    """The job's environment; only SHELL HOME PATH LOGNAME USER are shown."""
+    past: Past = Past()
+    format: str = "report"
+    """``report`` or ``cron``."""
+    timestamps: bool = False
+    faults: tuple[str, ...] = ()
+    """What was wrong with cronwrap itself (a configuration that could not be used, say)."""
+
+
+class Envelope(Record):
+    """What a relay is told beside the message (RFC 5321, 2.3.1)."""
+
+    sender: str
+    """Return path: a bare address, never empty."""
+    recipients: tuple[str, ...]
+    """Bare addresses."""
+
+
+class Message(Record):
+    """A message that is ready to be stored and sent."""
+
+    envelope: Envelope
+    content: bytes
+    """RFC 5322, 7-bit clean, CRLF line ends, no line over 998 octets."""
+    job: str
+    subject: str
+    """For people; decoded."""
+
+
+class Delivery(Record):
+    """What a relay did with one message in one attempt."""
+
+    delivered: tuple[str, ...] = ()
+    """Recipients that the relay has taken responsibility for."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """Recipients refused for good, each with the relay's words."""
+    deferred: tuple[tuple[str, str], ...] = ()
+    """Recipients to try again, each with the reason."""
+    relay_fault: str = ""
+    """Set when the relay as a whole could not be used (connection, TLS, login): the reason and what to
+    do. Every recipient is then in ``deferred``, and no other message need be tried with it now."""
