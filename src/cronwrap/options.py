@@ -206,7 +206,7 @@ class Option(Record):
     @property
     def variable(self) -> str:
         """Give the environment variable."""
-        return "CRONWRAP_" + self.key.replace("-", "_").upper()
+        return "CRONWRAP_" + self.key.replace("-", "_").replace(".", "_").upper()
 
 
 def _option(key: str, read: Callable[[object], Any], text: str, **more: Any) -> Option:
@@ -274,6 +274,15 @@ OPTIONS = (
     ),
     _option("config", _text, "the only configuration file", metavar="FILE"),
 )
+
+SECTIONS = (
+    _option("delivery.inline", duration, "how long a run waits for its mail", default=30.0),
+    _option("delivery.lifetime", duration, "how long a report is retried", default=5 * 86400.0),
+    _option("delivery.background", boolean, "retry in a process of its own", default=True),
+    _option("history.keep", duration, "how long runs are remembered", default=90 * 86400.0),
+    _option("redact.patterns", _patterns, "what is blotted out before it is stored or sent", default=()),
+)
+"""The keys of the configuration's other tables, ``[table] key`` written as ``table.key``."""
 
 BY_KEY = {option.key: option for option in OPTIONS}
 _BY_SHORT = {option.short: option for option in OPTIONS if option.short}

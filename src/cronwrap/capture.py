@@ -1,0 +1,103 @@
+"""What a job writes: its first half and its last half in bounded memory, and an exact count of the rest."""
+
+from __future__ import annotations
+
+from cronwrap.model import STDOUT, Mark, Output
+
+MARKS_LIMIT = 16384
+"""Changes between the streams remembered in each half, about 2 MB of memory; a job that alternates more
+often has its later changes told as one stretch, its bytes stay whole."""
+
+
+class Capture:
+    """Takes both streams of a job in order of arrival."""
+
+    def __init__(self, limit: int, *, timed: bool = False) -> None:
+        """Keep ``limit`` octets; ``timed`` notes the time of each arrival, not only changes of stream."""
+        self._head = bytearray()
+        self._head_size = limit - limit // 2
+        self._tail = bytearray()
+        self._tail_size = limit // 2
+        self._tail_total = 0
+        self._tail_newlines = 0
+        self._totals = {1: 0, 2: 0}
+        self._marks: tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]] = ([], [])
+        self._timed = timed
+        self._stream = 0
+
+    def add(self, stream: int, data: bytearray, length: int, elapsed: float) -> None:
+        """Take the first ``length`` octets of ``data``, which may be re-used afterwards.
+
+        ``elapsed`` is the time of their arrival in seconds since the job's start.
+        """
+        self._totals[stream] += length
+        room = self._head_size - len(self._head)
+        if room:
+            self._mark(0, len(self._head), stream, elapsed)
+            with memoryview(data) as view:
+                self._head += view[: min(room, length)]
+        if length > room:
+            self._mark(1, self._tail_total, stream, elapsed)
+            self._add_tail(data, room, length)
+
+    def _add_tail(self, data: bytearray, start: int, end: int) -> None:
+        if data.find(b"\n", start, end) >= 0:  # memchr is many times as fast as counting to zero
+            self._tail_newlines += data.count(b"\n", start, end)
+        size = self._tail_size
+        if not size:
+            self._tail_total += end - start
+            return
+        if not self._tail:
+            self._tail = bytearray(size)
+        skipped = max(0, end - start - size)
+        place = (self._tail_total + skipped) % size
+        with memoryview(data) as view, memoryview(self._tail) as ring:
+            fresh = view[start + skipped : end]
+            first = min(len(fresh), size - place)
+            ring[place : place + first] = fresh[:first]
+            ring[: len(fresh) - first] = fresh[first:]
+            fresh.release()
+        self._tail_total += end - start
+
+    def _mark(self, half: int, offset: int, stream: int, elapsed: float) -> None:
+        marks = self._marks[half]
+        if marks and stream == self._stream and not self._timed:
+            return
+        self._stream = stream
+        if len(marks) >= MARKS_LIMIT and half:
+            start = self._tail_total - self._tail_size
+            gone = next((index for index, mark in enumerate(marks) if mark[0] > start), len(marks)) - 1
+            del marks[: max(0, gone)]
+        if len(marks) < MARKS_LIMIT:
+            marks.append((offset, stream, elapsed))
+
+    def output(self) -> Output:
+        """Give what was kept."""
+        head = bytes(self._head)
+        place = self._tail_total % self._tail_size if self._tail_size else 0
+        left_out = max(0, self._tail_total - self._tail_size)
+        tail = bytes(self._tail[place:] + self._tail[:place] if left_out else self._tail[: self._tail_total])
+        shift = len(head) - left_out
+        marks = [Mark(offset=offset, stream=stream, elapsed=at) for offset, stream, at in self._marks[0]]
+        before: Mark | None = None
+        for offset, stream, at in self._marks[1]:
+            mark = Mark(offset=max(offset + shift, len(head)), stream=stream, elapsed=at)
+            if mark.offset == len(head):
+                before = mark
+                continue
+            marks += [before] if before else []
+            before = None
+            marks.append(mark)
+        if before and tail:
+            marks.append(before)
+        if not left_out:
+            head, tail = head + tail, b""
+        return Output(
+            head=head,
+            tail=tail,
+            left_out_bytes=left_out,
+            left_out_lines=self._tail_newlines - tail.count(b"\n") if left_out else 0,
+            stdout_bytes=self._totals[STDOUT],
+            stderr_bytes=self._totals[STDOUT + 1],
+            marks=tuple(marks),
+        )
