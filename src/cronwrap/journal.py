@@ -46,10 +46,9 @@ RECORD_MAX = 16 * 1024 * 1024
 """No record comes near; a larger file was not written by us and is not read into memory."""
 COMMAND_MAX = 64 * 1024
 """Characters of a command that are kept: execve(2) allows megabytes, and every run would store them."""
-KEEP_BYTES = 64 * 1024
-"""How much of each half of the output is remembered; the mail had more."""
-STRETCHES_MAX = 4096
-"""Changes between the streams that are remembered; what follows the last one counts to its stream."""
+FOLD_AT = 64
+"""Ended runs that may wait for the history; more would slow down each look at the directory."""
+DATABASE = "history.db"
 LEFTOVER_AGE = 86400
 """Seconds after which a file that was never put in place is taken away: its writer died long ago."""
 
@@ -93,12 +92,9 @@ class Entry:
         """
         path = os.path.join(self._directory, self._name)
         try:
-            stored = _pack_output(output) if output is not None and output.kept else {}
-            try:
-                self._append(fields | stored)
-            except OSError:
-                if not stored:
-                    raise
+            if output is not None and output.kept:
+                self._append_with_output(fields, output)
+            else:
                 self._append(fields)
             if self._synced:
                 os.fsync(self._fd)
@@ -116,6 +112,14 @@ class Entry:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _append_with_output(self, fields: Fields, output: Output) -> None:
+        from cronwrap.kept import pack  # noqa: PLC0415 - only a run that said something pays for it
+
+        try:
+            self._append({**fields, "output": pack(output)})
+        except OSError:
+            self._append(fields)
 
     def _append(self, fields: Fields) -> None:
         try:
@@ -161,11 +165,15 @@ def waiting(state_dir: str) -> int:
     return sum(name.endswith(ENDED) for name in _names(state_dir))
 
 
-def ended(state_dir: str, job: str | None = None, limit: int | None = None) -> Iterator[tuple[str, Fields]]:
+def fold_due(state_dir: str) -> bool:
+    """Tell whether even a run that has nothing to ask the history should fold the ended ones into it."""
+    return waiting(state_dir) > FOLD_AT or not os.path.exists(os.path.join(state_dir, DATABASE))
+
+
+def ended(state_dir: str, job: str | None = None) -> Iterator[tuple[str, Fields]]:
     """Give path and record of ended runs; ``Unreadable`` ones come with an empty record."""
     suffix = ENDED if job is None else f".{tag(job)}{ENDED}"
-    names = sorted(name for name in _names(state_dir) if name.endswith(suffix))
-    for name in names[:limit]:
+    for name in sorted(name for name in _names(state_dir) if name.endswith(suffix)):
         path = os.path.join(state_dir, RUNS, name)
         try:
             start, end = _read(path)
@@ -207,6 +215,13 @@ def abandoned(state_dir: str, job: str | None = None, own: Entry | None = None) 
             if entry is not None:
                 claims.append(entry)
     return claims
+
+
+def why_abandoned(start: Fields) -> str:
+    """Give in words what must have become of a run that was claimed as abandoned."""
+    if start.get("node") == os.uname().nodename and start.get("boot_id") != boot_id():
+        return "the machine went down while it ran"
+    return "cronwrap was killed while it ran"
 
 
 def set_aside(path: str) -> str:
@@ -430,42 +445,6 @@ def _unframe(content: bytes) -> tuple[Fields, int]:
     if type(fields) is not dict or not all(type(name) is str for name in fields):
         raise Unreadable
     return fields, HEADER_BYTES + length
-
-
-def _pack_output(output: Output) -> Fields:
-    """Give the first and the last part of an output, compressed, and where each stream begins in them."""
-    import zlib  # noqa: PLC0415 - only a run that said something pays for it
-
-    if output.left_out_bytes or len(output.kept) > 2 * KEEP_BYTES:
-        whole = output.kept
-        rest = output.tail if output.left_out_bytes else whole
-        head, tail = output.head[:KEEP_BYTES], rest[-KEEP_BYTES:]
-        cut = whole[len(head) : len(whole) - len(tail)]
-        left_out = output.left_out_bytes + len(cut), output.left_out_lines + cut.count(b"\n")
-    else:
-        head, tail, left_out = output.kept, b"", (0, 0)
-    return {
-        "output_head": zlib.compress(head),
-        "output_tail": zlib.compress(tail) if tail else b"",
-        "output_left_out_bytes": left_out[0],
-        "output_left_out_lines": left_out[1],
-        "output_stretches": _stretches(output, len(head), len(output.kept) - len(tail)),
-    }
-
-
-def _stretches(output: Output, head: int, resume: int) -> tuple[tuple[int, int], ...]:
-    """Give (offset, stream) wherever the stream changes, in what is left of the output after the cut."""
-    found: list[tuple[int, int]] = []
-    for mark in output.marks:
-        offset = mark.offset
-        if offset > head:
-            # What lies between is gone; the stream that was on when the tail begins is that of its start.
-            offset = max(offset - resume, 0) + head
-        if found and found[-1][0] == offset:
-            found.pop()
-        if not found or found[-1][1] != mark.stream:
-            found.append((offset, mark.stream))
-    return tuple(found[:STRETCHES_MAX])
 
 
 def _sync_directory(directory: str) -> None:

@@ -1,0 +1,87 @@
+"""What the history remembers of a run's output: a part of each end, compressed.
+
+Only a run that said something gets here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from cronwrap.errors import StateError
+from cronwrap.model import Output, Record
+
+KEEP_BYTES = 64 * 1024
+"""How much of each end is remembered; the mail had more."""
+STRETCHES_MAX = 4096
+"""Changes between the streams that are remembered; what follows the last one counts to its stream."""
+
+
+class Kept(Record):
+    """What is remembered of a run's output."""
+
+    head: bytes = b""
+    tail: bytes = b""
+    left_out_bytes: int = 0
+    left_out_lines: int = 0
+    stretches: tuple[tuple[int, int], ...] = ()
+    """(offset into head + tail, stream) wherever the stream changes."""
+
+
+def pack(output: Output) -> dict[str, Any]:
+    """Give the columns of an output as they are stored."""
+    kept = _shortened(output)
+    return {
+        "head": zlib.compress(kept.head),
+        "tail": zlib.compress(kept.tail),
+        "left_out_bytes": kept.left_out_bytes,
+        "left_out_lines": kept.left_out_lines,
+        "stretches": " ".join(f"{offset}:{stream}" for offset, stream in kept.stretches),
+    }
+
+
+def unpack(columns: Mapping[str, Any]) -> Kept:
+    """Give back what ``pack`` was given, as far as it was kept; ``StateError`` if it is damaged."""
+    pairs = (word.split(":") for word in columns["stretches"].split())
+    try:
+        return Kept(
+            head=zlib.decompress(columns["head"]),
+            tail=zlib.decompress(columns["tail"]),
+            left_out_bytes=columns["left_out_bytes"],
+            left_out_lines=columns["left_out_lines"],
+            stretches=tuple((int(offset), int(stream)) for offset, stream in pairs),
+        )
+    except (zlib.error, ValueError) as error:
+        raise StateError(f"the output of this run is damaged: {error}") from error
+
+
+def _shortened(output: Output) -> Kept:
+    whole = output.kept
+    head, tail, cut = whole, b"", b""
+    if output.left_out_bytes:
+        head, tail = output.head[:KEEP_BYTES], output.tail[-KEEP_BYTES:]
+    elif len(whole) > 2 * KEEP_BYTES:
+        head, tail = whole[:KEEP_BYTES], whole[-KEEP_BYTES:]
+    resume = len(whole) - len(tail)
+    cut = whole[len(head) : resume]
+    return Kept(
+        head=head,
+        tail=tail,
+        left_out_bytes=output.left_out_bytes + len(cut),
+        left_out_lines=output.left_out_lines + cut.count(b"\n"),
+        stretches=_stretches(output, len(head), resume),
+    )
+
+
+def _stretches(output: Output, head: int, resume: int) -> tuple[tuple[int, int], ...]:
+    """Give the changes of the stream in what is left once ``head`` to ``resume`` is cut out."""
+    found: list[tuple[int, int]] = []
+    for mark in output.marks:
+        # All that changed within the cut comes down to the stream that was on when the tail begins.
+        offset = mark.offset if mark.offset <= head else max(mark.offset, resume) - resume + head
+        if found and found[-1][0] == offset:
+            found.pop()
+        if not found or found[-1][1] != mark.stream:
+            found.append((offset, mark.stream))
+    return tuple(found[:STRETCHES_MAX])
