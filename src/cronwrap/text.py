@@ -9,6 +9,7 @@ import time
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 KIB = 1024
+SPANS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s"))
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 LAST_MOMENT = 253_402_214_400
 """31 December 9999: later ones have no four-digit year, and some C libraries refuse them."""
@@ -166,10 +167,10 @@ def _overwritten(line: str) -> str:
     return _CR_PICTURE.join(versions)
 
 
-def one_line(content: bytes | str, limit: int = 0) -> str:
+def one_line(content: bytes | str, limit: int = 0, *, undecodable: str = "backslashreplace") -> str:
     """Give visible text on one line: a line break becomes a space; cut to ``limit`` characters if given."""
     octets = as_octets(content) if isinstance(content, str) else content
-    text = octets.decode("utf-8", "backslashreplace")
+    text = octets.decode("utf-8", undecodable)
     if not text.isprintable():
         text = text.replace("\r\n", "\n").translate(_ONE_LINE)
     return shorten(text, limit) if limit else text
