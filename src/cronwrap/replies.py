@@ -88,8 +88,6 @@ def login_advice(reply: Reply, mechanism: str) -> str:
     return advice
 
 
-def sender_advice(reply: Reply, sender: str) -> str:
+def sender_advice(sender: str) -> str:
     """Say what to do about a sender that a relay will never take."""
-    if judge(reply) == ACCOUNT:
-        return "the relay wants a login: set user and password for it"
     return f"if the relay takes its own user as the only sender, set mailfrom to that instead of {sender}"
