@@ -21,7 +21,12 @@ BUSY_SECONDS = 2.0
 NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "fuse.", "ncpfs", "lustre")
 """Their names begin so. Machines do not share the memory that WAL needs (sqlite.org/wal.html)."""
 BROKEN_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-NOT_WRITABLE_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+NOT_WRITABLE_CODES = (
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+)
 
 SCHEMA = (
     """
@@ -108,7 +113,7 @@ def _for_queries(path: str) -> sqlite3.Connection:
         connection.close()
         if _code(error) not in NOT_WRITABLE_CODES:
             raise
-        # The shared memory beside a WAL cannot be made on a read-only disk, and there nobody writes either.
+        # The shared memory beside a WAL cannot be made on a read-only or full disk; there nobody else writes.
         connection = _connect(path, "immutable=1")
         _version(connection, path)
     except BaseException:

@@ -108,20 +108,18 @@ def _fold(database: sqlite3.Connection, batch: list[tuple[str, dict[str, Any]]])
 
 def _insert(database: sqlite3.Connection, columns: dict[str, Any], output: dict[str, Any] | None) -> None:
     values = {**columns, "reasons": "\n".join(columns["reasons"])}
-    names = ", ".join(COLUMNS)
-    holes = ", ".join(":" + name for name in COLUMNS)
-    if not database.execute(f"INSERT OR IGNORE INTO runs ({names}) VALUES ({holes})", values).rowcount:  # noqa: S608
+    if not database.execute(_insertion("INSERT OR IGNORE INTO runs", COLUMNS), values).rowcount:
         return  # a fold before this one died between its commit and taking the file away
     if output:
-        database.execute(
-            "INSERT OR IGNORE INTO outputs (run, head, tail, left_out_bytes, left_out_lines, stretches)"
-            " VALUES (:run, :head, :tail, :left_out_bytes, :left_out_lines, :stretches)",
-            {**output, "run": columns["run"]},
-        )
+        values = {**output, "run": columns["run"]}
+        database.execute(_insertion("INSERT OR IGNORE INTO outputs", ("run", *Kept.fields())), values)
     tally = after(_tally(database, columns["job"], columns["user"]), columns)
-    names = ", ".join(Tally.fields())
-    holes = ", ".join(":" + name for name in Tally.fields())
-    database.execute(f"INSERT OR REPLACE INTO jobs ({names}) VALUES ({holes})", tally.__dict__)  # noqa: S608
+    values = {name: getattr(tally, name) for name in Tally.fields()}
+    database.execute(_insertion("INSERT OR REPLACE INTO jobs", Tally.fields()), values)
+
+
+def _insertion(beginning: str, columns: tuple[str, ...]) -> str:
+    return f"{beginning} ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
 
 
 def _prune(database: sqlite3.Connection, before: float) -> None:
@@ -175,11 +173,11 @@ def _text(value: str) -> str:
 
 def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
     """Give what is known of a job's earlier runs, those that still wait in the journal included."""
-    job, user = _text(job), _text(user)
     recent = []
     for _path, fields in journal.ended(state_dir, job):
         with contextlib.suppress(journal.Unreadable):
             recent.append(_columns(fields))
+    job, user = _text(job), _text(user)
     tally = Tally(job=job, user=user)
     with reading(state_dir) as database:
         if database is not None:
