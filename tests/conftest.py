@@ -1,0 +1,117 @@
+"""Fixtures of all tests: own home and state, servers, the installed program."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import pytest
+
+from support.cli import Cli, write_private
+from support.guard import Guard, real_directories
+from support.misbehaving import Misbehaving
+from support.pki import Authority
+from support.relay import Policy, Relay
+from support.waiting import wait_until as wait_until_true
+
+SCRUBBED = ("CRONWRAP_", "MAIL", "XDG_")
+"""Beginnings of variables that would let the tester's own settings in."""
+
+
+def pytest_configure(config):
+    config.stash[GUARD] = Guard(real_directories())
+    config.stash[GUARD].install()
+
+
+GUARD = pytest.StashKey[Guard]()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory):
+    """A home, a state and a temporary directory that belong to this session alone."""
+    ground = tmp_path_factory.mktemp("ground")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(SCRUBBED)]:
+            patch.delenv(name)
+        for name, place in (("HOME", "home"), ("CRONWRAP_STATE_DIR", "state"), ("TMPDIR", "tmp")):
+            (ground / place).mkdir(mode=0o700)
+            patch.setenv(name, str(ground / place))
+        patch.setattr(tempfile, "tempdir", str(ground / "tmp"))
+        yield ground
+
+
+@pytest.fixture(autouse=True)
+def on_own_ground(request):
+    """Fail a test that touches the real home or state directories, or leaves the loopback."""
+    guard = request.config.stash[GUARD]
+    guard.settle()
+    yield
+    if trespasses := guard.settle():
+        pytest.fail("left its ground: " + "; ".join(trespasses), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """A certificate authority; ``authority.ca_file`` is what a client has to trust."""
+    return Authority(str(tmp_path_factory.mktemp("authority")))
+
+
+@pytest.fixture
+def make_relay(authority):
+    """Start relays: ``make_relay(tls="starttls", max_connections=2)``, see support.relay.Policy."""
+    relays = []
+
+    def make(certificate=None, context=None, port=0, **policy):
+        relay = Relay(authority, Policy(**policy), certificate=certificate, context=context, port=port)
+        relays.append(relay)
+        return relay.__enter__()
+
+    yield make
+    for relay in relays:
+        relay.__exit__(None, None, None)
+
+
+@pytest.fixture
+def relay(make_relay):
+    """A relay with implicit TLS that wants a login."""
+    return make_relay()
+
+
+@pytest.fixture
+def make_misbehaving(authority):
+    """Start misbehaving servers: ``make_misbehaving("rcpt", "hang", mode="starttls")``."""
+    servers = []
+
+    def make(stage="", fault="", **options):
+        server = Misbehaving(authority, stage, fault, **options)
+        servers.append(server)
+        return server.__enter__()
+
+    yield make
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """The installed cronwrap: ``cli("--", "true").status``; see support.cli.Cli."""
+    (tmp_path / "cli").mkdir()
+    program = Cli(str(tmp_path / "cli"))
+    yield program
+    program.close()
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write a configuration file (0600) and give its path: ``config('mailto = "a@b"')``."""
+
+    def write(text, name="cronwrap.toml", mode=0o600):
+        return write_private(str(tmp_path / name), text, mode)
+
+    return write
+
+
+@pytest.fixture
+def wait_until():
+    """Wait for a condition: ``wait_until(lambda: ready, timeout=5)``."""
+    return wait_until_true

@@ -1,0 +1,1 @@
+"""What the tests, the benchmarks and the demonstration stand on: servers, processes, conditions."""
