@@ -46,13 +46,11 @@ class Certificate(Record):
 
     def __str__(self) -> str:
         if not self.expires:
-            return f"fingerprint {self.fingerprint}"
+            return "of a kind that cannot be read"
         names = ", ".join(self.names[:NAMES_SHOWN]) + (", …" if len(self.names) > NAMES_SHOWN else "")
         ends = "expired" if self.days_left < 0 else "expires"
         date = time.strftime("%Y-%m-%d", time.gmtime(self.expires))
-        return (
-            f"issued by {self.issuer} for {names or 'no name'}, {ends} {date}, fingerprint {self.fingerprint}"
-        )
+        return f"issued by {self.issuer} for {names or 'no name'}, {ends} {date}"
 
 
 def context(endpoint: Endpoint) -> ssl.SSLContext:
@@ -76,7 +74,7 @@ def context(endpoint: Endpoint) -> ssl.SSLContext:
 def lenient_context() -> ssl.SSLContext:
     """Give TLS without trust, for a certificate that is compared with a fingerprint, or only looked at.
 
-    Whoever uses it has to call ``check_pin`` or hang up before anything else is sent.
+    Whoever uses it has to ask ``pin_fault`` or hang up before anything else is sent.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -85,14 +83,15 @@ def lenient_context() -> ssl.SSLContext:
     return made
 
 
-def check_pin(endpoint: Endpoint, der: bytes) -> None:
-    """Do nothing if the certificate is the one that the fingerprint names, else TemporaryError."""
-    digest = hashlib.sha256(der).hexdigest()
-    if not hmac.compare_digest(digest, endpoint.fingerprint):
-        raise TemporaryError(
-            f"the certificate of {endpoint.display} is not the pinned one, it is {describe(der)}; "
-            "if the relay's owner has renewed it, set fingerprint to the new value"
-        )
+def pin_fault(endpoint: Endpoint, der: bytes) -> tuple[str, str]:
+    """Say why a certificate is not the one that the fingerprint names, and what to do; or nothing."""
+    if hmac.compare_digest(hashlib.sha256(der).hexdigest(), endpoint.fingerprint):
+        return "", ""
+    found = describe(der)
+    return (
+        f"the certificate of {endpoint.display} is not the pinned one; it is {found}",
+        f'if the relay has a new one, ask its owner whether fingerprint = "{found.fingerprint}" is right',
+    )
 
 
 def describe(der: bytes) -> Certificate:
@@ -127,21 +126,18 @@ def _decoded(der: bytes) -> dict[str, Any]:
         return fields
 
 
-def untrusted(endpoint: Endpoint, error: ssl.SSLCertVerificationError, der: bytes | None) -> str:
-    """Say why a certificate is not trusted, whose it is, and what to do."""
+def untrusted(endpoint: Endpoint, error: ssl.SSLCertVerificationError, der: bytes | None) -> tuple[str, str]:
+    """Say why a certificate is not trusted and whose it is, and what to do."""
     code = error.verify_code
     found = describe(der) if der else None
-    pin = f'pin it with fingerprint = "{found.fingerprint}"' if found else "pin it with fingerprint"
-    what, remedy = (
-        f"is not trusted ({error.verify_message})",
-        (f"if its authority is a private one, name that in ca-file; if the server is the right one, {pin}"),
-    )
+    pin = f'if the server is the right one, pin it with fingerprint = "{found.fingerprint if found else "…"}"'
     if code == EXPIRED:
-        what, remedy = "has expired", f"have it renewed; until then, if the server is the right one, {pin}"
+        what, advice = "has expired", f"have it renewed; until then, {pin}"
     elif code == NOT_YET_VALID:
-        what, remedy = "is not valid yet", "check this host's clock"
+        what, advice = "is not valid yet", "check this host's clock"
     elif code in (WRONG_NAME, WRONG_ADDRESS):
-        what = f"is not for {endpoint.host}"
-        remedy = f"use a name that it is for in the url; or, if the server is the right one, {pin}"
-    shown = f"; it is {found}" if found else ""
-    return f"the certificate of {endpoint.display} {what}{shown}; {remedy}"
+        what, advice = f"is not for {endpoint.host}", f"use a name that it is for in the url; or, {pin}"
+    else:
+        what = f"is not trusted ({error.verify_message})"
+        advice = f"if its authority is a private one, name that in ca-file; or, {pin}"
+    return f"the certificate of {endpoint.display} {what}" + (f"; it is {found}" if found else ""), advice

@@ -20,8 +20,7 @@ import aiosmtplib
 from cronwrap import certificate, dial
 from cronwrap.dial import RelayFault
 from cronwrap.endpoint import MECHANISMS, Endpoint
-from cronwrap.errors import TemporaryError
-from cronwrap.faults import as_fault, fault, without_secrets
+from cronwrap.faults import LoginRefused, fault, without_secrets
 from cronwrap.replies import Reply, login_advice, readable
 
 FINAL_REPLY_LIMIT = 600.0
@@ -130,7 +129,8 @@ class Conversation:
             ) from None
         if reply.code != 235:
             said = without_secrets(str(reply), user, secret)
-            raise RelayFault(
+            kind = LoginRefused if reply.code >= 500 else RelayFault
+            raise kind(
                 "login",
                 f"{self.endpoint.display} refused the login of {user} by {mechanism.upper()}: {said}",
                 login_advice(reply, mechanism),
@@ -261,10 +261,9 @@ class Conversation:
     def _check_certificate(self) -> None:
         """Compare the certificate with the pinned one before another word is said."""
         if self.endpoint.fingerprint:
-            try:
-                certificate.check_pin(self.endpoint, self.peer_der() or b"")
-            except TemporaryError as error:
-                raise as_fault("certificate", error) from None
+            text, advice = certificate.pin_fault(self.endpoint, self.peer_der() or b"")
+            if text:
+                raise RelayFault("certificate", text, advice)
 
     # Errors
 

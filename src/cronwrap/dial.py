@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import threading
 from typing import Any
@@ -67,7 +68,7 @@ def resolve(host: str, port: int, timeout: float) -> list[Address]:
 async def connect(addresses: list[Address], display: str, limit: float) -> socket.socket:
     """Give a socket connected to the first address that answers, or RelayFault with the last reason."""
     connecting: set[asyncio.Task[socket.socket]] = set()
-    reason: OSError = TimeoutError(errno.ETIMEDOUT, f"no answer within {limit:g} s")
+    reason: OSError = TimeoutError(f"no answer within {limit:g} s")
     try:
         async with asyncio.timeout(limit):
             for number, address in enumerate(addresses, 1):
@@ -118,7 +119,8 @@ async def _abandon(connecting: set[asyncio.Task[socket.socket]]) -> None:
 
 
 def _why(error: OSError) -> str:
-    return readable(error.strerror or str(error)).lower()
+    # Not its text: asyncio puts the address into it.
+    return os.strerror(error.errno).lower() if error.errno else readable(str(error))
 
 
 def _advice(error: OSError, port: int) -> str:

@@ -26,6 +26,10 @@ MOMENTS = {
 """When it went wrong, by the stage of a ``RelayFault``."""
 
 
+class LoginRefused(RelayFault):
+    """The relay does not believe us; to repeat the login often may lock the account."""
+
+
 def fault(endpoint: Endpoint, stage: str, error: BaseException) -> RelayFault:
     """Give the fault that an exception of a step stands for."""
     relay, moment = endpoint.display, MOMENTS[stage]

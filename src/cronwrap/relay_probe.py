@@ -159,7 +159,7 @@ class _Probe:
             soon = peer.expires and peer.days_left < RENEWAL_DAYS and not self.endpoint.fingerprint
             self._add(
                 "certificate",
-                f"{how}: {peer}" + (f", {peer.days_left} days from now" if peer.expires else ""),
+                f"{how}: {peer}" + (f" ({peer.days_left} days left)" if peer.expires else ""),
                 advice="have it renewed in time" if soon else "",
             )
         self._add("greeting", readable(conversation.greeting))

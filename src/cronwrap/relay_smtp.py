@@ -10,7 +10,7 @@ from cronwrap.conversation import Conversation
 from cronwrap.dial import RelayFault
 from cronwrap.endpoint import Endpoint
 from cronwrap.errors import TemporaryError
-from cronwrap.faults import MOMENTS, account_fault, as_fault, tls_error
+from cronwrap.faults import MOMENTS, LoginRefused, account_fault, as_fault, tls_error
 from cronwrap.model import Delivery, Envelope
 from cronwrap.replies import ACCOUNT, PERMANENT, Reply, judge, judge_recipient, sender_advice
 
@@ -36,7 +36,7 @@ class SmtpSession:
         self._context: ssl.SSLContext | None = None
         self._conversation: Conversation | None = None
         self._sent = 0
-        self._fault = ""
+        self._fault: RelayFault | None = None
 
     def send(self, envelope: Envelope, content: bytes) -> Delivery:
         """Give what became of one message; nothing that a server does is raised.
@@ -44,8 +44,8 @@ class SmtpSession:
         Once the relay could not be opened, this session does not try again: every attempt may count
         as a failed login.
         """
-        if self._fault:
-            return _all_deferred(envelope, self._fault, relay_fault=self._fault)
+        if self._fault is not None:
+            return self._given_up(envelope, self._fault)
         if self._runner is None:
             self._runner = asyncio.Runner()
         return self._runner.run(self._bounded(_Transaction(self.endpoint, envelope, content)))
@@ -74,22 +74,28 @@ class SmtpSession:
             await self._begin(transaction)
         except RelayFault as fault:
             await self._hang_up(politely=False)
-            self._fault = str(fault)
-            return _all_deferred(transaction.envelope, self._fault, relay_fault=self._fault)
+            return self._given_up(transaction.envelope, fault)
         if transaction.settled:
             return transaction.delivery()
         try:
             await transaction.complete()
         except AccountRefusal as fault:
             await self._hang_up(politely=True)
-            self._fault = str(fault)
-            return _all_deferred(transaction.envelope, self._fault, relay_fault=self._fault)
+            return self._given_up(transaction.envelope, fault)
         except RelayFault as fault:
             # The relay took MAIL from us, so this may be about this message alone: it must not
             # hold up the others.
             await self._hang_up(politely=False)
             return transaction.broken_off(fault)
         return transaction.delivery()
+
+    def _given_up(self, envelope: Envelope, fault: RelayFault) -> Delivery:
+        self._fault, why = fault, str(fault)
+        return Delivery(
+            deferred=tuple((address, why) for address in dict.fromkeys(envelope.recipients)),
+            relay_fault=why,
+            login_refused=isinstance(fault, LoginRefused),
+        )
 
     async def _begin(self, transaction: _Transaction) -> None:
         """Bring the transaction to an accepted (or refused) MAIL; a dropped connection is opened again."""
@@ -255,10 +261,12 @@ class _Transaction:
             except ValueError:
                 self._settle(self._refused, concerned, "this is no address that can be sent to a relay")
                 continue
-            if not plain and not utf8:
+            if plain:
+                continue
+            international = international or utf8
+            if not utf8:
                 why = f"{self.endpoint.display} takes no addresses with letters outside ASCII (SMTPUTF8)"
                 self._settle(self._refused, concerned, why)
-            international = international or not plain
         return international
 
     # Replies
@@ -320,9 +328,4 @@ async def explained(endpoint: Endpoint, addresses: list[dial.Address], fault: Re
         pass
     finally:
         await look.close(politely=False)
-    return RelayFault("certificate", certificate.untrusted(endpoint, error, der))
-
-
-def _all_deferred(envelope: Envelope, why: str, relay_fault: str = "") -> Delivery:
-    recipients = dict.fromkeys(envelope.recipients)
-    return Delivery(deferred=tuple((address, why) for address in recipients), relay_fault=relay_fault)
+    return RelayFault("certificate", *certificate.untrusted(endpoint, error, der))
