@@ -143,9 +143,9 @@ def address_field(name: str, addresses: Iterable[tuple[str, str]]) -> bytes:
 
 def _phrase(display: str) -> list[str]:
     """Give a display name as words with one space between: an atom, a quoted string, or encoded words."""
-    name = one_line(display, NAME_LIMIT, undecodable="replace")
+    name = " ".join(one_line(display, NAME_LIMIT, undecodable="replace").split())
     plain = name.isascii() and len(name) < ENCODED_LINE // 2 and "=?" not in name
-    if not plain or name != " ".join(name.split()):
+    if not plain:
         return encoded_words(name, len("X-Long-Header: "))
     if _ATOM.issuperset(name):
         return [name]
@@ -190,12 +190,16 @@ def _goes_as_it_is(octets: bytes) -> bool:
 
 
 def _quoted_printable(octets: bytes) -> bytes | None:
-    """Give text in quoted-printable (RFC 2045, 6.7), or None where a missing last line end does not fit."""
+    """Give text in quoted-printable (RFC 2045, 6.7), or None where a line would be too long.
+
+    That happens where a line is full and binascii still has to encode its last space, or where the mark
+    of a missing last line end does not fit.
+    """
     quoted = b"\n" + binascii.b2a_qp(octets, istext=True)
     if not quoted.endswith(b"\n"):
-        if len(quoted) - quoted.rfind(b"\n") > ENCODED_LINE:
-            return None
         quoted += b"=\n"
+    if max(map(len, quoted.split(b"\n"))) > ENCODED_LINE:
+        return None
     # Cut inside the word, so that what follows cannot be another "From " at a line's start.
     return quoted.replace(b"\nFrom ", b"\n=46r=\nom ")[1:].replace(b"\n", CRLF)
 

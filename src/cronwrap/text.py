@@ -162,8 +162,9 @@ def _overwritten(line: str) -> str:
     """Give the versions of a line that was written over with carriage returns."""
     versions = line.split("\r")
     if len(versions) - 1 > OVERWRITES_SHOWN:
-        skipped = count(len(versions) - 2, "version")
-        versions = [versions[0], f"[… {skipped} of this line written over …]", versions[-1] or versions[-2]]
+        end = -1 if versions[-1] else -2  # a bar may stop at its carriage return
+        between = count(len(versions[1:end]), "version")
+        versions = [versions[0], f"[… {between} of this line written over …]", versions[end]]
     return _CR_PICTURE.join(versions)
 
 
