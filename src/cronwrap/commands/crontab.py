@@ -209,7 +209,7 @@ def _deliver(store: Store, old: bytes, result: Rewrite, way: _Way) -> None:
     _print_changes(store.name, result, way.done)
     new = encode(result.text)
     if not way.own and not way.in_place:
-        click.get_binary_stream("stdout").write(new)
+        click.echo(new, nl=False)
     elif new != old:
         if way.own:
             _confirm(store.name, old, new, yes=way.yes)
