@@ -64,7 +64,10 @@ class SmtpSession:
         except TimeoutError:
             await self._hang_up(politely=False)
             why = f"{self.endpoint.display} took more than {ATTEMPT_LIMIT:g} s"
-            return transaction.broken_off(RelayFault(transaction.stage, why))
+            fault = RelayFault(transaction.stage, why)
+            if transaction.begun:
+                return transaction.broken_off(fault)
+            return self._given_up(transaction.envelope, fault)
         except BaseException:
             await self._hang_up(politely=False)
             raise
@@ -75,6 +78,7 @@ class SmtpSession:
         except RelayFault as fault:
             await self._hang_up(politely=False)
             return self._given_up(transaction.envelope, fault)
+        transaction.begun = True
         if transaction.settled:
             return transaction.delivery()
         try:
@@ -83,8 +87,7 @@ class SmtpSession:
             await self._hang_up(politely=True)
             return self._given_up(transaction.envelope, fault)
         except RelayFault as fault:
-            # The relay took MAIL from us, so this may be about this message alone: it must not
-            # hold up the others.
+            # It must not hold up the other messages, see ``begun``.
             await self._hang_up(politely=False)
             return transaction.broken_off(fault)
         return transaction.delivery()
@@ -156,6 +159,10 @@ class _Transaction:
         self.endpoint, self.envelope, self.content = endpoint, envelope, content
         self.stage = "greeting"
         """How far it has come, by the names of ``MOMENTS``."""
+        self.begun = False
+        """Whether the relay has answered MAIL: what goes wrong later may be about this message alone."""
+        self._in_doubt = False
+        """Whether the relay may have taken the message without our knowing."""
         self._waiting = list(dict.fromkeys(envelope.recipients))
         """Recipients about whom nothing is known yet."""
         self._accepted: list[str] = []
@@ -179,7 +186,7 @@ class _Transaction:
 
     def broken_off(self, fault: RelayFault) -> Delivery:
         """Give what became of the message when the conversation ended early."""
-        why = f"{fault}; {UNKNOWN}" if self.stage == "message" else str(fault)
+        why = f"{fault}; {UNKNOWN}" if self._in_doubt else str(fault)
         self._settle(self._deferred, [*self._accepted, *self._waiting], why)
         return self.delivery()
 
@@ -218,7 +225,10 @@ class _Transaction:
         reply = await self._say("data", b"DATA")
         if reply.code == 354:
             self.stage = "message"
-            reply = self._heed(await self._conversation.transfer(self.content))
+            self._in_doubt = True
+            reply = await self._conversation.transfer(self.content)
+            self._in_doubt = False
+            self._heed(reply)
             if reply.ok:
                 self._delivered, self._accepted = self._accepted, []
                 return
