@@ -96,9 +96,13 @@ class Draft:
 
     def imported(self) -> Imported:
         """Give the result, remarks in the order of the lines."""
-        tables = {key: value for key, value in self.config.items() if isinstance(value, dict)}
-        plain = {key: self.config[key] for key in ("mailto", "mailfrom") if key in self.config}
-        config = {**plain, **({"relay": self.relays} if self.relays else {}), **tables}
+        config: dict[str, Any] = {
+            key: self.config[key] for key in ("mailto", "mailfrom") if key in self.config
+        }
+        if self.relays:
+            config["relay"] = self.relays
+        if "delivery" in self.config:
+            config["delivery"] = self.config["delivery"]
         remarks = sorted(dict.fromkeys(self.remarks), key=lambda remark: remark[0])
         return Imported(kind=self.kind, config=config, secrets=self.secrets, remarks=remarks)
 
@@ -134,6 +138,8 @@ class Draft:
         table = {"url": self._url(server)}
         name = f"password-{len(self.secrets) + 1}" if self.secrets else "password"
         secret = self._login(server, table, name)
+        if "fingerprint" in server.extra:  # pins the certificate, whoever has signed it
+            server.extra.pop("ca-file", None)
         table.update(server.extra)
         placed = {**table, **({"password-file": f"/{name}"} if "password-file" in table else {})}
         try:

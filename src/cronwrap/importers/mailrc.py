@@ -28,7 +28,7 @@ from cronwrap.importers.mailrc_syntax import (
     old_style,
     shell_style,
 )
-from cronwrap.importers.mailrc_variables import NOT_CARRIED, Chain, Value, base_name, canonical
+from cronwrap.importers.mailrc_variables import NOT_CARRIED, Chain, Value, base_name
 
 _MODIFIERS = ("wysh", "ignerr", "local", "global", "\\")
 _SCHEMES = {
@@ -47,6 +47,8 @@ class Interpreter:
         self.draft = draft
         self.variables: dict[str, Value] = {}
         self.accounts: dict[str, list[tuple[int, str]]] = {}
+        self.selected: list[str] = []
+        """The accounts that the file itself has chosen."""
         self.other_lines: list[int] = []
         """Lines that have to do with reading mail."""
         self._block: list[tuple[int, str]] | None = None
@@ -121,6 +123,7 @@ class Interpreter:
             self._block = self.accounts.setdefault(name, [])
             self._block.clear()
         elif name in self.accounts:
+            self.selected.append(name)
             # Taken out while it runs: an account that selects itself would never end.
             commands = self.accounts.pop(name)
             self.run(commands)
@@ -134,9 +137,10 @@ class Interpreter:
         except UnclosedQuoteError:
             self.draft.remark(line, "a quote is not closed; the line has no effect in S-nail, and none here")
             return ""
+        if on and not any(base_name(word.partition("=")[0].removeprefix("no")) for word in words):
+            self.other_lines.append(line)
         for word in words:
             name, equals, value = word.partition("=")
-            name = canonical(name)
             if not on:
                 self.variables.pop(name, None)
             elif not equals and name.startswith("no") and len(name) > 2:
@@ -174,7 +178,7 @@ def _choose(interpreter: Interpreter, wanted: str) -> None:
     for name, commands in accounts.items():
         if name == chosen:
             interpreter.run(commands)
-        elif commands and _account_names_server(commands, draft):
+        elif name not in interpreter.selected and commands and _account_names_server(commands, draft):
             draft.remark(
                 commands[0][0],
                 f"account {shown(name)} {ANOTHER_ACCOUNT}",
@@ -276,9 +280,9 @@ def _mechanism(server: Server, auth: Value, draft: Draft) -> None:
 
 def _verification(server: Server, chain: Chain) -> None:
     draft = chain.draft
-    if (verify := chain.get("ssl-verify")) and verify[0].lower() in ("ignore", "warn"):
+    if (verify := chain.get("tls-verify", "ssl-verify")) and verify[0].lower() in ("ignore", "warn"):
         draft.remark(verify[1], UNVERIFIED)
-    if ca_file := chain.get("ssl-ca-file"):
+    if ca_file := chain.get("tls-ca-file", "ssl-ca-file"):
         server.extra.update(draft.ca_file(*ca_file))
     if pin := chain.get("tls-fingerprint"):
         digest = chain.get("tls-fingerprint-digest")

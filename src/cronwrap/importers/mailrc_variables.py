@@ -11,6 +11,7 @@ NOT_CARRIED = {
     "nss-config-dir": "certificates in an NSS database are not read; if it holds a private CA, write that "
     "out with `certutil -L -d DIR -n NAME -a` and name the file with ca-file",
     "ssl-ca-dir": CA_DIRECTORY,
+    "tls-ca-dir": CA_DIRECTORY,
     "ssl-cert": CLIENT_CERTIFICATE,
     "ssl-key": CLIENT_CERTIFICATE,
     "ssl-method": OPENSSL,
@@ -28,16 +29,18 @@ NOT_CARRIED = {
     "mta-arguments": "a sendmail program gets the usual arguments alone",
     "sendmail-arguments": "a sendmail program gets the usual arguments alone",
     "smime-sign": "reports are not signed",
+    "smime-sign-cert": "reports are not signed",
 }
-_ALIASES = {
-    "tls-ca-dir": "ssl-ca-dir",
-    "tls-ca-file": "ssl-ca-file",
-    "tls-verify": "ssl-verify",
-    "smime-sign-cert": "smime-sign",
-}
-"""Later names of the same variables."""
 _LOGIN = ("smtp-auth-password", "smtp-auth-user", "smtp-auth", "password", "user")
-_SERVER = ("smtp-use-starttls", "ssl-verify", "ssl-ca-file", "tls-fingerprint-digest", "tls-fingerprint")
+_SERVER = (
+    "smtp-use-starttls",
+    "ssl-verify",
+    "tls-verify",
+    "ssl-ca-file",
+    "tls-ca-file",
+    "tls-fingerprint-digest",
+    "tls-fingerprint",
+)
 _CHAINS = (*_LOGIN, *_SERVER, *NOT_CARRIED)
 """Variables that exist with a suffix too, ``-USER@HOST`` or ``-HOST``."""
 
@@ -51,11 +54,13 @@ class Chain:
     def __init__(self, variables: dict[str, Value], suffixes: list[str], draft: Draft) -> None:
         self.variables, self.suffixes, self.draft = variables, suffixes, draft
 
-    def get(self, name: str) -> Value | None:
-        for suffix in self.suffixes:
-            if suffix and f"{name}-{suffix}" in self.variables:
-                return self.variables[f"{name}-{suffix}"]
-        return self.variables.get(name)
+    def get(self, *names: str) -> Value | None:
+        """Give what a variable, of one name or another, is set to for this sender and server."""
+        suffixes = [f"-{suffix}" for suffix in self.suffixes if suffix]
+        for variable in (f"{name}{suffix}" for suffix in (*suffixes, "") for name in names):
+            if variable in self.variables:
+                return self.variables[variable]
+        return None
 
     def on(self, name: str) -> bool:
         """Tell whether a binary option is set: its presence counts, whatever its value."""
@@ -70,14 +75,9 @@ class Chain:
                 self.draft.remark(line, f"{shown(variable)}: for another sender or server than the one taken")
 
 
-def canonical(name: str) -> str:
-    base = base_name(name)
-    return _ALIASES[base] + name[len(base) :] if base in _ALIASES else name
-
-
 def base_name(name: str) -> str:
     """Give a variable's name without its suffix; the empty text for one that is not about sending."""
-    plain = (*_CHAINS, *_ALIASES, "from", "smtp", "mta", "sendmail", "socket-connect-timeout")
+    plain = (*_CHAINS, "from", "smtp", "mta", "sendmail", "socket-connect-timeout", "v15-compat")
     if name in plain:
         return name
     starts = [base for base in plain if name.startswith(f"{base}-")]

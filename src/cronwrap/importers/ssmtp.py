@@ -6,6 +6,7 @@ Source: ssmtp.conf(5) and ssmtp(8) 2.64, and the behaviour of Debian's ssmtp 2.6
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from cronwrap.importers.draft import (
     CA_DIRECTORY,
@@ -58,17 +59,22 @@ def read(text: bytes, siblings: Callable[[str], bytes | None], _account: str = "
 
 def read_revaliases(text: bytes, siblings: Callable[[str], bytes | None], _account: str = "") -> Imported:
     """Read revaliases, with the ``ssmtp.conf`` beside it, which is what says how to log in."""
-    return _read(siblings("ssmtp.conf") or b"", text)
+    imported = _read(siblings("ssmtp.conf") or b"", text)
+    remarks = [
+        (0, f"ssmtp.conf, line {line}: {remark}" if line else remark) for line, remark in imported.remarks
+    ]
+    return replace(imported, remarks=remarks)
 
 
 def _read(conf: bytes, revaliases: bytes) -> Imported:
     draft = Draft("ssmtp.conf")
     settings = _settings(conf, draft)
-    if hub := _revaliases(revaliases, draft):
-        if settings.get("mailhub", hub)[0] != hub[0]:
-            why = "root has a mailhub of its own in revaliases, which is taken"
-            draft.remark(settings["mailhub"][1], f"mailhub: {why}")
-        settings["mailhub"] = hub
+    hub = _revaliases(revaliases, draft)
+    if hub and "mailhub" in settings and settings["mailhub"][0] != hub:
+        why = "root has a mailhub of its own in revaliases, which is taken"
+        draft.remark(settings["mailhub"][1], f"mailhub: {why}")
+    if hub and settings.get("mailhub", ("", 0))[0] != hub:
+        settings["mailhub"] = hub, 0
     if "mailhub" in settings:
         _relay(settings, draft)
     else:
@@ -178,9 +184,9 @@ def _sender(settings: dict[str, Value], draft: Draft) -> None:
             return
 
 
-def _revaliases(text: bytes, draft: Draft) -> Value | None:
+def _revaliases(text: bytes, draft: Draft) -> str:
     """Take root's sender; gives root's own mailhub, if one is named. Remarks name the file themselves."""
-    hub = None
+    hub = ""
     for line, content in lines(text):
         entry = content.strip()
         if not entry or entry.startswith("#"):
@@ -189,7 +195,7 @@ def _revaliases(text: bytes, draft: Draft) -> Value | None:
         address, _, mailhub = rest.partition(":")
         if account.strip() == "root":
             draft.addresses("mailfrom", address.strip(), 0)
-            hub = (mailhub.strip(), 0) if mailhub.strip() else hub
+            hub = mailhub.strip() or hub
         else:
             draft.remark(0, f"revaliases, line {line}: {_of_another(account.strip(), address.strip())}")
     return hub
