@@ -140,20 +140,29 @@ def _form(arguments: tuple[Word, ...]) -> tuple[str, int]:
             return value, at
         if not value.startswith("-"):
             break
-        at += 2 if _takes_value(value) else 1
+        at += _option_length(arguments, at)
     return "", 0
 
 
-def _takes_value(word: str) -> bool:
-    """Give whether the next word is the value of this option."""
-    option = BY_KEY.get(word[2:]) if word.startswith("--") else _BY_SHORT.get(word[1:])
-    return bool(option and option.metavar)
+def _option_length(arguments: tuple[Word, ...], at: int) -> int:
+    """Give of how many words an option consists: itself, and its value if that stands apart.
+
+    One that cronwrap does not know has a value if what follows looks like one: it is a typing error, and
+    the line is still one that is meant to run a job.
+    """
+    word = arguments[at].value
+    option = BY_KEY.get(word[2:]) if word.startswith("--") else _BY_SHORT.get(word[1:2])
+    if option is not None:
+        attached = not word.startswith("--") and len(word) > 2
+        return 2 if option.metavar and not attached else 1
+    unknown = "=" not in word and at + 1 < len(arguments)
+    return 2 if unknown and not arguments[at + 1].value.startswith("-") else 1
 
 
 def _only_options(arguments: tuple[Word, ...]) -> bool:
     at = 0
     while at < len(arguments) and arguments[at].value.startswith("-"):
-        at += 2 if _takes_value(arguments[at].value) else 1
+        at += _option_length(arguments, at)
     return at == len(arguments)
 
 

@@ -76,11 +76,11 @@ def test_a_prefix_may_have_a_path_and_options():
 
 @pytest.mark.parametrize(
     "prefix",
-    (
+    [
         *("", "tool", "cronwrap --", "cronwrap -c x", "cronwrap status", "cronwrap --nonsense"),
         *("cronwrap --timeout", "cronwrap -n a%b", "cronwrap; x", "cronwrap 'open", "cronwrap\n"),
         *("A=b cronwrap", "cronwrap --help"),
-    ),
+    ],
 )
 def test_a_prefix_that_would_not_run_the_job_is_refused(prefix):
     with pytest.raises(UsageError):
