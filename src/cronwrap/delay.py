@@ -51,8 +51,8 @@ def _rewritten(part: bytes, sentence: str, *, in_alternative: bool) -> bytes:
     at = (CRLF + part).index(CRLF + b"Content-Type: ")
     before, described = part[:at], part[at:]
     fields, empty, body = described.partition(CRLF + CRLF)
-    if not empty:
-        raise ValueError("the header has no end")
+    if not empty or CRLF + CRLF in before:
+        raise ValueError("the header ends elsewhere")
     kind = fields.removeprefix(b"Content-Type: ")
     if kind.startswith(b"multipart/"):
         rewritten = _multipart(body, kind, sentence)

@@ -80,7 +80,7 @@ def _processes(report: Report) -> Rows:
     if holders:
         rows.append(("still running", f"{_named(holders)}\n(held the output open; not ended)"))
     if ended:
-        rows.append(("processes ended", _named(ended)))
+        rows.append(("terminated", _named(ended)))
     return rows
 
 

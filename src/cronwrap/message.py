@@ -29,7 +29,7 @@ SHOWN_VARIABLES = ("SHELL", "HOME", "PATH", "LOGNAME", "USER")
 SENDER_NAME = '"(Cron Daemon)"'
 ID_LIMIT = 64
 """Characters of a run id that go into a Message-ID as they are."""
-DETAIL_COLUMN = 14
+LABEL_WIDTH = 13
 _ID = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -204,6 +204,6 @@ def _plain(report: Report, views: list[View], notes: list[str], rows: details.Ro
     lines = ["-- "]
     for label, value in rows:
         first, *more = value.split("\n")
-        lines.append(f"{label:<{DETAIL_COLUMN}}  {first}")
-        lines += [f"{'':<{DETAIL_COLUMN}}  {line}" for line in more]
+        lines.append(f"{label:<{LABEL_WIDTH}}  {first}")
+        lines += [f"{'':<{LABEL_WIDTH}}  {line}" for line in more]
     return "\n".join([*blocks, "\n".join(lines)]) + "\n"
