@@ -253,7 +253,7 @@ class TestRevaliases:
         imported = load("root:a@b.example:other:587\n", "/etc/ssmtp/revaliases", {"ssmtp.conf": conf}.get)
         assert imported.config["mailfrom"] == "a@b.example"
         assert relay(imported)["url"] == "submission://other:587"
-        assert "revaliases" in remark_on(imported, 1)
+        assert "ssmtp.conf, line 1" in remark_on(imported, 0)
 
 
 NAMES = st.sampled_from(["mail.rc", "msmtprc", "ssmtp.conf", "revaliases", "remotes"])
