@@ -36,22 +36,22 @@ def secret(endpoint: Endpoint) -> bytes:
 def _from_file(path: str) -> bytes:
     """Give a file's content without one line end after it."""
     try:
-        # Non-blocking, so that a FIFO in the file's place does not hold us up.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        with open(path, "rb", opener=_without_waiting) as file:
+            # The opened file is judged, not the name: that can lead elsewhere a moment later.
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise TemporaryError(f"password-file {path} is no regular file")
+            if fault := exposed(path, status):
+                raise TemporaryError(f"password-file {fault}")
+            content = file.read(SECRET_LIMIT + 1)
     except OSError as error:
         raise TemporaryError(f"password-file {path}: {error.strerror}") from None
-    with open(descriptor, "rb") as file:
-        # The opened file is judged, not the name: that can lead elsewhere a moment later.
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise TemporaryError(f"password-file {path} is no regular file")
-        if fault := exposed(path, status):
-            raise TemporaryError(f"password-file {fault}")
-        try:
-            content = file.read(SECRET_LIMIT + 1)
-        except OSError as error:
-            raise TemporaryError(f"password-file {path}: {error.strerror}") from None
     return _checked(content.removesuffix(b"\n").removesuffix(b"\r"), f"password-file {path}")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, and a FIFO or a terminal in its place without being held up or taken over."""
+    return os.open(path, flags | os.O_NOCTTY | os.O_NONBLOCK)
 
 
 def _from_environment(name: str) -> bytes:

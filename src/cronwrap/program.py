@@ -76,6 +76,8 @@ class _Exchange:
                     os.set_blocking(stream.fileno(), False)
                     selector.register(stream, event, step)
             while (left := deadline - time.monotonic()) > 0:
+                if not selector.get_map():
+                    return self._wait(left)
                 # In this order: what it wrote before it ended is then there to be read.
                 status = self.process.poll()
                 ready = selector.select(0 if status is not None else min(left, POLL_INTERVAL))
@@ -89,6 +91,12 @@ class _Exchange:
                 if status is not None and not moving:
                     return status
         return None
+
+    def _wait(self, limit: float) -> int | None:
+        try:
+            return self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _feed(self, descriptor: int) -> bool:
         """Write what the pipe takes; False when nothing is left, or nobody reads."""

@@ -1,0 +1,157 @@
+"""Replies judged, messages made fit for the wire, certificates read: all of it bytes from outside."""
+
+from __future__ import annotations
+
+import re
+from email import message_from_bytes, policy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cronwrap import certificate, replies, sevenbit
+from cronwrap.conversation import hello_name, on_the_wire
+from cronwrap.faults import without_secrets
+from cronwrap.relay_smtp import mailbox
+from cronwrap.replies import ACCOUNT, PERMANENT, TEMPORARY, Reply, judge, judge_recipient
+from support.pki import Authority
+
+
+@given(st.integers(-1, 999), st.text())
+def test_every_reply_has_a_judgement_and_one_printable_line(code, text):
+    reply = Reply(code=code, text=text)
+    assert judge(reply) in (TEMPORARY, PERMANENT, ACCOUNT)
+    assert str(reply).isprintable()
+    assert len(str(reply)) <= replies.TEXT_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "verdict"),
+    [
+        (450, "4.7.1 Greylisted", TEMPORARY),
+        (451, "5.0.0 the basic code decides", TEMPORARY),
+        (550, "5.1.1 unknown", PERMANENT),
+        (554, "4.0.0 the basic code decides", PERMANENT),
+        (530, "5.7.0 login first", ACCOUNT),
+        (354, "what?", TEMPORARY),
+    ],
+)
+def test_the_basic_code_decides(code, text, verdict):
+    assert judge(Reply(code=code, text=text)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "others", "verdict"),
+    [
+        (552, "too many", True, TEMPORARY),
+        (552, "mailbox full", False, PERMANENT),
+        (552, "5.2.2 mailbox full", True, PERMANENT),
+        (550, "5.5.3 too many", False, TEMPORARY),
+        (452, "4.5.3 too many", False, TEMPORARY),
+    ],
+)
+def test_too_many_recipients_is_temporary_in_every_spelling(code, text, others, verdict):
+    assert judge_recipient(Reply(code=code, text=text), others_accepted=others) == verdict
+
+
+def test_a_long_reply_is_shown_once_and_short():
+    assert str(Reply(code=550, text="5.7.1 one\n5.7.1 two")) == "550 5.7.1 one two"
+    assert str(Reply(code=550, text="x" * 999)).endswith("…")
+
+
+@given(st.binary())
+def test_nothing_in_a_message_ends_it_early(content):
+    sent = on_the_wire(content)
+    assert (b"\r\n" + sent).endswith(b"\r\n.\r\n")
+    assert b"\r\n.\r\n" not in (b"\r\n" + sent)[:-3]
+    assert not re.search(rb"\r(?!\n)|(?<!\r)\n", sent)
+    assert re.sub(rb"(?m)^\.", b"", sent[:-3]).rstrip(b"\r\n") == re.sub(
+        rb"\r\n|\r|\n", b"\r\n", content
+    ).rstrip(b"\r\n")
+
+
+@given(st.binary())
+def test_seven_bits_are_seven_bits_or_nothing(content):
+    converted = sevenbit.convert(content)
+    assert converted is None or converted.isascii()
+
+
+@given(st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), min_size=1))
+def test_a_body_survives_seven_bits(text):
+    head = b"Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    converted = sevenbit.convert(head + text.replace("\n", "\r\n").encode())
+    message = message_from_bytes(converted, policy=policy.default)
+    body = message.get_payload(decode=True).replace(b"\r\n", b"\n").decode()
+    assert body.rstrip("\n") == text.rstrip("\n")
+
+
+def test_every_part_of_a_message_is_made_fit():
+    part = b"Content-Type: text/plain; charset=utf-8\r\n\r\n\xc3\xa4\r\n"
+    content = (
+        b'Subject: \xc3\xa4\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n%b--b\r\n%b--b--\r\n'
+        % (part, part)
+    )
+    message = message_from_bytes(sevenbit.convert(content), policy=policy.default)
+    assert [part.get_content().strip() for part in message.iter_parts()] == ["ä", "ä"]
+
+
+@given(st.text())
+def test_an_address_cannot_leave_its_brackets(address):
+    try:
+        written = mailbox(address)
+    except ValueError:
+        return
+    assert not any(octet < 0x20 for octet in written)
+    outside = re.sub(rb'^".*"(?=@)', b"", written, flags=re.DOTALL)
+    assert not set(outside) & set(b" <>\r\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        ('"a b"@x.test', b'"a b"@x.test'),
+        ("root", b"root"),
+        ("a@münchen.test", b"a@xn--mnchen-3ya.test"),
+        ("", b""),
+    ],
+)
+def test_good_addresses_are_written_as_they_are(address, written):
+    assert mailbox(address) == written
+
+
+@given(st.binary())
+def test_any_octets_are_a_certificate_of_sorts(der):
+    assert str(certificate.describe(der)).isprintable()
+    assert re.fullmatch(r"sha256:([0-9A-F]{2}:){31}[0-9A-F]{2}", certificate.describe(der).fingerprint)
+
+
+def test_a_certificate_is_read_without_being_trusted(tmp_path):
+    issued = Authority(str(tmp_path)).certificate("mail.example.test", "192.0.2.1")
+    der = issued.leaf.cert_chain_pems[0].bytes().decode()
+    found = certificate.describe(certificate.ssl.PEM_cert_to_DER_cert(der))
+    assert found.names == ("mail.example.test", "192.0.2.1")
+    assert found.issuer.startswith("trustme")
+    assert found.fingerprint == issued.fingerprint
+    assert found.days_left > 0
+
+
+def test_a_certificate_is_named_by_its_digest_where_nothing_can_be_written(tmp_path, monkeypatch):
+    issued = Authority(str(tmp_path)).certificate()
+    monkeypatch.setattr(certificate.tempfile, "tempdir", str(tmp_path / "missing"))
+    der = certificate.ssl.PEM_cert_to_DER_cert(issued.leaf.cert_chain_pems[0].bytes().decode())
+    assert certificate.describe(der).fingerprint == issued.fingerprint
+    assert not certificate.describe(der).expires
+
+
+def test_a_login_repeated_in_any_form_is_taken_out():
+    said = "bad: hunter2 aHVudGVyMg== AGEAaHVudGVyMg=="
+    assert without_secrets(said, "a", b"hunter2") == "bad: [secret] [secret] [secret]"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("web1", "[127.0.0.1]"), ("web1.example.test", "web1.example.test"), ("a b.c", "[127.0.0.1]")],
+)
+def test_the_name_for_ehlo_is_a_full_one_or_an_address(monkeypatch, name, said):
+    monkeypatch.setattr("socket.gethostname", lambda: name)
+    assert hello_name(None) == said
