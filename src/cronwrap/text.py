@@ -36,7 +36,7 @@ _CR_PICTURE = "\u240d"
 
 def duration(seconds: float) -> str:
     """Give a span of time in at most two units: ``0.25 s``, ``3.1 s``, ``2 h 5 min``, ``3 d 4 h``."""
-    seconds = max(0.0, seconds)
+    seconds = min(max(0.0, seconds), LAST_MOMENT)
     if seconds < 0.0995:
         return f"{seconds:.3f} s" if seconds >= 0.0005 else "0 s"
     if seconds < 0.995:
