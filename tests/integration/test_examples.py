@@ -1,0 +1,73 @@
+"""What a user copies has to work as it stands."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+import tomllib
+
+import pytest
+
+from support import debian
+
+EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "examples")
+
+
+def read(name):
+    with open(os.path.join(EXAMPLES, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def uncommented(text):
+    """Take the comment signs off the lines that are settings, not prose."""
+    lines = [
+        line.removeprefix("# ")
+        for line in text.splitlines()
+        if " = " in line or line.startswith(("[", "# ["))
+    ]
+    alternatives = ("password ", "password-env", "password-command", "token-command")
+    return "\n".join(line for line in lines if not line.startswith(alternatives))
+
+
+def test_the_configuration_is_toml_with_its_comments_and_without():
+    settings = tomllib.loads(read("config.toml"))
+    assert settings["relay"][0]["url"] == "smtps://smtp.example.com:465"
+    full = tomllib.loads(uncommented(read("config.toml")))
+    assert len(full["relay"]) == 4
+    assert full["delivery"] == {"inline": "30s", "background": True, "lifetime": "5d"}
+    assert full["redact"] == {"patterns": [r"token=\S+"]}
+
+
+def test_cron_accepts_the_crontab():
+    if (
+        debian.find("crontab") is None
+        or "-n" not in subprocess.run(["crontab", "-h"], capture_output=True, text=True, check=False).stderr
+    ):
+        pytest.skip("no crontab(1) that can check a file without installing it")
+    checked = subprocess.run(
+        ["crontab", "-n", os.path.join(EXAMPLES, "crontab")], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_every_job_of_the_crontab_is_wrapped():
+    jobs = [line for line in read("crontab").splitlines() if line[:1] and line[0] in "0123456789*"]
+    before_the_shell = [line for line in jobs if "find" not in line and "report.log" not in line]
+    assert len(before_the_shell) == len(jobs) - 2
+    assert all(" cronwrap " in line for line in before_the_shell)
+
+
+@pytest.mark.parametrize("name", ["backup.timer", "backup.service"])
+def test_the_units_are_read_as_systemd_reads_them(name):
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read_string(read(f"systemd/{name}"))
+    assert unit["Unit"]["Description"] == "Nightly backup"
+    if name.endswith("service"):
+        assert unit["Service"]["ExecStart"].split()[:4] == [
+            "/usr/local/bin/cronwrap",
+            "--name",
+            "backup",
+            "--",
+        ]
