@@ -218,7 +218,7 @@ def _deliver(store: Store, old: bytes, result: Rewrite, way: _Way) -> None:
 
 def _confirm(name: str, old: bytes, new: bytes, *, yes: bool) -> None:
     """Show the difference, and ask; return only after a yes."""
-    before, after = (decode(content).split("\n") for content in (old, new))
+    before, after = (decode(content).removesuffix("\n").split("\n") for content in (old, new))
     for line in difflib.unified_diff(before, after, name, f"{name} (new)", lineterm=""):
         click.echo(text.visible(line))
     if yes:
