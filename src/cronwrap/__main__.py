@@ -1,5 +1,94 @@
-"""``python -m cronwrap``."""
-def main() -> int:
-    return 0
-def shell_main() -> int:
-    return 0
+"""The ways in: ``cronwrap``, ``cronwrap-shell`` and ``python -m cronwrap``.
+
+A command line of the form ``[OPTIONS] -- COMMAND`` goes straight to ``run``; everything else goes to the
+click surface, which a job must not wait for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cronwrap.errors import EXIT_INTERNAL, EXIT_USAGE, CronwrapError, UsageError
+from cronwrap.options import Invocation, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what a command line says; give the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return _bounded(lambda: _main(words))
+
+
+def shell_main(argv: Sequence[str] | None = None) -> int:
+    """Stand in for the shell of a crontab: ``cronwrap-shell -c TEXT``; give the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+
+    def shell() -> int:
+        if len(words) != 2 or words[0] != "-c":
+            raise UsageError("cronwrap-shell takes -c TEXT alone, as crond calls a shell")
+        return _run(Invocation(flags={}, text=words[1]))
+
+    return _bounded(shell)
+
+
+def _main(words: list[str]) -> int:
+    invocation = parse(words)
+    if invocation is not None:
+        return _run(invocation)
+    from cronwrap.cli import main as click_main  # noqa: PLC0415  # click
+
+    return click_main(words)
+
+
+def _run(invocation: Invocation) -> int:
+    from cronwrap.run import main as run_main  # noqa: PLC0415
+
+    return run_main(invocation)
+
+
+def _bounded(work: Callable[[], int]) -> int:
+    """Be the one boundary that turns an error into a line for a person and an exit status."""
+    try:
+        _open_standard_streams()
+        return work()
+    except UsageError as error:
+        from cronwrap.mistake import report_mistake  # noqa: PLC0415
+
+        report_mistake(str(error))
+        return EXIT_USAGE
+    except CronwrapError as error:
+        _say(str(error))
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+    except Exception as error:  # noqa: BLE001  # a bug: no traceback reaches a person
+        from cronwrap.mistake import report_bug  # noqa: PLC0415
+
+        report_bug(error)
+        return EXIT_INTERNAL
+
+
+def _open_standard_streams() -> None:
+    """Open what was closed among the first three descriptors, so that no pipe of ours becomes one."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _say(text: str) -> None:
+    try:
+        os.write(2, f"cronwrap: {text}\n".encode(errors="backslashreplace"))
+    except OSError:
+        return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -132,6 +132,12 @@ class Outcome(Record):
     cpu_seconds: float = 0.0
     max_rss_bytes: int | None = None
     """Peak resident memory of the tree as far as it was seen; None when nothing is known."""
+    matched: tuple[str, ...] = ()
+    """The first lines that matched ``--fail-match``."""
+    spoke: bool = False
+    """Whether the job wrote anything that counts as output (``--ignore-match``)."""
+    spoke_stderr: bool = False
+    """The same for standard error alone."""
     output: Output = Output()
 
 
@@ -240,3 +246,5 @@ class Delivery(Record):
     relay_fault: str = ""
     """Set when the relay as a whole could not be used (connection, TLS, login): the reason and what to
     do. Every recipient is then in ``deferred``, and no other message need be tried with it now."""
+    login_refused: bool = False
+    """Whether that fault was a refused login: to repeat it often may lock the account."""

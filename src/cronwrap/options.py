@@ -146,6 +146,13 @@ def _text(value: object) -> str:
     return value
 
 
+def _url(value: object) -> str:
+    text = _text(value)
+    if not text.startswith(("http://", "https://")) or any(ord(char) < 33 for char in text):
+        raise ValueError(f"{text!r} is not a URL that begins with http:// or https://")
+    return text
+
+
 def _name(value: object) -> str:
     text = _text(value)
     if not text or len(text.encode(errors="surrogateescape")) > 200 or any(ord(char) < 32 for char in text):
@@ -160,7 +167,7 @@ def _addresses(value: object) -> str:
         part.strip("@") and part.count("@") < 2 for part in text.split(",")
     )
     if text and not plain:  # only what is not evidently a list of plain addresses is worth the import
-        from cronwrap.message import addresses  # noqa: PLC0415
+        from cronwrap.address import addresses  # noqa: PLC0415
 
         addresses(text, "localhost")
     return text
@@ -268,7 +275,7 @@ OPTIONS = (
     _option("jitter", duration, "wait a part of D first, the same on each run", metavar="D"),
     _option("nice", _integer(-20, 19), "niceness of the job", metavar="N"),
     _option("max-memory", size, "end the job above this resident size", metavar="SIZE"),
-    _option("ping", _text, "tell a monitor of the start and the end", metavar="URL"),
+    _option("ping", _url, "tell a monitor of the start and the end", metavar="URL"),
     _option(
         "dry-run", boolean, "run the job, print the mail instead of sending, keep nothing", default=False
     ),

@@ -151,6 +151,11 @@ def make_private(directory: str) -> None:
         os.mkdir(directory, 0o700)
 
 
+def make_state(directory: str) -> None:
+    """Make the state directory, 0700; one that others may enter is closed to them."""
+    make_private(directory)
+
+
 def _user_config(environ: Mapping[str, str]) -> str:
     base = environ.get("XDG_CONFIG_HOME") or os.path.join(home(environ), ".config")
     return os.path.join(base, "cronwrap/config.toml")

@@ -16,14 +16,9 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-FORWARDED = (
-    _signal.SIGTERM,
-    _signal.SIGINT,
-    _signal.SIGHUP,
-    _signal.SIGQUIT,
-    _signal.SIGUSR1,
-    _signal.SIGUSR2,
-)
+ENDING = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT)
+"""The signals that ask a process to end."""
+FORWARDED = (*ENDING, _signal.SIGUSR1, _signal.SIGUSR2)
 """The signals that are passed on to the job's process group."""
 JOB_CONTROL = (_signal.SIGTSTP, _signal.SIGCONT, _signal.SIGWINCH)
 """Signals of the terminal, handled so that Ctrl-Z and ``fg`` work."""
@@ -55,16 +50,18 @@ class Signals:
             return iter(b"")
         return iter(octets)
 
+    def asked_to_end(self) -> int:
+        """Give the first waiting signal that asks for an end (TERM, INT, HUP, QUIT), or 0."""
+        return next((number for number in self.take() if number in ENDING), 0)
+
     def wait(self, seconds: float) -> int:
         """Wait; give the first signal that asks for an end (TERM, INT, HUP, QUIT), or 0 after the time."""
         end = time.monotonic() + seconds
         poll = select.poll()
         poll.register(self.descriptor, select.POLLIN)
         while (left := end - time.monotonic()) > 0:
-            if poll.poll(left * 1000):
-                for number in self.take():
-                    if number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT):
-                        return number
+            if poll.poll(left * 1000 + 1) and (number := self.asked_to_end()):
+                return number
         return 0
 
     def restore(self) -> None:
@@ -88,7 +85,7 @@ def _note(number: int, frame: object) -> None:
 
 def block_all() -> set[int]:
     """Block every signal; give the mask that was."""
-    return _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())  # type: ignore[return-value]
+    return _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
 
 
 def set_mask(mask: set[int]) -> None:

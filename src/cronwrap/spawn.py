@@ -12,7 +12,7 @@ from cronwrap.signals import Signals, block_all, set_mask
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
 DEFAULT_PATH = "/usr/bin:/bin"
 """Where programs are looked for without ``PATH``, as crond and confstr(_CS_PATH) have it."""
@@ -87,9 +87,10 @@ def become_subreaper() -> bool:
     """Make orphans among our descendants our children (prctl(2)); False where that is not to be had."""
     try:
         # The C module alone: `import ctypes` would cost as much as all else before the job's start.
-        import _ctypes  # type: ignore[import-not-found]  # noqa: PLC0415
+        import _ctypes  # noqa: PLC0415
 
-        address = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")
+        program: Any = None  # the symbols of the running program, libc among them
+        address = _ctypes.dlsym(_ctypes.dlopen(program, 0), "prctl")
         return bool(_ctypes.call_function(address, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0)
     except (ImportError, AttributeError, OSError):
         return False

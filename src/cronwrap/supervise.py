@@ -14,6 +14,7 @@ import time
 from cronwrap import signals as sig
 from cronwrap import terminal as tty
 from cronwrap.capture import Capture
+from cronwrap.errors import StateError
 from cronwrap.model import STDERR, STDOUT, Outcome, Record
 from cronwrap.spawn import Pipes, Start, StartError, become_subreaper, spawn
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable, Iterable
 
+    from cronwrap.matching import Matcher
     from cronwrap.usage import Process
 else:
     import _signal
@@ -64,6 +66,8 @@ class Limits(Record):
     max_output: int = 1 << 20
     timed: bool = False
     live: bool = False
+    fail_match: tuple[str, ...] = ()
+    ignore_match: tuple[str, ...] = ()
 
 
 class Supervisor:
@@ -73,8 +77,10 @@ class Supervisor:
         self._start = start
         self._limits = limits
         self._signals = signals
-        self.remark = ""
-        """What could not be done for the job (its niceness), in words."""
+        self.remarks: list[str] = []
+        """What could not be done for the job (its niceness, say), in words."""
+        self.on_long_run: Callable[[], None] | None = None
+        """Called once the job has outlived its first second."""
         self.asked_to_end = 0
         """The signal that asked cronwrap to end, or 0."""
         self.overlap_asked: Callable[[], str] = str
@@ -107,14 +113,20 @@ class Supervisor:
         self._ended_by = self._ended_because = ""
         self._names: tuple[str, ...] = ()
         self._holders: tuple[str, ...] = ()
-        self._capture = Capture(self._limits.max_output, timed=self._limits.timed)
+        self._matcher = self._new_matcher()
+        self._capture = Capture(self._limits.max_output, timed=self._limits.timed, matcher=self._matcher)
         if self._pipes is not None:
             self._attend(self._pipes)
+        status = self._status
+        output = self._capture.output()
+        matcher = self._matcher
+        if matcher:
+            matcher.finish()
         return Outcome(
             started=self._wall,
             duration=self._ended - self._began if self._pipes else 0.0,
-            exit_code=os.WEXITSTATUS(self._status) if self._exited() else None,
-            signal=self._status & 0x7F if self._status is not None and not self._exited() else None,
+            exit_code=os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
+            signal=os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
             error=str(self._error or ""),
             error_status=self._error.status if self._error else 0,
             ended_by=self._ended_by,
@@ -123,11 +135,18 @@ class Supervisor:
             holders=self._holders,
             cpu_seconds=self._cpu,
             max_rss_bytes=self._peak or None,
-            output=self._capture.output(),
+            matched=tuple(matcher.matched) if matcher else (),
+            spoke=bool(matcher.counted) if matcher else output.total_bytes > 0,
+            spoke_stderr=STDERR in matcher.counted if matcher else output.stderr_bytes > 0,
+            output=output,
         )
 
-    def _exited(self) -> bool:
-        return self._status is not None and os.WIFEXITED(self._status)
+    def _new_matcher(self) -> Matcher | None:
+        if not (self._limits.fail_match or self._limits.ignore_match):
+            return None
+        from cronwrap.matching import Matcher  # noqa: PLC0415  # imports `re`
+
+        return Matcher(self._limits.fail_match, self._limits.ignore_match)
 
     def _attend(self, pipes: Pipes) -> None:
         self._buffer = bytearray(BUFFER)
@@ -150,7 +169,8 @@ class Supervisor:
         interval = MEMORY_INTERVAL if self._limits.max_memory else FIRST_SAMPLE
         self._sample_at: float | None = self._began + interval
         try:
-            self.remark = pipes.started(self._start)
+            remark = pipes.started(self._start)
+            self.remarks += [remark] if remark else []
         except StartError as error:
             self._error = error
         self._loop(pipes)
@@ -206,7 +226,7 @@ class Supervisor:
                 self._stop_draining()
             return
         if limits.timeout is not None and now >= self._began + limits.timeout:
-            self._end(pipes, "timeout", f"after {_spell(limits.timeout)}")
+            self._end(pipes, "timeout", f"--timeout {_spell(limits.timeout)}")
         elif limits.idle_timeout is not None and now >= self._last_output + limits.idle_timeout:
             self._end(pipes, "idle timeout", f"no output for {_spell(limits.idle_timeout)}")
         elif self._sample_at is not None and now >= self._sample_at:
@@ -322,7 +342,7 @@ class Supervisor:
                 self._continued(pipes)
             elif self._status is None:
                 self._forward(pipes, number)
-            elif number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT):
+            elif number in sig.ENDING:
                 self.asked_to_end = number
                 _signal_group(pipes.pid, number)
                 if self._kill_at is not None:
@@ -335,14 +355,14 @@ class Supervisor:
         now = time.monotonic()
         if number in (_signal.SIGTERM, _signal.SIGINT):
             if number == _signal.SIGTERM and (run := self.overlap_asked()):
-                self._end(pipes, "overlap", f"by run {run} of the same job")
+                self._end(pipes, "overlap", f"asked for by run {run} of the same job")
                 return
             if self._kill_at is not None or (self._asked_at and now - self._asked_at >= REPEAT_GUARD):
                 self._names = self._names or self._tree_names()
                 self._kill_at = now  # asked a second time: no more patience
                 return
             self._asked_at = self._asked_at or now
-        if number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT):
+        if number in sig.ENDING:
             self.asked_to_end = number
         _signal_group(pipes.pid, number)
 
@@ -399,16 +419,29 @@ class Supervisor:
     def _sample(self, pipes: Pipes, now: float) -> None:
         from cronwrap import usage  # noqa: PLC0415
 
+        if self.on_long_run:
+            self._note_long_run(self.on_long_run)
         resident = usage.resident(self._tree())
         self._peak = max(self._peak, resident)
         limit = self._limits.max_memory
         if limit is not None and resident > limit:
-            self._end(pipes, "memory", f"{resident >> 20} MiB, above {limit >> 20} MiB (sampled)")
+            self._end(
+                pipes,
+                "memory",
+                f"{resident >> 20} MiB resident, above --max-memory {limit >> 20} MiB; sampled",
+            )
         cost = time.monotonic() - now
         interval = (
             max(MEMORY_INTERVAL, cost * MEMORY_COST) if limit else max(FIRST_SAMPLE, cost * SAMPLE_COST)
         )
         self._sample_at = now + interval
+
+    def _note_long_run(self, note: Callable[[], None]) -> None:
+        self.on_long_run = None
+        try:
+            note()
+        except StateError as error:
+            self.remarks.append(f"this run is not safely on record: {error}")
 
     # The terminal -------------------------------------------------------------------------------
 

@@ -1,0 +1,66 @@
+"""What becomes of a mistake: of the user's in a command line, or of ours."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cronwrap import settings as config
+from cronwrap.log import log
+from cronwrap.message import compose
+from cronwrap.model import Command, Report
+from cronwrap.options import quote
+from cronwrap.report import post, recipients, say, sender
+from cronwrap.run import new_run
+from cronwrap.verdict import Policy, not_run
+
+FORM = "cronwrap [OPTIONS] -- COMMAND [ARG]...   or   cronwrap [OPTIONS] -c TEXT   or   cronwrap --help"
+
+
+def report_mistake(text: str) -> None:
+    """Report a command line that cannot be understood; the job behind it is not run.
+
+    By mail as well where somebody can be told who does not sit before the terminal.
+    """
+    say(f"{text}; use: {FORM}")
+    if os.isatty(2):
+        return
+    words = " ".join(map(quote, ["cronwrap", *sys.argv[1:]]))
+    settings = config.load({}, os.environ)
+    if not settings.relays or settings["mailto"] is None:
+        return
+    run = new_run(Command(argv=("cronwrap",), text=words), settings)
+    to = recipients(settings, run)
+    if not to:
+        return
+    verdict = not_run(f"the command line cannot be understood: {text}", Policy(on=("always",)))
+    report = Report(
+        run_id=run.run_id,
+        job=run.job,
+        command=words,
+        user=run.user,
+        host=run.host,
+        sender=sender(settings, run),
+        recipients=to,
+        verdict=verdict,
+        outcomes=(),
+        started=run.started,
+        ended=run.started,
+        duration=0.0,
+        environment=dict(os.environ),
+        faults=settings.faults,
+    )
+    if not post(settings, run.run_id, compose(report)):
+        from cronwrap.dispatch import dispatch  # noqa: PLC0415
+        from cronwrap.signals import Signals  # noqa: PLC0415
+
+        dispatch(settings, run.run_id, Signals(terminal=False))
+
+
+def report_bug(error: Exception) -> None:
+    """Report an error of our own: a line for the person, the details for the log."""
+    import traceback  # noqa: PLC0415
+
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        log(line)
+    say(f"internal error: {type(error).__name__}: {error} (details are in the system log)")

@@ -1,0 +1,328 @@
+"""A run from the command line to the exit status: the whole of cronwrap's main job on one page."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from cronwrap import settings as config
+from cronwrap import signals as sig
+from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, StateError
+from cronwrap.model import Record
+from cronwrap.spawn import Start
+from cronwrap.supervise import Limits, Supervisor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from cronwrap.journal import Entry
+    from cronwrap.model import Command, Outcome, Past, Verdict
+    from cronwrap.options import Invocation
+    from cronwrap.overlap import Guard
+    from cronwrap.ping import Ping
+    from cronwrap.settings import Settings
+    from cronwrap.verdict import Policy
+
+COERCED_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")
+"""What Python puts into LC_CTYPE when it finds itself in the C locale (PEP 538)."""
+
+
+class Run(Record):
+    """What is settled about a run before its job starts."""
+
+    run_id: str
+    command: Command
+    settings: Settings
+    user: str
+    host: str
+    started: float
+    """Unix time."""
+
+    @property
+    def job(self) -> str:
+        """Give the job's name."""
+        return str(self.settings["name"])
+
+
+class Tries(Record):
+    """What became of a run's tries, and what was noticed beside."""
+
+    outcomes: tuple[Outcome, ...]
+    entry: Entry | None
+    """The run's place in the journal; None when it could not be put there."""
+    faults: tuple[str, ...]
+    ping: Ping | None = None
+
+
+def main(invocation: Invocation) -> int:
+    """Run a command as the command line says; give the exit status."""
+    command = invocation.command(os.environ)
+    settings = config.load(invocation.flags, os.environ, command.text)
+    run = new_run(command, settings)
+    signals = sig.Signals(terminal=any(os.isatty(descriptor) for descriptor in range(3)))
+    if settings["jitter"] and (number := signals.wait(_jitter(run))):
+        return EXIT_SIGNAL_BASE + number
+    if settings["dry-run"]:
+        from cronwrap.report import rehearse  # noqa: PLC0415
+
+        return rehearse(run, supervise(run, signals, None), _policy(settings))
+
+    from cronwrap.overlap import Guard  # noqa: PLC0415
+
+    guard = Guard(settings.state_dir, run.job, run.run_id)
+    if why := guard.enter(settings["overlap"], settings["overlap-wait"], signals):
+        return _skipped(run, why, signals, guard.interrupted)
+    tries = supervise(run, signals, guard)
+    guard.leave()
+    return conclude(run, tries, signals)
+
+
+def new_run(command: Command, settings: Settings) -> Run:
+    """Give a run its identity: the id sorts by time, and is unique."""
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now))
+    return Run(
+        run_id=f"{stamp}-{os.urandom(4).hex()}",
+        command=command,
+        settings=settings,
+        user=config.user_name(),
+        host=os.uname().nodename,
+        started=now,
+    )
+
+
+def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
+    """Run the job, again after a failure as far as ``--retries`` goes; put it on record meanwhile."""
+    settings = run.settings
+    start = Start(
+        command=run.command,
+        environment=job_environment(os.environ, run.run_id),
+        chdir=settings["chdir"] or "",
+        nice=settings["nice"],
+    )
+    outcomes: list[Outcome] = []
+    entry: Entry | None = None
+    faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
+    delay = settings["retry-delay"]
+    ping = _ping(run) if guard else None
+    while True:
+        supervisor = Supervisor(start, _limits(settings), signals)
+        supervisor.spawn()
+        # The job runs: what is loaded and written from here on costs it nothing.
+        if guard:
+            supervisor.overlap_asked = guard.asked_by
+            if not outcomes:
+                entry = _begin(run, faults)
+                supervisor.on_long_run = entry.sync if entry else None
+        outcomes.append(supervisor.watch())
+        faults += [remark for remark in supervisor.remarks if remark not in faults]
+        if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
+            break
+        if signals.wait(delay):
+            break
+        delay *= 2
+    return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
+
+
+def conclude(run: Run, tries: Tries, signals: sig.Signals) -> int:
+    """Judge the run, report it if that is due, put it on record; give the exit status."""
+    from cronwrap.verdict import exit_status, judge  # noqa: PLC0415
+
+    last = tries.outcomes[-1]
+    policy = _policy(run.settings)
+    verdict = judge(last, policy, None, time.time())
+    past: Past | None = None
+    if verdict.failed or verdict.mail or "recovery" in policy.on:
+        past, fault = _past(run)
+        verdict = judge(last, policy, past, time.time())
+        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
+    if tries.ping:
+        tries.ping.end(failed=verdict.failed, status=exit_status(last), text=verdict.headline)
+    if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
+        from cronwrap.report import report  # noqa: PLC0415  # a quiet run has no use for it
+
+        report(run, tries, verdict, past, signals)
+    elif tries.entry:
+        finish(tries.entry, verdict, tries.outcomes)
+    _later_duties(run, tries.entry, signals)
+    return exit_status(last)
+
+
+def finish(
+    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
+) -> str:
+    """Write down how a run ended; give an empty text, or why that could not be done."""
+    last = outcomes[-1] if outcomes else None
+    now = time.time()
+    fields = {
+        "ended": now,
+        # By the monotonic clock where the job ran but once, so that a changed clock does not show.
+        "duration": last.duration if last and len(outcomes) == 1 else max(0.0, now - entry.fields["started"]),
+        "result": verdict.result,
+        "reasons": verdict.reasons,
+        "tries": max(1, len(outcomes)),
+        "mailed": mailed,
+        "quiet_reason": verdict.quiet_reason,
+        "digest": digest,
+    }
+    if last:
+        fields |= {
+            "exit_code": last.exit_code,
+            "signal": last.signal,
+            "output_bytes": last.output.total_bytes,
+            "stdout_bytes": last.output.stdout_bytes,
+            "stderr_bytes": last.output.stderr_bytes,
+            "cpu_seconds": sum(outcome.cpu_seconds for outcome in outcomes),
+            "max_rss_bytes": max((outcome.max_rss_bytes or 0 for outcome in outcomes), default=0) or None,
+        }
+    try:
+        entry.finish(fields, last.output if last else None)
+    except StateError as error:
+        return str(error)
+    return ""
+
+
+def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, bytes]:
+    """Give the job's environment: ours, but for the run's id, our password and what Python added."""
+    found = {os.fsencode(key): os.fsencode(value) for key, value in environ.items()}
+    found.pop(b"CRONWRAP_RELAY_PASSWORD", None)
+    if environ.get("LC_CTYPE") in COERCED_LOCALES:
+        try:
+            with open("/proc/self/environ", "rb") as stream:
+                if b"\0LC_CTYPE=" not in b"\0" + stream.read():
+                    del found[b"LC_CTYPE"]
+        except OSError:
+            pass  # another system: it cannot be told, so it stays
+    if os.path.basename(environ.get("SHELL", "")) == "cronwrap-shell":
+        found[b"SHELL"] = b"/bin/sh"
+    found[b"CRONWRAP_RUN_ID"] = run_id.encode()
+    return found
+
+
+def begin(run: Run) -> Entry:
+    """Put a run on record; StateError when that cannot be done."""
+    from cronwrap.journal import begin as journal_begin  # noqa: PLC0415
+    from cronwrap.redact import Redactor  # noqa: PLC0415
+
+    config.make_state(run.settings.state_dir)
+    fields = {
+        "run": run.run_id,
+        "job": run.job,
+        "command": Redactor(run.settings["redact.patterns"]).text(run.command.text),
+        "host": run.host,
+        "user": run.user,
+        "started": run.started,
+    }
+    return journal_begin(run.settings.state_dir, fields)
+
+
+def _begin(run: Run, faults: list[str]) -> Entry | None:
+    try:
+        return begin(run)
+    except (StateError, OSError) as error:
+        faults.append(f"this run is not on record: {error}")
+        return None
+
+
+def _past(run: Run) -> tuple[Past | None, str]:
+    """Give what is known of the job's earlier runs, or None and the reason why nothing is."""
+    from cronwrap.history import past  # noqa: PLC0415  # imports `sqlite3`
+
+    try:
+        return past(run.settings.state_dir, run.job, run.user), ""
+    except StateError as error:
+        return None, f"the history could not be asked: {error}"
+
+
+def _skipped(run: Run, why: str, signals: sig.Signals, interrupted: int) -> int:
+    """Record, and report if that is wanted, a run that does not take place."""
+    from cronwrap.report import report, say  # noqa: PLC0415
+    from cronwrap.verdict import skipped  # noqa: PLC0415
+
+    if os.isatty(2):
+        say(f"not run: {why}")
+    faults = list(run.settings.faults)
+    tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
+    report(run, tries, skipped(why, _policy(run.settings)), None, signals)
+    _later_duties(run, tries.entry, signals)
+    return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
+
+
+def _again(run: Run, outcome: Outcome, asked_to_end: int) -> bool:
+    """Say whether a try failed in a way that another one may help."""
+    if asked_to_end or outcome.ended_by == "overlap":
+        return False
+    from cronwrap.verdict import judge  # noqa: PLC0415
+
+    return judge(outcome, _policy(run.settings), None, 0.0).failed
+
+
+def _later_duties(run: Run, entry: Entry | None, signals: sig.Signals) -> None:
+    """Do what each run does for others: abandoned runs, waiting reports, the history."""
+    from cronwrap import journal  # noqa: PLC0415
+
+    directory = run.settings.state_dir
+    try:
+        dead = journal.abandoned(directory, run.job, entry)
+        if dead:
+            from cronwrap.report import report_abandoned  # noqa: PLC0415
+
+            report_abandoned(run, dead)
+        if os.path.isdir(os.path.join(directory, "outbox")):
+            from cronwrap.report import tend_outbox  # noqa: PLC0415
+
+            tend_outbox(run.settings, signals)
+        if journal.fold_due(directory):
+            from cronwrap import history  # noqa: PLC0415
+
+            history.fold(directory, run.settings["history.keep"])
+    except (StateError, OSError) as error:
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(str(error))
+
+
+def _policy(settings: Settings) -> Policy:
+    from cronwrap.verdict import Policy  # noqa: PLC0415
+
+    return Policy(
+        on=settings["on"],
+        ok_codes=settings["ok-codes"],
+        min_duration=settings["min-duration"],
+        max_duration=settings["max-duration"],
+        after=settings["after"],
+        remind=settings["remind"],
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    live = settings["live"]
+    same: dict[str, Any] = {
+        name: settings[name.replace("_", "-")]
+        for name in ("timeout", "idle_timeout", "kill_after", "drain", "max_memory", "max_output")
+    }
+    return Limits(
+        **same,
+        timed=settings["timestamps"],
+        live=os.isatty(1) or os.isatty(2) if live is None else live,
+        fail_match=settings["fail-match"],
+        ignore_match=settings["ignore-match"],
+    )
+
+
+def _jitter(run: Run) -> float:
+    """Give the seconds to wait first: a part of ``--jitter`` that is the same on one host for one job."""
+    from binascii import crc32  # noqa: PLC0415
+
+    seed = f"{run.host}\0{run.user}\0{run.job}".encode(errors="surrogateescape")
+    return float(run.settings["jitter"]) * crc32(seed) / (1 << 32)
+
+
+def _ping(run: Run) -> Ping | None:
+    if not run.settings["ping"]:
+        return None
+    from cronwrap.ping import Ping  # noqa: PLC0415
+
+    return Ping(run.settings["ping"])
