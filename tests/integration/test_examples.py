@@ -9,6 +9,7 @@ import tomllib
 
 import pytest
 
+from cronwrap.settings import load
 from support import debian
 
 EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "examples")
@@ -71,3 +72,14 @@ def test_the_units_are_read_as_systemd_reads_them(name):
             "backup",
             "--",
         ]
+
+
+def test_cronwrap_finds_no_fault_in_the_configuration(config, tmp_path):
+    environment = {
+        "CRONWRAP_CONFIG": config(read("config.toml")),
+        "CRONWRAP_STATE_DIR": str(tmp_path / "state"),
+    }
+    settings = load({}, environment, "true")
+    assert settings.faults == ()
+    assert settings.relays == 1
+    assert settings["mailto"] == "ops@example.com"
