@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cronwrap import message
+from cronwrap import html, message
 from cronwrap.model import Mark, Outcome, Output, Past, Report, Verdict
 from support.reports import FAILED, STARTED, files_of, outcome, output, parsed, report, text_of
 
@@ -413,7 +413,7 @@ SLOW = [
 COMPOSING = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from cronwrap import message
+from cronwrap import html, message
 from cronwrap.model import Outcome, Output, Report, Verdict
 verdict = Verdict(result="failed", label="exit 1", headline="exit status 1 after 1 s", failed=True)
 tried = Outcome(started=0.0, duration=1.0, exit_code=1, output=Output(head=b"\\x1b\\xff" * 200000))
@@ -429,3 +429,18 @@ def test_composing_imports_nothing_that_is_slow():
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "cronwrap.mime" in loaded
     assert not set(SLOW) & set(loaded)
+
+
+def luminance(colour):
+    """Give the relative luminance of ``#rrggbb`` (WCAG 2.2)."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = ((c / 12.92) if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("colour", [html.RED, html.GREEN, html.AMBER, html.GREY])
+def test_every_colour_can_be_read_on_white_and_in_the_dark(colour):
+    light, dark = luminance("#ffffff"), luminance("#121212")
+    own = luminance(colour)
+    assert (light + 0.05) / (own + 0.05) >= 3
+    assert (own + 0.05) / (dark + 0.05) >= 3

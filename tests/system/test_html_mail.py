@@ -1,0 +1,127 @@
+"""The HTML form of a report in a browser: it fits a phone and a desk, and runs nothing."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import subprocess
+
+import pytest
+
+from cronwrap import message
+from cronwrap.model import STDERR, STDOUT, Mark, Output, Past
+from support import debian
+from support.reports import FAILED, STARTED, outcome, parsed, report, text_of
+
+WIDTHS = (390, 1200)
+"""CSS pixels: a phone held upright, a window on a desk."""
+LIMIT = 60.0
+"""Seconds for the browser to start and render; it takes two."""
+LONG = "x" * 3000
+EVIL = "</pre><script>parent.ran = true</script><img src=x onerror='parent.ran = true'><b onclick=\"x\">"
+
+# Frames made from text have the page's own origin, so that it may measure them; a file's would not.
+PAGE = """<!DOCTYPE html><meta charset="utf-8"><body><script>
+const mail = MAIL, measured = {};
+let left = WIDTHS.length;
+for (const width of WIDTHS) {
+  const frame = document.createElement("iframe");
+  frame.style = `border:0;width:${width}px;height:4000px`;
+  frame.onload = () => {
+    const page = frame.contentDocument, elements = [...page.body.querySelectorAll("*")];
+    measured[width] = {
+      wide: Math.max(page.documentElement.scrollWidth, page.body.scrollWidth),
+      right: Math.max(...elements.map(element => element.getBoundingClientRect().right)),
+      bars: elements.filter(element => element.title).map(element => element.getBoundingClientRect().height),
+      pre: page.querySelector("pre").textContent,
+      red: elements.filter(element => element.tagName == "SPAN").map(element => element.textContent),
+      text: page.body.innerText,
+      outside: page.querySelectorAll("script,img,link,iframe,object,[src],[href],[onclick]").length,
+    };
+    if (!--left) {
+      measured.ran = window.ran === true;
+      const said = document.createElement("output");
+      said.textContent = JSON.stringify(measured);
+      document.body.replaceChildren(said);
+    }
+  };
+  frame.srcdoc = mail;
+  document.body.append(frame);
+}
+</script>"""
+
+
+@pytest.fixture
+def rendered(debian_programs, tmp_path):
+    """Measure a page in headless Chromium at each width: ``rendered(page)[390]["wide"]``."""
+    debian_programs({"chromium": "chromium"})
+
+    def render(page):
+        widths = json.dumps(WIDTHS)
+        mail = json.dumps(page).replace("<", "\\u003c")
+        file = tmp_path / "page.html"
+        file.write_text(PAGE.replace("MAIL", mail, 1).replace("WIDTHS", widths), encoding="utf-8")
+        done = subprocess.run(
+            [
+                debian.find("chromium"),
+                *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+                *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+                *(f"--user-data-dir={tmp_path / 'profile'}", "--hide-scrollbars", "--window-size=1300,4100"),
+                *("--virtual-time-budget=10000", "--dump-dom", file.as_uri()),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=True,
+        )
+        found = re.search(r"<output>(.*)</output>", done.stdout, re.DOTALL)
+        assert found, done.stderr
+        measured = json.loads(html.unescape(found[1]))
+        return {int(key) if key.isdigit() else key: value for key, value in measured.items()}
+
+    return render
+
+
+def page_of(**more):
+    """Give the HTML of a report whose every part is as wide and as hostile as it gets."""
+    kept = f"{LONG}\n{EVIL}\n".encode()
+    shown = Output(
+        head=kept + b"disk full\n",
+        stdout_bytes=len(kept),
+        stderr_bytes=10,
+        marks=(
+            Mark(offset=0, stream=STDOUT, elapsed=0.0),
+            Mark(offset=len(kept), stream=STDERR, elapsed=1.0),
+        ),
+    )
+    wide = {
+        "outcomes": (outcome(shown, holders=(f"1 {LONG}",)), outcome(shown, error=f"{EVIL}{LONG}")),
+        "past": Past(results=("ok",) * 20, durations=tuple(range(1, 31)), last_success=STARTED),
+        "verdict": FAILED.replace(headline=f"{EVIL} {LONG}", notes=(LONG, EVIL)),
+        **dict.fromkeys(("job", "command", "user", "host", "run_id"), EVIL + LONG),
+        "faults": (LONG,),
+    }
+    return text_of(parsed(message.compose(report(**(wide | more))).content), "html")
+
+
+def test_a_report_fits_a_phone_and_a_desk_and_runs_nothing(rendered):
+    measured = rendered(page_of())
+    assert measured["ran"] is False
+    for width in WIDTHS:
+        assert measured[width]["wide"] <= width
+        assert measured[width]["right"] <= width
+        assert measured[width]["outside"] == 0
+        assert measured[width]["pre"] == f"{LONG}\n{EVIL}\ndisk full\n"
+        assert "disk full\n" in measured[width]["red"]
+        assert measured[width]["text"].startswith(EVIL)
+
+
+def test_the_chart_s_bars_are_as_high_as_the_runs_were_long(rendered):
+    measured = rendered(page_of(duration=60.0))
+    for width in WIDTHS:
+        *before, this = measured[width]["bars"]
+        assert this == 48
+        assert before == sorted(before)
+        assert before[-1] == 24
+        assert len(before) == 19
