@@ -46,7 +46,8 @@ def _from_file(path: str) -> bytes:
             content = file.read(SECRET_LIMIT + 1)
     except OSError as error:
         raise TemporaryError(f"password-file {path}: {error.strerror}") from None
-    return _checked(content.removesuffix(b"\n").removesuffix(b"\r"), f"password-file {path}")
+    ending = b"\r\n" if content.endswith(b"\r\n") else b"\n"
+    return _checked(content.removesuffix(ending), f"password-file {path}")
 
 
 def _without_waiting(path: str, flags: int) -> int:
