@@ -70,7 +70,7 @@ class Mail:
     def body(self) -> str:
         """Give the text part, decoded, with LF as line end."""
         part = self.parsed.get_body(("plain",))
-        return "" if part is None else part.get_content()
+        return "" if part is None else part.get_content().replace("\r\n", "\n")
 
 
 @dataclass
