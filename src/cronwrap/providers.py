@@ -45,13 +45,9 @@ _CODE = "The password is the authorization code from the mailbox's settings, not
 _VERIFIED_SENDER = "The sender's address or domain has to be verified there first."
 
 
-def _both(host: str) -> tuple[str, str]:
-    return f"smtps://{host}:465", f"submission://{host}:587"
-
-
 def _entry(name: str, host: str, *domains: str, **more: Any) -> Provider:
     """Give a provider that has both ports, as most do."""
-    url, other_url = _both(host)
+    url, other_url = f"smtps://{host}:465", f"submission://{host}:587"
     return Provider(name=name, url=url, other_url=other_url, domains=domains, **more)
 
 
@@ -97,8 +93,8 @@ PROVIDERS: tuple[Provider, ...] = (
         catch=(
             "An administrator has to switch on authenticated SMTP for the mailbox.",
             (
-                "Passwords are being retired, and are off by default for most organisations: plan for a token "
-                "(token-command)."
+                "Passwords are being retired, and are off by default for most organisations: plan for a "
+                "token (token-command)."
             ),
         ),
     ),
@@ -160,8 +156,8 @@ PROVIDERS: tuple[Provider, ...] = (
         catch=(
             _APP_WITH_2FA,
             (
-                "Accounts of other data centres have their own: smtp.zoho.eu, smtp.zoho.in; organisations that "
-                "pay use smtppro.zoho.com."
+                "Accounts of other data centres have their own: smtp.zoho.eu, smtp.zoho.in; organisations "
+                "that pay use smtppro.zoho.com."
             ),
         ),
     ),
@@ -340,12 +336,12 @@ PROVIDERS: tuple[Provider, ...] = (
         sender_is_login=True,
         catch=(
             (
-                "It needs an SMTP token from the settings, which only certain paid plans have, for addresses of "
-                "an own domain."
+                "It needs an SMTP token from the settings, which only certain paid plans have, for addresses "
+                "of an own domain."
             ),
             (
-                "Otherwise Proton Mail Bridge has to run on this host: submission://127.0.0.1:1025, the password "
-                "that Bridge shows, and its certificate pinned with fingerprint."
+                "Otherwise Proton Mail Bridge has to run on this host: submission://127.0.0.1:1025, the "
+                "password that Bridge shows, and its certificate pinned with fingerprint."
             ),
         ),
     ),
