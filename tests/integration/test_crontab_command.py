@@ -257,7 +257,8 @@ def record(state):
         who = {"command": "tool", "host": "here", "user": "me"}
         for job, starts in jobs.items():
             for start in starts:
-                entry = journal.begin(state, {**who, "run": f"{job}-{start:.0f}", "job": job, "started": start})
+                run = f"{job}-{start:.0f}"
+                entry = journal.begin(state, {**who, "run": run, "job": job, "started": start})
                 entry.finish({"ended": start, "duration": 0.0, "result": "ok", "mailed": False}, None)
 
     return write
