@@ -39,6 +39,7 @@ SCHEMA = (
         cpu_seconds REAL, max_rss_bytes INTEGER, mailed INTEGER NOT NULL, quiet_reason TEXT NOT NULL,
         digest TEXT NOT NULL, boot_id TEXT NOT NULL, pid INTEGER NOT NULL);
     CREATE INDEX runs_by_time ON runs (started);
+    CREATE INDEX runs_by_ending ON runs (substr(run, -8));
     CREATE INDEX runs_by_job ON runs (job, started);
     CREATE INDEX failures_by_time ON runs (started) WHERE result NOT IN ('ok', 'skipped');
     CREATE INDEX failures_by_job ON runs (job, started) WHERE result NOT IN ('ok', 'skipped');

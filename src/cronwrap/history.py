@@ -58,6 +58,11 @@ class Run(Record):
     boot_id: str = ""
     pid: int = 0
 
+    @property
+    def short(self) -> str:
+        """Give the end of the id: the part that tells runs of one second apart, and enough to name it."""
+        return self.run[-8:]
+
 
 COLUMNS = Run.fields()
 # The words of the partial indexes, so that the planner sees that they hold all it needs; what is neither
@@ -123,14 +128,16 @@ def _insertion(beginning: str, columns: tuple[str, ...]) -> str:
 
 
 def _prune(database: sqlite3.Connection, before: float) -> None:
+    # By the start, which has an index; a run that took long, or was found dead late, still counts by its end.
     old = database.execute(
-        "SELECT run FROM runs WHERE started < ? ORDER BY started LIMIT ?", (before, PRUNE_BATCH)
+        "SELECT run FROM runs WHERE started < :before AND ended < :before ORDER BY started LIMIT :most",
+        {"before": before, "most": PRUNE_BATCH},
     )
     runs = old.fetchall()
     if runs:
         database.executemany("DELETE FROM outputs WHERE run = ?", runs)
         database.executemany("DELETE FROM runs WHERE run = ?", runs)
-        database.execute("DELETE FROM jobs WHERE started < ?", (before,))
+        database.execute("DELETE FROM jobs WHERE ended < ?", (before,))
 
 
 def _set_aside_record(path: str) -> str:
@@ -239,18 +246,22 @@ def runs(
 
 
 def run(state_dir: str, prefix: str | None = None) -> tuple[Run, Kept]:
-    """Give one run whole, by the first characters of its id, or the latest; else ``StateError``."""
+    """Give one run whole, by the beginning of its id or its last eight characters, or the latest.
+
+    ``StateError`` when there is none, or more than one.
+    """
     if prefix is None:
         found = list(runs(state_dir, limit=1))
         if not found:
             raise StateError("no run is on record yet")
     else:
-        found = [run for run in _running(state_dir) if run.run.startswith(prefix)]
+        found = [run for run in _running(state_dir) if run.run.startswith(prefix) or run.short == prefix]
         with reading(state_dir) as database:
             if database is not None:
                 rows = database.execute(
-                    "SELECT * FROM runs WHERE run >= ? AND run < ? ORDER BY run LIMIT 2",
-                    (prefix, prefix + "\U0010ffff"),
+                    "SELECT * FROM runs WHERE run >= :first AND run < :last"
+                    " OR substr(run, -8) = :first LIMIT 3",
+                    {"first": _text(prefix), "last": _text(prefix) + "\U0010ffff"},
                 )
                 found += [_run(row) for row in rows]
         found = [run for run in found if run.run == prefix] or found

@@ -180,6 +180,13 @@ def test_old_runs_are_forgotten_with_their_output_and_their_jobs(state):
         assert connection.execute("SELECT count(*) FROM outputs").fetchone() == (0,)
 
 
+def test_a_run_that_ended_lately_is_not_old_however_early_it_began(state):
+    record(state, "r1", started=NOW - 100 * DAY, ended=NOW - DAY)
+    history.fold(state, keep=90 * DAY, now=NOW)
+    assert ids(history.runs(state)) == ["r1"]
+    assert len(history.jobs(state)) == 1
+
+
 def test_names_of_any_octets_are_found_again(state):
     record(state, "r1", "failed", job="n\udcff\0ä")
     assert history.past(state, "n\udcff\0ä", "root").failures_in_a_row == 1
@@ -280,6 +287,9 @@ def test_a_run_is_found_by_the_beginning_of_its_id(state):
     assert history.run(state, "abc1")[0].run == "abc1"
     assert history.run(state, "abd")[0].result == "running"
     assert history.run(state)[0].run == "abc2"
+    record(state, "20260302T040506-1a2b3c4d", started=NOW - 5)
+    history.fold(state)
+    assert history.run(state, "1a2b3c4d")[0].run == "20260302T040506-1a2b3c4d"
     with pytest.raises(StateError, match="more than one run"):
         history.run(state, "abc")
     with pytest.raises(StateError, match="no run x"):

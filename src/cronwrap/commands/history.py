@@ -1,0 +1,106 @@
+"""``cronwrap history``: the runs, newest first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from cronwrap import views
+from cronwrap.errors import StateError
+from cronwrap.history import Run, fold, runs
+from cronwrap.options import duration as duration_of
+from cronwrap.text import ago, duration
+from cronwrap.views import Cell, Screen
+
+KEYS = (
+    *(
+        "run",
+        "job",
+        "command",
+        "host",
+        "user",
+        "started",
+        "ended",
+        "duration",
+        "result",
+        "exit_code",
+        "signal",
+    ),
+    *("tries", "reasons", "output_bytes", "cpu_seconds", "max_rss_bytes", "mailed"),
+)
+"""What ``--json`` gives of a run, in this order."""
+JOB_COLUMNS = 20
+"""What a job's name may take of 80 columns."""
+
+
+def _read_duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else duration_of(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@click.command("history")
+@click.option("-j", "--job", metavar="NAME", help="Only the runs of this job.")
+@click.option("--failed", is_flag=True, help="Only the runs that failed.")
+@click.option(
+    "--since", metavar="D", callback=_read_duration, help="Only the runs that began in the last D (2h, 7d)."
+)
+@click.option(
+    "-n", "limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most N runs."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def command(
+    ctx: click.Context, job: str | None, failed: bool, since: float | None, limit: int, as_json: bool
+) -> None:
+    """Show the runs, newest first."""
+    settings = ctx.obj.settings()
+    bring_up_to_date(settings.state_dir, settings.history_keep)
+    now = time.time()
+    first = None if since is None else now - since
+    found = runs(settings.state_dir, job=job, failed=failed, since=first, limit=limit)
+    if as_json:
+        views.write(views.objects(map(public, found)))
+    else:
+        views.write(lines(Screen(), list(found), now, with_job=job is None))
+
+
+def bring_up_to_date(state_dir: str, keep: float | None) -> None:
+    """Fold what waits in the journal; what stands in the way is said, and the rest is shown all the same."""
+    try:
+        notices: Iterable[str] = fold(state_dir, keep)
+    except StateError as error:
+        notices = [str(error)]
+    for notice in notices:
+        click.echo(f"cronwrap: {notice}", err=True)
+
+
+def public(run: Run) -> dict[str, Any]:
+    """Give a run for programs."""
+    found = {name: getattr(run, name) for name in KEYS}
+    return {**found, "started": views.moment(run.started), "ended": views.moment(run.ended)}
+
+
+def lines(screen: Screen, found: list[Run], now: float, *, with_job: bool) -> Iterator[str]:
+    """Give the lines that people see."""
+    if not found:
+        yield "no runs"
+        return
+    heads = ["RUN", "STARTED", "RESULT", "TOOK", *(["JOB"] if with_job else []), "COMMAND"]
+    yield from views.table(screen, heads, [_row(run, now, with_job=with_job) for run in found])
+
+
+def _row(run: Run, now: float, *, with_job: bool) -> list[Cell]:
+    row = [
+        Cell(text=run.short, colour=views.DIM),
+        Cell(text=ago(now - run.started)),
+        views.result_cell(run),
+        Cell(text="" if run.duration is None else duration(run.duration)),
+    ]
+    if with_job:
+        row.append(Cell(text=views.fit(views.printable(run.job), JOB_COLUMNS)))
+    return [*row, Cell(text=run.command)]

@@ -1,0 +1,126 @@
+"""``cronwrap show``: one run whole, with its output."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from cronwrap import views
+from cronwrap.commands.history import bring_up_to_date, public
+from cronwrap.history import Run, run
+from cronwrap.kept import Kept
+from cronwrap.model import STDERR, STDOUT
+from cronwrap.text import ago, count, duration, moment, size, visible
+from cronwrap.views import Screen
+
+
+@click.command("show")
+@click.argument("run_id", metavar="[RUN]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, output included.")
+@click.pass_context
+def command(ctx: click.Context, run_id: str | None, as_json: bool) -> None:
+    """Show one run whole, with its output: the latest, or the one whose id RUN begins or ends."""
+    settings = ctx.obj.settings()
+    bring_up_to_date(settings.state_dir, settings.history_keep)
+    found, kept = run(settings.state_dir, run_id)
+    if as_json:
+        views.write(views.objects([whole(found, kept)]))
+    else:
+        screen = Screen()
+        views.write(itertools.chain(details(screen, found, time.time()), output(screen, kept)))
+
+
+def whole(found: Run, kept: Kept) -> dict[str, Any]:
+    r"""Give all that is known of a run, for programs; octets that are no UTF-8 come as ``\xff``."""
+    return {
+        **public(found),
+        "stdout_bytes": found.stdout_bytes,
+        "stderr_bytes": found.stderr_bytes,
+        "quiet_reason": found.quiet_reason,
+        "output_head": kept.head.decode("utf-8", "backslashreplace"),
+        "output_tail": kept.tail.decode("utf-8", "backslashreplace"),
+        "left_out_bytes": kept.left_out_bytes,
+        "left_out_lines": kept.left_out_lines,
+    }
+
+
+def details(screen: Screen, found: Run, now: float) -> Iterator[str]:
+    """Give what is known of a run but its output, a line each."""
+    cell = views.result_cell(found)
+    known = [
+        ("run", found.run),
+        ("job", found.job),
+        ("command", found.command),
+        ("result", screen.paint(cell.text, cell.colour)),
+        ("because", "; ".join(found.reasons)),
+        ("started", f"{moment(found.started)} ({ago(now - found.started)})"),
+        ("ended", "" if found.ended is None else moment(found.ended)),
+        ("took", "" if found.duration is None else duration(found.duration)),
+        ("tries", str(found.tries) if found.tries > 1 else ""),
+        ("CPU time", "" if found.cpu_seconds is None else duration(found.cpu_seconds)),
+        ("memory", "" if found.max_rss_bytes is None else f"{size(found.max_rss_bytes)} at most"),
+        ("by", f"{found.user} at {found.host}"),
+        ("mailed", _mailed(found)),
+        ("output", _sizes(found)),
+    ]
+    for name, value in known:
+        if value:
+            yield f"{name:<9} {value if name == 'result' else views.printable(value)}"
+
+
+def _mailed(found: Run) -> str:
+    if found.result == "running":
+        return ""
+    if found.mailed:
+        return "yes"
+    return f"no: {found.quiet_reason}" if found.quiet_reason else "no"
+
+
+def _sizes(found: Run) -> str:
+    if not found.output_bytes:
+        return "" if found.result == "running" else "none"
+    both = found.stdout_bytes and found.stderr_bytes
+    stderr = f", {size(found.stderr_bytes)} of it on stderr" if both else ""
+    return size(found.output_bytes) + stderr + (" on stderr" if found.stderr_bytes and not both else "")
+
+
+def output(screen: Screen, kept: Kept) -> Iterator[str | bytes]:
+    """Give what is remembered of the output: harmless on a terminal, as it was written elsewhere."""
+    if not kept.head and not kept.tail:
+        return
+    yield ""
+    border = len(kept.head)
+    yield from _half(screen, kept, 0, border)
+    if kept.left_out_bytes:
+        lines = f", {count(kept.left_out_lines, 'line')}" if kept.left_out_lines else ""
+        yield screen.paint(f"[… {size(kept.left_out_bytes)}{lines} left out …]", views.DIM)
+        yield from _half(screen, kept, border, border + len(kept.tail))
+
+
+def _half(screen: Screen, kept: Kept, begin: int, end: int) -> Iterator[bytes]:
+    content = kept.head + kept.tail
+    offsets = [*(offset for offset, _stream in kept.stretches), end]
+    streams = [STDOUT, *(stream for _offset, stream in kept.stretches)]
+    first = begin
+    for last, stream in zip(offsets, streams, strict=True):
+        piece = content[first : min(last, end)] if last > first else b""
+        if screen.is_terminal and piece:
+            colour = views.RED if stream == STDERR else ""
+            yield b"".join(
+                screen.paint(text, colour).encode() + ending for text, ending in _lines(visible(piece))
+            )
+        else:
+            yield piece
+        first = max(first, min(last, end))
+    if not content[begin:end].endswith(b"\n"):
+        yield b"\n"
+
+
+def _lines(text: str) -> Iterator[tuple[str, bytes]]:
+    for line in text.split("\n")[:-1]:
+        yield line, b"\n"
+    yield text.rpartition("\n")[2], b""
