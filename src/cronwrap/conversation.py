@@ -215,17 +215,13 @@ class Conversation:
 
     async def close(self, *, politely: bool) -> None:
         """Say QUIT if that makes sense, and let go of the connection."""
-        transport = self._client.transport
         if politely and self._client.is_connected:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
                 await asyncio.wait_for(self._client.quit(), FAREWELL_LIMIT)
-        # Not close(): with TLS that waits for the other side's farewell.
-        if isinstance(transport, asyncio.Transport):
-            transport.abort()
         self._client.close()
         if self._socket is None:
             return
-        # A transport that aiosmtplib has let go of ends when its socket does.
+        # With TLS the transport would wait for the other side's farewell; it ends when its socket does.
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         for _ in range(CLOSING_TURNS):
