@@ -66,7 +66,8 @@ class TestForm:
             assert os.environ.get("CI") != "true", "man-db is not installed, and CI must check the pages"
             pytest.skip("man-db is not installed: apt-get install man-db")
         environ = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "80", "MANPAGER": "cat"}
-        command = [man, "-l", "--warnings=all", os.path.join(MAN, page)]
+        # "w" is every warning; groff's "all" leaves out misspelt macros (groff(1), -w).
+        command = [man, "-l", "--warnings=w", os.path.join(MAN, page)]
         shown = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
         assert shown.stderr == ""
         assert shown.returncode == 0
