@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
-import tempfile
 import time
 from typing import Any
 
@@ -118,6 +117,8 @@ def _decoded(der: bytes) -> dict[str, Any]:
     CPython since 2.6 and used by its own tests; it reads a file. Where it is missing or fails the
     fingerprint, which is what one needs to go on, is still shown.
     """
+    import tempfile  # noqa: PLC0415  # 3 ms, and most certificates are good
+
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(ssl.DER_cert_to_PEM_cert(der))
         file.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from cronwrap import certificate, credentials, dial, sevenbit
+from cronwrap import certificate, credentials, dial
 from cronwrap.conversation import Conversation
 from cronwrap.dial import RelayFault
 from cronwrap.endpoint import Endpoint
@@ -243,6 +243,8 @@ class _Transaction:
         options = []
         international = self._check_addresses(utf8=conversation.offers("smtputf8"))
         if not self.content.isascii() and not conversation.offers("8bitmime"):
+            from cronwrap import sevenbit  # noqa: PLC0415  # 8 ms that our own messages never need
+
             converted = sevenbit.convert(self.content)
             if converted is None:
                 why = f"{self.endpoint.display} takes 7-bit mail only, and this message cannot be converted"

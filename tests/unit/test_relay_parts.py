@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import ssl
+import tempfile
 from email import message_from_bytes, policy
 
 import pytest
@@ -128,7 +130,7 @@ def test_any_octets_are_a_certificate_of_sorts(der):
 def test_a_certificate_is_read_without_being_trusted(tmp_path):
     issued = Authority(str(tmp_path)).certificate("mail.example.test", "192.0.2.1")
     der = issued.leaf.cert_chain_pems[0].bytes().decode()
-    found = certificate.describe(certificate.ssl.PEM_cert_to_DER_cert(der))
+    found = certificate.describe(ssl.PEM_cert_to_DER_cert(der))
     assert found.names == ("mail.example.test", "192.0.2.1")
     assert found.issuer.startswith("trustme")
     assert found.fingerprint == issued.fingerprint
@@ -137,8 +139,8 @@ def test_a_certificate_is_read_without_being_trusted(tmp_path):
 
 def test_a_certificate_is_named_by_its_digest_where_nothing_can_be_written(tmp_path, monkeypatch):
     issued = Authority(str(tmp_path)).certificate()
-    monkeypatch.setattr(certificate.tempfile, "tempdir", str(tmp_path / "missing"))
-    der = certificate.ssl.PEM_cert_to_DER_cert(issued.leaf.cert_chain_pems[0].bytes().decode())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    der = ssl.PEM_cert_to_DER_cert(issued.leaf.cert_chain_pems[0].bytes().decode())
     assert certificate.describe(der).fingerprint == issued.fingerprint
     assert not certificate.describe(der).expires
 
