@@ -119,14 +119,10 @@ class Entry:
         try:
             self._append({**fields, "output": pack(output)})
         except OSError:
-            self._append(fields)
+            self._append(fields)  # over what came of the first try; nobody reads beyond a frame's end
 
     def _append(self, fields: Fields) -> None:
-        try:
-            _write(self._fd, _frame(fields), self._size)
-        except OSError:
-            os.ftruncate(self._fd, self._size)
-            raise
+        _write(self._fd, _frame(fields), self._size)
 
 
 def begin(state_dir: str, fields: Fields) -> Entry:

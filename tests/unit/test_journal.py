@@ -111,6 +111,31 @@ def test_a_run_under_way_is_running_and_cannot_be_claimed(state):
         assert list(journal.ended(state)) == []
 
 
+def test_a_lock_that_is_held_says_more_than_any_process_id(state, monkeypatch):
+    with holder(state):
+        monkeypatch.setattr(journal, "process_started", lambda _pid: 1)
+        assert len(list(journal.running(state))) == 1
+        assert journal.abandoned(state) == []
+
+
+def test_who_comes_second_to_a_dead_run_does_not_claim_what_is_left_of_it(state, monkeypatch):
+    with holder(state) as process:
+        process.kill()
+        process.wait()
+    real = journal._content
+
+    def overtaken(fd):
+        """Let another claimer do all its work between our opening the file and our locking it."""
+        monkeypatch.setattr(journal, "_content", real)
+        for entry in journal.abandoned(state):
+            entry.finish({"result": "abandoned", "ended": 2000.0})
+        return real(fd)
+
+    monkeypatch.setattr(journal, "_content", overtaken)
+    assert journal.abandoned(state) == []
+    assert journal.waiting(state) == 1
+
+
 def test_a_run_of_this_very_process_is_running(state):
     entry = journal.begin(state, fields())
     assert [run["run"] for run in journal.running(state)] == ["r1"]

@@ -32,16 +32,17 @@ COMMANDS = {
 PROGRAM = """
 import importlib, sys
 from types import SimpleNamespace
-settings = SimpleNamespace(state_dir=sys.argv[1], history_keep=90 * 86400.0)
+class Settings(dict):
+    state_dir = sys.argv[1]
+settings = Settings({"history.keep": 90 * 86400.0})
 module = importlib.import_module("cronwrap.commands." + sys.argv[2])
 module.command(sys.argv[3:], obj=SimpleNamespace(settings=lambda: settings), prog_name="cronwrap")
 """
 
 
-class Settings:
-    history_keep = 90 * 86400.0
-
+class Settings(dict):
     def __init__(self, state_dir):
+        super().__init__({"history.keep": 90 * 86400.0})
         self.state_dir = state_dir
 
 
@@ -163,7 +164,7 @@ def test_a_running_run_in_json_has_no_end(state):
 @pytest.mark.parametrize("words", [("history",), ("status",), ("show",)])
 def test_80_columns_are_enough_whatever_the_names(state, words):
     record(state, "20260302T040506-aaaaaaaa", "failed", exit_code=255, command="/opt/日本語 " + "ä" * 200)
-    record(state, "20260302T040506-bbbbbbbb", job="日本" * 40, command="e\u0301" * 200, ago=9e6)
+    record(state, "20260302T040506-bbbbbbbb", job="日本" * 40, command="e\u0301" * 200, ago=8e5)
     record(state, "20260302T040506-cccccccc", job="x" * 64, command="a\tb\nc\x1b[31mred\u202eevil", ago=60)
     plain = ESCAPE.sub("", on_terminal(state, *words))
     assert "\x1b" not in plain

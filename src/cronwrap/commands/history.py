@@ -59,7 +59,7 @@ def command(
 ) -> None:
     """Show the runs, newest first."""
     settings = ctx.obj.settings()
-    bring_up_to_date(settings.state_dir, settings.history_keep)
+    bring_up_to_date(settings.state_dir, settings["history.keep"])
     now = time.time()
     first = None if since is None else now - since
     found = runs(settings.state_dir, job=job, failed=failed, since=first, limit=limit)

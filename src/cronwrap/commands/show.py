@@ -25,7 +25,7 @@ from cronwrap.views import Screen
 def command(ctx: click.Context, run_id: str | None, as_json: bool) -> None:
     """Show one run whole, with its output: the latest, or the one whose id RUN begins or ends."""
     settings = ctx.obj.settings()
-    bring_up_to_date(settings.state_dir, settings.history_keep)
+    bring_up_to_date(settings.state_dir, settings["history.keep"])
     found, kept = run(settings.state_dir, run_id)
     if as_json:
         views.write(views.objects([whole(found, kept)]))

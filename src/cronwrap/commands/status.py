@@ -30,7 +30,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     # A run whose cronwrap died is found here or by the job's next run; whoever finds it reports it.
     if dead := journal.abandoned(settings.state_dir):
         ctx.obj.report_abandoned(dead)
-    bring_up_to_date(settings.state_dir, settings.history_keep)
+    bring_up_to_date(settings.state_dir, settings["history.keep"])
     found = jobs(settings.state_dir)
     if as_json:
         views.write(views.objects(itertools.starmap(public, found)))
