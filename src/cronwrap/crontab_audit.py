@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from cronwrap.crontab import Job, jobs, parse, shell_texts
 from cronwrap.crontab_schedule import Schedule, ScheduleError, read
-from cronwrap.crontab_wrap import use_of
+from cronwrap.crontab_wrap import use_in, use_of
 from cronwrap.errors import CronwrapError, UsageError
 from cronwrap.model import Record
 from cronwrap.options import SHELL_BASENAME, Invocation, duration, job_name
@@ -103,37 +103,35 @@ def _watched(job: Job, user: str) -> Watched:
     schedule = read(job.schedule)
     if not schedule.expression:
         raise CronwrapError("it has no set time")
-    invocation = _invocation(job)
-    jitter = invocation.flags.get("jitter", job.environment.get("CRONWRAP_JITTER", 0.0))
+    # Debian's cron and cronie may hand the shell different texts; only derived names can differ by that.
+    invocations = [_invocation(job, text) for text in shell_texts(job.command)]
+    flags = invocations[0].flags
+    jitter = flags.get("jitter", job.environment.get("CRONWRAP_JITTER", 0.0))
     try:
         jitter = duration(jitter)
     except ValueError:
         jitter = 0.0  # a value that cannot be used does not delay the job either
-    name = invocation.flags.get("name", job.environment.get("CRONWRAP_NAME"))
-    names = (name,) if name else _derived_names(job, invocation)
+    name = flags.get("name", job.environment.get("CRONWRAP_NAME"))
+    names = [name or job_name(invocation.command({}).text) for invocation in invocations]
     zone = job.environment.get("CRON_TZ", "")
     if zone:
         _zone(zone)
-    return Watched(number=job.number, names=names, schedule=schedule, jitter=jitter, zone=zone)
+    return Watched(
+        number=job.number, names=tuple(dict.fromkeys(names)), schedule=schedule, jitter=jitter, zone=zone
+    )
 
 
-def _invocation(job: Job) -> Invocation:
-    use = use_of(job.command)
+def _invocation(job: Job, text: str) -> Invocation:
+    use = use_in(text)
     if use is None or not use.form:
-        return Invocation(flags={}, text=shell_texts(job.command)[0])
+        return Invocation(flags={}, text=text)
     invocation = read_arguments([word.value for word in use.arguments])
     if invocation is None:
         raise UsageError("it does not run a job")
-    if "name" not in invocation.flags and not all(word.fixed for word in use.arguments):
+    named = "name" in invocation.flags or "CRONWRAP_NAME" in job.environment
+    if not named and not all(word.fixed for word in use.arguments):
         raise CronwrapError("its name depends on what the shell makes of the line; give it one with --name")
     return invocation
-
-
-def _derived_names(job: Job, invocation: Invocation) -> tuple[str, ...]:
-    names = [job_name(invocation.command({}).text)]
-    if use_of(job.command) is None:
-        names += [job_name(text) for text in shell_texts(job.command)]
-    return tuple(dict.fromkeys(names))
 
 
 def _zone(name: str) -> ZoneInfo:

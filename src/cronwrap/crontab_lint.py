@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from cronwrap.crontab import Assignment, Job, Line, Unreadable, encode, parse, shell_texts, split_input
 from cronwrap.crontab_schedule import ScheduleError, read
 from cronwrap.crontab_shell import BUILTINS, Word, balanced, is_assignment, words
-from cronwrap.crontab_wrap import LONGEST_COMMAND, PROGRAM, use_of, why_left
+from cronwrap.crontab_wrap import LONGEST_COMMAND, PROGRAM, use_in, use_of, why_left
 from cronwrap.errors import UsageError
 from cronwrap.model import Record
 from cronwrap.options import parse as read_arguments
@@ -159,11 +159,11 @@ def _user(job: Job, world: World) -> Iterator[Said]:
 
 
 def _percent(job: Job) -> Iterator[Said]:
-    written, given = split_input(job.command)
-    if given is None:
+    if split_input(job.command)[1] is None:
         return
-    under = _under_cronwrap(written)
-    text = written if under is None else under
+    text = shell_texts(job.command)[0]
+    under = _under_cronwrap(text)
+    text = text if under is None else under
     programs = {word.value.rpartition("/")[2] for word in _all_words(text)}
     deliberate = balanced(text) and programs & STDIN_READERS and not _FORMAT.search(text.rstrip())
     if not deliberate:
@@ -172,7 +172,7 @@ def _percent(job: Job) -> Iterator[Said]:
 
 def _under_cronwrap(text: str) -> str | None:
     """Give the text that cronwrap would run, None when it runs none or is not called."""
-    use = use_of(text)
+    use = use_in(text)
     if use is None or not use.form:
         return None
     try:

@@ -118,17 +118,21 @@ def why_left(job: Job) -> str | None:
 
 
 def use_of(command: str) -> Use | None:
-    """Give how a command uses cronwrap, None when its first word is another program."""
-    written, _ = split_input(command)
-    found, end = words(written)
+    """Give how a crontab's command uses cronwrap, None when its first word is another program."""
+    return use_in(split_input(command)[0])
+
+
+def use_in(text: str) -> Use | None:
+    """Give how a shell's text uses cronwrap, None when its first word is another program."""
+    found, end = words(text)
     index = 0
-    while index < len(found) and is_assignment(found[index], written):
+    while index < len(found) and is_assignment(found[index], text):
         index += 1
     if index == len(found) or found[index].value.rpartition("/")[2] != PROGRAM:
         return None
     arguments = found[index + 1 :]
     form, at = _form(arguments)
-    before = written[: found[index].start]
+    before = text[: found[index].start]
     return Use(before=before, arguments=arguments, end=end, form=form, at=at)
 
 

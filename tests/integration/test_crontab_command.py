@@ -187,6 +187,17 @@ def test_ones_own_crontab_gets_a_path_when_cron_would_not_find_the_name(run, own
     assert own.read_text() == f"PATH={tmp_path}\n@daily cronwrap -- tool\n"
 
 
+@pytest.mark.parametrize(("answer", "expected"), [(b"y\n", WRAPPED), (b"n\n", PLAIN), (b"\n", PLAIN)])
+def test_on_a_terminal_a_yes_is_asked_for(cli, own, answer, expected):
+    own.write_bytes(PLAIN)
+    words = ("crontab", "wrap", "--prefix", "cronwrap")
+    terminal = cli.terminal(*words, env={"PATH": f"{own.parent}/bin:/usr/bin:/bin"})
+    assert b"+0 3 * * *\tcronwrap -- tool" in terminal.read_until(b"Install this crontab?")
+    terminal.write(answer)
+    assert terminal.wait() == (0 if expected == WRAPPED else 1)
+    assert own.read_bytes() == expected
+
+
 def test_without_a_terminal_nothing_is_installed_unasked(run, own):
     own.write_bytes(PLAIN)
     done = run("wrap", given=b"y\n")

@@ -3,13 +3,16 @@
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cronwrap.crontab import decode, encode, jobs, parse
+from cronwrap.crontab_audit import watch
 from cronwrap.crontab_wrap import unwrap, wrap
+from cronwrap.history import starts
 from support.cli import CRONWRAP
 
 STAND_IN = """\
@@ -295,17 +298,22 @@ def real_host(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("shell", "command"), CORPUS)
-def test_the_program_itself_does_what_the_line_did(real_host, shell, command):
+def test_the_program_itself_does_what_the_line_did_and_audit_knows_its_name(real_host, shell, command):
+    begun = time.time()
+    wrapped = wrapped_command(shell, command)
     before = real_host.run(shell, command)
     after = real_host.run(
         shell,
-        wrapped_command(shell, command),
+        wrapped,
         CRONWRAP_LIVE="true",
         CRONWRAP_MAILTO="",
         CRONWRAP_STATE_DIR=real_host.state,
         CRONWRAP_CONFIG="/dev/null",
     )
     assert after == before
+    (watched,), _ = watch(decode(f"SHELL={shell}\n@daily ".encode() + wrapped + b"\n"))
+    assert set(starts(real_host.state, begun)) <= set(watched.names)
+    assert starts(real_host.state, begun)
 
 
 @pytest.mark.parametrize("command", PLAIN)

@@ -130,9 +130,9 @@ def random_table(dice):
 
 def test_what_crontab_refuses_lint_calls_an_error(accepted):
     dice = random.Random(1)
-    tables = [random_table(dice).encode() for _ in range(400)]
+    tables = [random_table(dice).encode() for _ in range(200)]
     verdicts = accepted(tables)
-    assert 50 < sum(verdicts) < 350
+    assert 40 < sum(verdicts) < 160
     missed = [
         table for table, taken in zip(tables, verdicts, strict=True) if not taken and not has_error(table)
     ]
@@ -142,7 +142,7 @@ def test_what_crontab_refuses_lint_calls_an_error(accepted):
 
 def test_lint_calls_no_sound_line_an_error(accepted):
     dice = random.Random(2)
-    tables = [random_table(dice).encode() for _ in range(400)]
+    tables = [random_table(dice).encode() for _ in range(200)]
     # Debian's cron ignores the rest of the field, or never runs the job; others refuse the line.
     strict = (b"#2", b"*5", b"5-1", b"fri-sun", b"1-2-3")
     wrong = [

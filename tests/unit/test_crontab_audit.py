@@ -100,7 +100,7 @@ def test_runs_under_either_reading_of_backslashes_count():
         ("cronwrap -n night -- tool", "night"),
         ("cronwrap --name=night -c 'a; b'", "night"),
         ("cronwrap -- tool 'a b'", job_name("tool 'a b'")),
-        ("cronwrap -c 'a; b \\%'%in", job_name("a; b \\%")),
+        ("cronwrap -c 'a; b \\%'%in", job_name("a; b %")),
         ("/opt/x/cronwrap --quiet -- tool", job_name("tool")),
     ],
 )
