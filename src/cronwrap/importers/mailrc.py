@@ -37,6 +37,8 @@ _SCHEMES = {
     "submission": "starttls",
     "submissions": "tls",
 }
+_TEST_PROGRAM = "test"
+"""S-nail's pseudo-MTA, which prints the message."""
 _DEFAULT_PORTS = {"submission": 587, "submissions": 465}
 
 
@@ -223,7 +225,7 @@ def _transport(variables: dict[str, Value], sender: str, draft: Draft, text: str
     if not separator:
         scheme, rest = "smtp", text
     scheme = scheme.lower()
-    if scheme not in _SCHEMES or not rest:
+    if scheme not in _SCHEMES or not rest or text == _TEST_PROGRAM:
         draft.remark(
             line, "this way of sending is no SMTP server and no program; add a [[relay]] of your own"
         )
