@@ -69,6 +69,7 @@ def test_what_people_write_is_understood(text, found):
         ('"open <a@b>', "lacks its closing"),
         ("(open a@b", "lacks its closing"),
         ('"a"b@c', "quotes"),
+        ('"a\x1bb"@c', "quotes"),
         ("a@[evil> x]", "write Name"),
         ("friends: a@b, c@d;", "':'"),
         ("a@b\u2028c", "domain"),

@@ -89,6 +89,11 @@ def test_the_field_uses_the_message_s_line_ends_and_follows_an_mbox_separator():
     assert field == b"X-Cronwrap-Delayed: 2 h 5 min: connection refused"
 
 
+def test_a_field_is_never_put_where_it_would_swallow_the_first_line():
+    assert annotated(b" folded\r\n\r\nbody") == b" folded\r\n\r\nbody"
+    assert annotated(b"\r\nbody").endswith(b"\r\n\r\nbody")
+
+
 def edits():
     content = stored(output(b"\x00x\n"))
     yield content.replace(b"Content-Type: text/plain; charset=utf-8", b"Content-Type: text/plain", 1)

@@ -87,6 +87,14 @@ def test_long_ascii_values_are_folded_between_words():
     assert b"=?" not in field
 
 
+def test_runs_of_spaces_are_never_folded():
+    for field in (
+        mime.field("Subject", "x" * 60 + "  " + "y" * 60),
+        mime.field("Subject", "x  y " + "z " * 60 + "z"),
+    ):
+        assert all(line.lstrip().removeprefix(b"Subject: ").startswith(b"=?") for line in lines(field))
+
+
 @given(PRINTABLE)
 def test_no_encoded_word_splits_a_character(text):
     for line in lines(mime.field("Subject", "é" + text))[0:]:
