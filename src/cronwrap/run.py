@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 
@@ -14,7 +15,7 @@ from cronwrap.supervise import Limits, Supervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from cronwrap.journal import Entry
@@ -115,7 +116,7 @@ def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
             supervisor.overlap_asked = guard.asked_by
             if not outcomes:
                 entry = _begin(run, faults)
-                supervisor.on_long_run = entry.sync if entry else None
+                supervisor.on_long_run = _settling_in(entry)
         outcomes.append(supervisor.watch())
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
@@ -224,6 +225,17 @@ def _begin(run: Run, faults: list[str]) -> Entry | None:
     except (StateError, OSError) as error:
         faults.append(f"this run is not on record: {error}")
         return None
+
+
+def _settling_in(entry: Entry | None) -> Callable[[], None]:
+    """Give what makes ready for a job that takes its time, once it has outlived its first second."""
+
+    def settle_in() -> None:
+        gc.enable()  # the script has switched it off
+        if entry:
+            entry.sync()
+
+    return settle_in
 
 
 def _past(run: Run) -> tuple[Past | None, str]:
