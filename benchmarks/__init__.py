@@ -1,0 +1,1 @@
+"""What cronwrap costs, against what people use today: ``python -m benchmarks``."""
