@@ -72,7 +72,7 @@ def lint(text: str, world: World, *, system: bool = False) -> tuple[Finding, ...
 
 def _by_kind(line: Line, world: World) -> Iterator[Said]:
     if isinstance(line, Assignment):
-        return _assignment(line)
+        return _assignment(line, world)
     if isinstance(line, Unreadable):
         return _unreadable(line)
     return _job(line, world) if isinstance(line, Job) else iter(())
@@ -87,7 +87,7 @@ def _line_ends(line: Line) -> Iterator[Said]:
         yield ERROR, "the line holds a NUL character, at which cron stops reading it"
 
 
-def _assignment(line: Assignment) -> Iterator[Said]:
+def _assignment(line: Assignment, world: World) -> Iterator[Said]:
     if not _NAME.fullmatch(line.name):
         yield WARNING, f"cron takes this for an assignment to {line.name!r}, which no shell can read"
     if _EXPANSION.search(line.value):
@@ -96,6 +96,8 @@ def _assignment(line: Assignment) -> Iterator[Said]:
         yield WARNING, f"cron does not expand ~ in {line.name}: write the directory out"
     if re.search(r"[ \t]#", line.value):
         yield WARNING, f"what follows the # becomes part of {line.name}: give the comment a line of its own"
+    if line.name == "SHELL" and ("/" not in line.value or world.find(line.value, "") is None):
+        yield ERROR, f"no program {line.value!r}: cron can start no job below; write the shell's full path"
     if line.name == "CRON_TZ":
         yield NOTE, "CRON_TZ is cronie's; Debian's cron keeps to the time zone of the host"
 
@@ -149,8 +151,9 @@ def _schedule(job: Job) -> Iterator[Said]:
 
 def _user(job: Job, world: World) -> Iterator[Said]:
     if job.user is None:
-        first, _, rest = job.command.partition(" ")
-        if rest.strip() and world.is_user(first) and world.find(first, _path(job)) is None:
+        first, second, *_ = [*job.command.split(maxsplit=2), "", ""]
+        follows = second.startswith("/") or (second and world.find(second, _path(job)))
+        if follows and world.is_user(first) and world.find(first, _path(job)) is None:
             yield WARNING, f"{first!r} looks like a user column, which only /etc/crontab and /etc/cron.d have"
     elif not job.user:
         yield ERROR, "the user column is missing"

@@ -6,14 +6,8 @@ from hypothesis import strategies as st
 
 from cronwrap.crontab_lint import ERROR, LIKELY_PATH, NOTE, WARNING, World, lint
 
-PROGRAMS = (
-    "/usr/bin/tool",
-    "/usr/bin/mail",
-    "/usr/bin/date",
-    "/usr/bin/cronwrap",
-    "/usr/bin/cat",
-    "/usr/bin/tee",
-)
+PROGRAMS = [f"/usr/bin/{name}" for name in ("tool", "mail", "date", "cronwrap", "cat", "tee", "fish")]
+PROGRAMS.append("/bin/sh")
 
 
 def find(name, path):
@@ -89,6 +83,8 @@ def test_a_sound_crontab_gives_no_finding():
         ("PATH=/usr/bin:~/bin\n", WARNING, "does not expand ~"),
         ("MAILTO=joe # me\n", WARNING, "line of its own"),
         ("1 = c\n", WARNING, "no shell can read"),
+        ("SHELL=bash\n", ERROR, "full path"),
+        ("SHELL=/opt/cronwrap-shell\n", ERROR, "no program '/opt/cronwrap-shell'"),
         ("CRON_TZ=Europe/Berlin\n", NOTE, "time zone of the host"),
         ("export A=b\n", ERROR, "write A=b"),
         ("A=\n", ERROR, 'write A=""'),
@@ -141,6 +137,11 @@ def test_a_system_crontab_may_be_sound():
 )
 def test_no_program_is_missed_where_the_text_is_not_simple(command):
     assert not [said for _, how, said in findings(f"@daily {command}\n") if how != NOTE]
+
+
+def test_a_program_that_has_a_user_of_its_name_is_no_user_column():
+    found = findings("@daily joe -s hello\n")
+    assert not [said for _, _, said in found if "user column" in said]
 
 
 def test_a_login_shells_path_is_not_crons():
