@@ -191,11 +191,12 @@ def report_abandoned(run: Run, entries: list[Entry]) -> None:
     for entry in entries:
         fields = entry.fields
         verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
+        identity = f"{fields['run']}-abandoned"  # it may have left a report of its own before it died
         if verdict.mail and recipients(run.settings, run):
             began = float(fields["started"])
             message = compose(
                 Report(
-                    run_id=fields["run"],
+                    run_id=identity,
                     job=fields["job"],
                     command=fields["command"],
                     user=fields["user"],
@@ -210,7 +211,7 @@ def report_abandoned(run: Run, entries: list[Entry]) -> None:
                     environment=dict(os.environ),
                 )
             )
-            post(run.settings, fields["run"], message)
+            post(run.settings, identity, message)
         finish(entry, verdict, (), mailed=verdict.mail)
 
 
