@@ -91,6 +91,7 @@ def test_a_fold_that_died_between_commit_and_unlink_counts_nothing_twice(state, 
         dying.setattr(os, "unlink", lambda _path: None)
         history.fold(state)
     assert journal.waiting(state) == 1
+    assert history.past(state, "backup", "root").failures_in_a_row == 1
     history.fold(state)
     assert ids(history.runs(state)) == ["r1"]
     assert history.past(state, "backup", "root").failures_in_a_row == 1

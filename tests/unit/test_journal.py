@@ -125,11 +125,12 @@ def test_who_comes_second_to_a_dead_run_does_not_claim_what_is_left_of_it(state,
     real = journal._content
 
     def overtaken(fd):
-        """Let another claimer do all its work between our opening the file and our locking it."""
+        """Let another claimer do all its work between our reading the file and our locking it."""
         monkeypatch.setattr(journal, "_content", real)
+        content = real(fd)
         for entry in journal.abandoned(state):
             entry.finish({"result": "abandoned", "ended": 2000.0})
-        return real(fd)
+        return content
 
     monkeypatch.setattr(journal, "_content", overtaken)
     assert journal.abandoned(state) == []

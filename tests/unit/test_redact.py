@@ -69,6 +69,7 @@ def test_a_secret_goes_and_what_stands_around_it_stays(text, expected):
         "the PRIVATE KEY of the house",
         "ghp_short AKIA AKIAtoolower eyJ.eyJ ya29. sk-short",
         "AKIAIOSFODNN7EXAMPLEANDMORE",
+        "XAKIAIOSFODNN7EXAMPLE",
         "ein Prüfstück für Größe",
     ],
 )
@@ -224,6 +225,25 @@ def test_no_known_secret_survives_that_the_gap_has_cut(secret, data):
             return
     assert survives(body, redacted.head, 20) is None
     assert survives(body, redacted.tail, 20) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "tail", "expected_head", "expected_tail"),
+    [
+        (b"see ghp_a1", b"b2 done", b"see [redacted]", b"b2 done"),
+        (b"see ", b"kjhgfdsaqwertzuiopyx done", b"see ", b"[redacted] done"),
+        (b"see ", b"a1b2c3d4e5f6g7 done", b"see ", b"[redacted] done"),
+        (b"amqp://u:se", b"cret@host", b"amqp://u:[redacted]", b"[redacted]@host"),
+        (b"Authorization: Bea", b"x", b"Authorization: [redacted]", b"x"),
+        (b"http://localhost:80", b"80/ up", b"http://localhost:80", b"80/ up"),
+        (b"a configu", b"ration that is\nlong", b"a configu", b"ration that is\nlong"),
+        (b"mask-a", b"task-b", b"mask-a", b"task-b"),
+    ],
+)
+def test_beside_the_gap_what_looks_like_a_part_of_a_secret_goes(head, tail, expected_head, expected_tail):
+    mark = Mark(offset=0, stream=STDOUT, elapsed=0.0)
+    redacted = PLAIN.redact_output(Output(head=head, tail=tail, left_out_bytes=1, marks=(mark,)))
+    assert (redacted.head, redacted.tail) == (expected_head, expected_tail)
 
 
 @given(
