@@ -192,8 +192,9 @@ def test_no_known_secret_survives_whatever_comes_in_between(data, secret):
     stdout = b"".join(piece for stream, piece in by_stream(redacted) if stream == STDOUT)
     assert survives(body, redacted.kept) is None
     assert survives(body, stdout) is None
-    assert stdout.startswith(b"start ")
     assert stdout.endswith(b"end\n")
+    # A key whose first line another stream has broken takes along what came before it.
+    assert stdout.startswith(b"start ") or "PRIVATE KEY" in text
 
 
 def by_stream(output):
