@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cronwrap import __version__, settings
-from cronwrap.errors import EXIT_USAGE, UsageError
+from cronwrap.errors import EXIT_USAGE, SubcommandError, UsageError
 from cronwrap.options import OPTIONS, nearest
 
 SUBCOMMANDS = {
@@ -144,7 +144,7 @@ def main(words: Sequence[str]) -> int:
         return 130
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "cronwrap"
-        raise UsageError(f"{error.format_message()} (see: {path} --help)") from None
+        raise SubcommandError(f"{error.format_message()} (see: {path} --help)") from None
     except click.ClickException as error:
         error.show()
         return error.exit_code

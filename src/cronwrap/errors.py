@@ -2,6 +2,7 @@
 
 CronwrapError           something a person must be told in one line; ``status`` is the exit status
 ├── UsageError          the command line cannot be understood (2)
+├── SubcommandError     the words after a subcommand cannot be understood (2)
 ├── ConfigError         a configuration file or variable cannot be used
 ├── StateError          the state directory, the outbox or the history cannot be used
 └── DeliveryError       a relay did not take a message
@@ -35,6 +36,12 @@ class CronwrapError(Exception):
 
 class UsageError(CronwrapError):
     """The command line cannot be understood."""
+
+    status = EXIT_USAGE
+
+
+class SubcommandError(CronwrapError):
+    """The words after a subcommand cannot be understood: no job is behind it, so nobody is mailed."""
 
     status = EXIT_USAGE
 
