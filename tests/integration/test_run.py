@@ -347,27 +347,25 @@ def test_a_run_whose_cronwrap_was_killed_is_reported_once(job, relay, wait_until
 def test_a_run_is_recorded_with_what_spec_names(job):
     job("-n", "j", "--", "sh", "-c", "echo hi; exit 3")
     (run,) = history(job)
-    assert set(run) == set(
-        [
-            "run",
-            "job",
-            "command",
-            "host",
-            "user",
-            "started",
-            "ended",
-            "duration",
-            "result",
-            "exit_code",
-            "signal",
-            "tries",
-            "reasons",
-            "output_bytes",
-            "cpu_seconds",
-            "max_rss_bytes",
-            "mailed",
-        ]
-    )
+    assert set(run) == {
+        "run",
+        "job",
+        "command",
+        "host",
+        "user",
+        "started",
+        "ended",
+        "duration",
+        "result",
+        "exit_code",
+        "signal",
+        "tries",
+        "reasons",
+        "output_bytes",
+        "cpu_seconds",
+        "max_rss_bytes",
+        "mailed",
+    }
     assert (run["exit_code"], run["tries"], run["output_bytes"], run["mailed"]) == (3, 1, 3, True)
 
 
