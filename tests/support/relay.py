@@ -31,6 +31,9 @@ USER, PASSWORD, TOKEN = "cron@example.test", 'correct "horse" #battery', "ya29.a
 BUILT_IN_MECHANISMS = ("LOGIN", "PLAIN")
 ALL_MECHANISMS = ("CRAM-MD5", "LOGIN", "PLAIN", "XOAUTH2")
 
+FAREWELL = 1.0
+"""Seconds for TLS to say goodbye to a client that may be gone."""
+
 TOO_MANY_CONNECTIONS = "421 4.7.0 Too many concurrent connections"
 TOO_MANY_MESSAGES = "421 4.7.0 Too many messages in this connection"
 LOGIN_FIRST = "530 5.7.0 Authentication required"
@@ -135,6 +138,7 @@ class _Protocol(smtp.SMTP):
         policy = relay.policy
         self.admitted = False
         self.number = 0
+        self.end: asyncio.Future[None] | None = None
         super().__init__(
             handler,
             hostname="relay.example.test",
@@ -152,6 +156,7 @@ class _Protocol(smtp.SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         counters = self.relay.counters
         if not self.number:
+            self.end = self.loop.create_future()
             counters.connections += 1
             self.number = counters.connections
             limit = self.relay.policy.max_connections
@@ -167,6 +172,8 @@ class _Protocol(smtp.SMTP):
         if self.admitted:
             self.admitted = False
             self.relay.counters.open_now -= 1
+        if self.end and not self.end.done():
+            self.end.set_result(None)
         super().connection_lost(error)
 
     async def _handle_client(self) -> None:
@@ -377,12 +384,15 @@ class Relay:
         self.loop.run_forever()
         server.close()
         for protocol in self._protocols:
-            if protocol.transport is not None:
+            # Python 3.11.2's transports of TLS cannot be aborted once they are closing.
+            if protocol.transport is not None and not protocol.transport.is_closing():
                 protocol.transport.abort()
         self.loop.run_until_complete(self._wind_up())
         self.loop.close()
 
     async def _wind_up(self) -> None:
+        if ends := [protocol.end for protocol in self._protocols if protocol.end]:
+            await asyncio.wait(ends, timeout=FAREWELL)
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
