@@ -66,14 +66,17 @@ CUT_MIXED, CUT_PLAIN = 12, 20
 mix, since hardly a word of a language is as long as the second."""
 
 
-def find(content: bytes) -> Found:
-    """Give where secrets are, in no particular order; they may overlap."""
+def find(content: bytes, *, lone_keys: bool = True) -> Found:
+    """Give where secrets are, in no particular order; they may overlap.
+
+    ``lone_keys``: whether a key block that lacks its first or its last line counts as well.
+    """
     yield from _tokens(content)
     yield from _key_ids(content)
     yield from _web_tokens(content)
     yield from _url_passwords(content)
     yield from _authorizations(content)
-    yield from _key_blocks(content)
+    yield from _key_blocks(content, lone=lone_keys)
 
 
 def cut_at_end(content: bytes) -> Found:
@@ -103,9 +106,11 @@ def cut_at_start(content: bytes) -> Found:
     mixed = any(octet in DIGITS for octet in word) and any(octet in LETTERS for octet in word)
     if end >= CUT_PLAIN or (end >= CUT_MIXED and mixed):
         yield 0, end
-    at = content.rfind(b"@", 0, _run_end(content, 0, IN_AUTHORITY))
-    if at > 0:
-        yield 0, at
+    # The gap may have ended within the ``://`` of a URL.
+    begin = _run_end(content, 0, b":/", 3)
+    at = content.rfind(b"@", begin, _run_end(content, begin, IN_AUTHORITY, begin + URL_MAX))
+    if at > begin:
+        yield begin, at
 
 
 def _tokens(content: bytes) -> Found:
@@ -190,19 +195,21 @@ def _line_end(content: bytes, begin: int) -> int:
     return end
 
 
-def _key_blocks(content: bytes) -> Found:
+def _key_blocks(content: bytes, *, lone: bool) -> Found:
     """Give private keys from BEGIN to END (RFC 7468, RFC 9580, 6.2), and those that lack one of the two."""
     opened, done = -1, 0
     for begins, first, last in _key_lines(content):
         if begins:
             opened = first if opened < 0 else opened
             continue
-        if 0 <= opened < last - KEY_BLOCK_MAX:
-            yield opened, opened + KEY_BLOCK_MAX  # only a mention, long before
-            opened = -1
-        yield (max(done, last - KEY_BLOCK_MAX) if opened < 0 else opened), last
+        if max(opened, last - KEY_BLOCK_MAX) == opened >= 0:
+            yield opened, last
+        elif lone:
+            if opened >= 0:
+                yield opened, opened + KEY_BLOCK_MAX
+            yield max(done, last - KEY_BLOCK_MAX), last
         opened, done = -1, last
-    if opened >= 0:
+    if lone and opened >= 0:
         yield opened, min(opened + KEY_BLOCK_MAX, len(content))
 
 

@@ -70,16 +70,18 @@ class Redactor:
         """Find the secrets in a part of the output, in the order of arrival and in each stream."""
         content = output.kept
         spans = []
-        for pieces in ([(begin, end)], *_by_stream(output.marks, begin, end)):
+        streams = _by_stream(output.marks, begin, end)
+        for number, pieces in enumerate([[(begin, end)], *streams]):
             text = b"".join(content[first:last] for first, last in pieces)
-            found = self._spans(text)
+            # Half a key may be one whose line the other stream has broken: in its own it is whole.
+            found = self._spans(text, lone_keys=number > 0 or not streams)
             if at_the_cut is not None:
                 found = _merged([*found, *at_the_cut(text)])
             spans += _mapped(found, pieces)
         return spans
 
-    def _spans(self, content: Octets) -> Spans:
-        spans = [*known_secrets.find(content)]
+    def _spans(self, content: Octets, *, lone_keys: bool = True) -> Spans:
+        spans = [*known_secrets.find(content, lone_keys=lone_keys)]
         for pattern in self._patterns:
             spans += _matches(pattern, content)
         return _merged(spans)
