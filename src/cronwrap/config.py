@@ -10,15 +10,16 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cronwrap import endpoint
 from cronwrap.endpoint import Endpoint
 from cronwrap.errors import ConfigError
 from cronwrap.options import BY_KEY, SECTIONS, nearest
+from cronwrap.text import shorten
 
-type_names = {
+TYPE_NAMES = {
     dict: "a table",
     list: "a list",
     str: "a text",
@@ -30,9 +31,15 @@ type_names = {
 NOT_IN_FILES = ("config", "dry-run", "name")
 """Options that make no sense in a file: it would name itself, or lose every report, or one name for all."""
 TOP_LEVEL = ("mailto", "mailfrom")
-SECRET_KEYS = ("password", "password-file", "password-env", "password-command", "token-command")
+TABLES = ("relay", "delivery", "defaults", "jobs", "history", "redact")
 SIZE_LIMIT = 1 << 20
-"""Octets; nobody writes a megabyte of settings, and ``/dev/zero`` must not fill the memory."""
+"""Octets; nobody writes a megabyte of settings."""
+FAULT_LIMIT = 20
+"""Faults of one file that are told: a file of another kind has thousands, and the job waits meanwhile."""
+FAULT_LENGTH = 1000
+"""Characters of one fault: it goes to a terminal, a log and a mail."""
+KEY_SHOWN = 60
+"""Characters of an unknown key that its fault shows."""
 
 
 class File:
@@ -41,25 +48,20 @@ class File:
     def __init__(self, path: str) -> None:
         """Read the file; OSError when it cannot be, ConfigError when it is no TOML."""
         self.path = path
-        with open(path, "rb") as stream:
+        # A FIFO or a device must not hold the job up: it is opened without waiting, and not read.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
             self.stat = os.fstat(stream.fileno())
+            if not stat.S_ISREG(self.stat.st_mode):
+                raise ConfigError(f"{path}: not a regular file")
             content = stream.read(SIZE_LIMIT + 1)
         if len(content) > SIZE_LIMIT:
-            raise ConfigError(f"{path}: larger than {SIZE_LIMIT} octets")
+            raise ConfigError(f"{path}: larger than {SIZE_LIMIT} octets, so it is no configuration")
         try:
-            self.table = tomllib.loads(content.decode())
+            self.table = tomllib.loads(content.decode().removeprefix("\ufeff"))
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not UTF-8 at octet {error.start}") from None
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise ConfigError(f"{path}: {error or 'nested too deeply'}") from None
-
-    def exposed(self) -> str:
-        """Say why the file must not hold or name a password, or give an empty text."""
-        if self.stat.st_uid not in (0, os.geteuid()):
-            return f"{self.path} names a password and belongs to somebody else (uid {self.stat.st_uid})"
-        if stat.S_IMODE(self.stat.st_mode) & 0o077:
-            return f"{self.path} names a password and is open to others: chmod 600 {self.path}"
-        return ""
 
     def relay_tables(self) -> list[Any]:
         """Give the ``[[relay]]`` tables; ``[relay]`` is taken for one of them."""
@@ -67,27 +69,59 @@ class File:
         return tables if isinstance(tables, list) else [tables]
 
 
+class Faults:
+    """Collects faults; of very many only the first."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.left_out = 0
+
+    def add(self, text: str) -> None:
+        """Take a fault."""
+        if len(self.lines) < FAULT_LIMIT:
+            self.lines.append(shorten(text, FAULT_LENGTH))
+        else:
+            self.left_out += 1
+
+    def unknown(self, where: str, key: str, allowed: Sequence[str], hint: str = "") -> None:
+        """Take an unknown key, and say what is allowed."""
+        guess = hint or (nearest(key, allowed) if len(self.lines) < FAULT_LIMIT else "")
+        named = shorten(repr(key), KEY_SHOWN)
+        self.add(f"{where}: unknown key {named}{guess or '; allowed: ' + ', '.join(allowed)}")
+
+    def told(self, path: str) -> list[str]:
+        """Give the faults as lines."""
+        more = [f"{path}: {self.left_out} more faults"] if self.left_out else []
+        return self.lines + more
+
+
+def nothing() -> dict[str, Any]:
+    """Give the settings of a file that holds none."""
+    return {"top": {}, "jobs": {}, "defaults": {}, "sections": {}, "faults": []}
+
+
 def values(file: File) -> dict[str, Any]:
     """Give the checked settings of a file, without its secrets; faults are listed under ``faults``."""
-    found: dict[str, Any] = {"top": {}, "jobs": {}, "defaults": {}, "sections": {}, "faults": []}
+    found, faults = nothing(), Faults()
     for key, value in file.table.items():
         where = f"{file.path}: {key}"
         if key in TOP_LEVEL:
-            _take(found["top"], key, value, where, found["faults"])
+            _take(found["top"], key, value, where, faults)
         elif key == "defaults":
-            found["defaults"] = _options(value, where, found["faults"])
+            found["defaults"] = _options(value, where, faults)
         elif key == "jobs":
-            for name, table in _table(value, where, found["faults"]).items():
-                found["jobs"][name] = _options(table, f"{where}.{name}", found["faults"])
+            for name, table in _table(value, where, faults).items():
+                found["jobs"][name] = _options(table, f"{where}.{shorten(name, KEY_SHOWN)}", faults)
         elif key in ("delivery", "history", "redact"):
-            found["sections"].update(_section(key, value, where, found["faults"]))
+            found["sections"].update(_section(key, value, where, faults))
         elif key != "relay":
-            allowed = (*TOP_LEVEL, "relay", "delivery", "defaults", "jobs", "history", "redact")
-            found["faults"].append(f"{file.path}: unknown key {key!r}{nearest(key, allowed)}")
+            hint = f"; it belongs into [defaults] or [jobs.NAME], as {key} = …" if key in BY_KEY else ""
+            faults.unknown(file.path, key, (*TOP_LEVEL, *TABLES), hint)
     if "relay" in file.table:
-        relays = list(_endpoints(file, found["faults"]))
+        relays = _endpoints(file, faults)
         found["relays"] = len(relays)
         found["login"] = next((relay.user for relay in relays if relay.user), "")
+    found["faults"] = faults.told(file.path)
     return found
 
 
@@ -99,74 +133,72 @@ def relays(paths: tuple[str, ...]) -> tuple[Endpoint, ...]:
         except (OSError, ConfigError):
             continue
         if "relay" in file.table:
-            return tuple(_endpoints(file, []))
+            return tuple(_endpoints(file, Faults()))
     return ()
 
 
-def _endpoints(file: File, faults: list[str]) -> list[Endpoint]:
+def _endpoints(file: File, faults: Faults) -> list[Endpoint]:
     found = []
     for number, table in enumerate(file.relay_tables(), 1):
         origin = f"{file.path}: relay {number}"
         if not isinstance(table, Mapping):
-            faults.append(f"{origin}: expected a table, [[relay]]")
+            faults.add(f"{origin}: expected a table, [[relay]]")
             continue
         try:
             relay = endpoint.parse(table, origin)
         except ConfigError as error:
-            faults.append(str(error))
+            faults.add(str(error))
             continue
-        secret = relay.password is not None or any(key in table for key in SECRET_KEYS)
-        if secret and (why := file.exposed()):
-            faults.append(why)
+        if relay.names_secret and (why := endpoint.exposed(file.path, file.stat)):
+            why = f"relay {number} is not used, since it names a password and {why}"
+            faults.add(why)
             relay = relay.replace(fault=why)
         found.append(relay)
     return found
 
 
-def _table(value: object, where: str, faults: list[str]) -> dict[str, Any]:
+def _table(value: object, where: str, faults: Faults) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    faults.append(f"{where}: expected a table, found {type_names.get(type(value), 'a date')}")
+    faults.add(f"{where}: expected a table, found {TYPE_NAMES.get(type(value), 'a date')}")
     return {}
 
 
-def _options(value: object, where: str, faults: list[str]) -> dict[str, Any]:
+def _options(value: object, where: str, faults: Faults) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, item in _table(value, where, faults).items():
         if key in NOT_IN_FILES:
-            faults.append(f"{where}.{key}: not allowed in a file")
+            faults.add(f"{where}.{key}: not allowed in a file")
+        elif key not in BY_KEY:
+            allowed = [known for known in BY_KEY if known not in NOT_IN_FILES]
+            faults.unknown(where, key, allowed)
         else:
             _take(found, key, item, f"{where}.{key}", faults)
     return found
 
 
-def _section(name: str, value: object, where: str, faults: list[str]) -> dict[str, Any]:
+def _section(name: str, value: object, where: str, faults: Faults) -> dict[str, Any]:
     readers = {option.key: option for option in SECTIONS}
     found: dict[str, Any] = {}
     for key, item in _table(value, where, faults).items():
         option = readers.get(f"{name}.{key}")
         if option is None:
             allowed = [known.partition(".")[2] for known in readers if known.startswith(f"{name}.")]
-            faults.append(
-                f"{where}: unknown key {key!r}{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
-            )
+            faults.unknown(where, key, allowed)
             continue
         try:
             found[option.key] = option.read(item)
         except ValueError as error:
-            faults.append(f"{where}.{key}: {error}")
+            faults.add(f"{where}.{key}: {error}")
     return found
 
 
-def _take(found: dict[str, Any], key: str, value: object, where: str, faults: list[str]) -> None:
-    option = BY_KEY.get(key)
-    if option is None:
-        faults.append(f"{where}: unknown key{nearest(key, list(BY_KEY))}")
-        return
+def _take(found: dict[str, Any], key: str, value: object, where: str, faults: Faults) -> None:
+    option = BY_KEY[key]
     try:
         read = option.read(value)
     except ValueError as error:
-        faults.append(f"{where}: {error}")
+        faults.add(f"{where}: {error}")
         return
     if option.sets:
         found[option.sets] = not read

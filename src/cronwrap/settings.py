@@ -9,10 +9,12 @@ from __future__ import annotations
 import marshal
 import os
 import time
+from errno import EPERM
 
 from cronwrap import __version__
+from cronwrap.errors import ConfigError
 from cronwrap.model import Record
-from cronwrap.options import OPTIONS, SECTIONS, job_name, nearest
+from cronwrap.options import BY_KEY, OPTIONS, SECTIONS, job_name, nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
 SYSTEM_CONFIG = "/etc/cronwrap/config.toml"
 CACHE = "settings.cache"
 CACHE_MARK = b"cronwrap settings\n"
+CACHE_LIMIT = 4 << 20
+"""Octets; what a megabyte of settings can become."""
 RACY = 2.0
 """Seconds; a file changed so shortly ago may change again without another time stamp, so it is not cached."""
+OWN_NAMES = ("outbox", "locks", "runs", "history.db", CACHE)
+"""What the names in a state directory begin with."""
 
 OTHER_VARIABLES = (
     "CRONWRAP_RUN_ID",
@@ -62,65 +68,138 @@ class Settings(Record):
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], command_text: str = "") -> Settings:
     """Give the settings in force; never fails, and lists what was wrong under ``faults``."""
     faults: list[str] = []
-    named = flags.get("config") or environ.get("CRONWRAP_CONFIG", "")
     directory = state_directory(environ)
-    paths = (named,) if named else (SYSTEM_CONFIG, _user_config(environ))
-    files = _files(paths, directory, must_exist=bool(named))
+    named = flags.get("config") or environ.get("CRONWRAP_CONFIG", "")
+    files = _files(
+        config_paths(named, environ), directory, must_exist=bool(named), keep=not flags.get("dry-run")
+    )
+    for found in files.values():
+        faults.extend(found["faults"])
     variables = _variables(environ, faults)
+    name = str(flags.get("name") or variables.get("name", ("",))[0] or "")
+    if not name and command_text:
+        name = job_name(command_text)
 
-    name = flags.get("name") or variables.get("name") or (job_name(command_text) if command_text else "")
     values: dict[str, Any] = {
         option.key: option.default for option in (*OPTIONS, *SECTIONS) if not option.sets
     }
     sources: dict[str, str] = {}
-    relays, login = 0, ""
-
-    def lay(over: Mapping[str, Any], source: str) -> None:
-        values.update(over)
-        for key in over:
-            sources[key] = source
-
-    for layer in ("top", "sections", "defaults", "jobs"):
-        for path, found in files.items():
-            table = found[layer].get(name, {}) if layer == "jobs" else found[layer]
-            lay(table, f"{path} [jobs.{name}]" if layer == "jobs" else path)
-    for found in files.values():
-        faults.extend(found["faults"])
-        if "relays" in found:
-            relays, login = found["relays"], found["login"]
-    for key in ("mailto", "mailfrom"):
-        if key.upper() in environ and (key != "mailfrom" or environ["MAILFROM"]):
-            lay({key: environ[key.upper()]}, key.upper())
-    for key, value in variables.items():
-        lay({key: value}, f"CRONWRAP_{key.replace('-', '_').replace('.', '_').upper()}")
-    lay(flags, "the command line")
+    for key, value, source in (
+        *_of_files(files, name),
+        *_of_crontab(environ, faults),
+        *((key, value, variable) for key, (value, variable) in variables.items()),
+        *((key, value, "the command line") for key, value in flags.items()),
+    ):
+        values[key], sources[key] = value, source
     values["name"] = name
+    relays, login = _relays(files, environ, faults)
     return Settings(
         values=values,
         sources=sources,
-        faults=tuple(faults),
-        paths=tuple(path for path in files),
-        relays=1 if environ.get("CRONWRAP_RELAY") else relays,
+        faults=tuple(dict.fromkeys(faults)),
+        paths=tuple(files),
+        relays=relays,
         login=login,
         state_dir=directory,
     )
+
+
+def config_paths(named: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the paths of the configuration files, the later over the earlier: the one named, or the usual two.
+
+    They are absolute: whoever sends mail later does so in another directory.
+    """
+    if named:
+        return (_absolute(named, environ),)
+    return (SYSTEM_CONFIG, user_config(environ))
+
+
+def _of_files(files: dict[str, dict[str, Any]], name: str) -> list[tuple[str, Any, str]]:
+    """Give key, value and source of what the files say, the stronger later."""
+    found: list[tuple[str, Any, str]] = []
+    for layer, shown in (("top", ""), ("sections", ""), ("defaults", " [defaults]")):
+        for path, tables in files.items():
+            found += [(key, value, path + shown) for key, value in tables[layer].items()]
+    for path, tables in files.items():
+        found += [
+            (key, value, f"{path} [jobs.{name}]") for key, value in tables["jobs"].get(name, {}).items()
+        ]
+    return found
+
+
+def _of_crontab(environ: Mapping[str, str], faults: list[str]) -> list[tuple[str, Any, str]]:
+    """Give ``MAILTO`` and ``MAILFROM``, which stand in the crontab beside the job.
+
+    A ``MAILTO`` that is not right throughout is kept: the mail goes to those in it who are.
+    """
+    found: list[tuple[str, Any, str]] = []
+    for key, variable in (("mailto", "MAILTO"), ("mailfrom", "MAILFROM")):
+        value = environ.get(variable)
+        if value is None or (not value and key == "mailfrom"):
+            continue
+        try:
+            BY_KEY[key].read(value)
+        except ValueError as error:
+            faults.append(f"{variable}: {error}")
+            if key == "mailfrom":
+                continue
+        found.append((key, value, variable))
+    return found
+
+
+def _relays(
+    files: dict[str, dict[str, Any]], environ: Mapping[str, str], faults: list[str]
+) -> tuple[int, str]:
+    """Give how many relays there are, and their first login: the environment's, else the last file's."""
+    if environ.get("CRONWRAP_RELAY"):
+        from cronwrap.endpoint import from_environment  # noqa: PLC0415  # for those who use it
+
+        try:
+            relay = from_environment(environ)
+        except ConfigError as error:
+            faults.append(str(error))
+            return 0, ""
+        return 1, relay.user if relay else ""
+    for tables in reversed(files.values()):
+        if "relays" in tables:
+            return tables["relays"], tables["login"]
+    return 0, ""
 
 
 def state_directory(environ: Mapping[str, str]) -> str:
     """Give the directory of outbox, locks and history; it need not exist yet."""
     named = environ.get("CRONWRAP_STATE_DIR")
     if named:
-        return os.path.abspath(named)
+        return _absolute(named, environ)
     if os.geteuid() == 0:
         return "/var/lib/cronwrap"
-    return os.path.join(
-        environ.get("XDG_STATE_HOME") or os.path.join(home(environ), ".local/state"), "cronwrap"
-    )
+    return os.path.join(_base(environ, "XDG_STATE_HOME", ".local/state"), "cronwrap")
+
+
+def user_config(environ: Mapping[str, str]) -> str:
+    """Give the path of the user's own configuration file."""
+    return os.path.join(_base(environ, "XDG_CONFIG_HOME", ".config"), "cronwrap/config.toml")
+
+
+def _base(environ: Mapping[str, str], variable: str, otherwise: str) -> str:
+    """Give a base directory; a relative one is to be ignored (XDG Base Directory Specification)."""
+    named = environ.get(variable, "")
+    return named if named.startswith("/") else os.path.join(home(environ), otherwise)
+
+
+def _absolute(path: str, environ: Mapping[str, str]) -> str:
+    """Give a path from the root; ``~/`` is the home, which cron does not put in its place."""
+    if path.startswith("~/"):
+        return os.path.join(home(environ), path[2:])
+    try:
+        return os.path.abspath(path)
+    except OSError:  # the working directory has gone
+        return path
 
 
 def home(environ: Mapping[str, str]) -> str:
     """Give the home directory: ``HOME``, else the one of the password database, else ``/``."""
-    if environ.get("HOME"):
+    if environ.get("HOME", "").startswith("/"):
         return environ["HOME"]
     import pwd  # noqa: PLC0415  # hardly ever needed
 
@@ -141,30 +220,61 @@ def user_name() -> str:
 
 
 def make_private(directory: str) -> None:
-    """Make a directory, 0700, and what leads to it; OSError when that cannot be done."""
+    """Make a directory, 0700, and what leads to it; OSError when that cannot be done.
+
+    One that somebody else made is refused: they could read, change or remove whatever is put there.
+    """
     try:
         os.mkdir(directory, 0o700)
     except FileExistsError:
-        return
+        owner = os.stat(directory).st_uid
+        if owner not in (0, os.geteuid()):
+            text = f"belongs to another user (uid {owner}): chown it, or set CRONWRAP_STATE_DIR"
+            raise PermissionError(EPERM, text, directory) from None
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(directory), exist_ok=True)
-        os.mkdir(directory, 0o700)
+        parent = os.path.dirname(directory)
+        if not os.path.isdir(parent):
+            _make_parents(parent)
+        make_private(directory)
+
+
+def _make_parents(directory: str) -> None:
+    """Make what leads to a private directory, 0700 as the XDG Base Directory Specification has it."""
+    missing = []
+    while directory and not os.path.isdir(directory):
+        missing.append(directory)
+        directory = os.path.dirname(directory)
+    for path in reversed(missing):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
 
 
 def make_state(directory: str) -> None:
-    """Make the state directory, 0700; one that others may enter is closed to them."""
+    """Make the state directory, 0700; one of ours that others may enter is closed to them.
+
+    One that holds anything else is left as it is: whoever named ``/srv`` did not mean to close it.
+    """
     make_private(directory)
+    state = os.stat(directory)
+    if state.st_mode & 0o077 and state.st_uid == os.geteuid() and only_ours(directory):
+        os.chmod(directory, 0o700)
 
 
-def _user_config(environ: Mapping[str, str]) -> str:
-    base = environ.get("XDG_CONFIG_HOME") or os.path.join(home(environ), ".config")
-    return os.path.join(base, "cronwrap/config.toml")
+def only_ours(directory: str) -> bool:
+    """Tell whether nothing is in a directory but what cronwrap has put there."""
+    return all(name.startswith(OWN_NAMES) for name in os.listdir(directory))
 
 
-def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
-    """Read the ``CRONWRAP_*`` variables that stand for options."""
+def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, tuple[Any, str]]:
+    """Read the ``CRONWRAP_*`` variables that stand for options: key to value and variable.
+
+    An empty one counts as not set; but ``CRONWRAP_MAILTO=`` says "no mail", as ``MAILTO=`` does.
+    """
     given = [key for key in environ if key.startswith("CRONWRAP_") and key not in OTHER_VARIABLES]
-    found: dict[str, Any] = {}
+    found: dict[str, tuple[Any, str]] = {}
     if not given:
         return found
     options = {option.variable: option for option in (*OPTIONS, *SECTIONS)}
@@ -174,15 +284,14 @@ def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
             if guess := nearest(variable, [*options, *OTHER_VARIABLES]):
                 faults.append(f"{variable}: unknown variable{guess}")
             continue
+        if not environ[variable] and option.key != "mailto":
+            continue
         try:
             value = option.read(environ[variable])
         except ValueError as error:
             faults.append(f"{variable}: {error}")
             continue
-        if option.sets:
-            found[option.sets] = not value
-        else:
-            found[option.key] = value
+        found[option.sets or option.key] = (not value if option.sets else value), variable
     return found
 
 
@@ -195,12 +304,17 @@ def _signature(path: str) -> tuple[Any, ...] | None:
         found = os.stat(path)
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode, found.st_uid)
+    # Who belongs to a group is no matter of the file, so whether it can be read is one of its own.
+    readable = os.access(path, os.R_OK)
+    changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_dev, found.st_ino)
+    return (*changes, found.st_mode, found.st_uid, readable)
 
 
-def _files(paths: tuple[str, ...], directory: str, *, must_exist: bool) -> dict[str, dict[str, Any]]:
+def _files(
+    paths: tuple[str, ...], directory: str, *, must_exist: bool, keep: bool
+) -> dict[str, dict[str, Any]]:
     """Give the checked values of each file there is, by path."""
-    signature = tuple((os.path.abspath(path), _signature(path)) for path in paths)
+    signature = tuple((path, _signature(path)) for path in paths)
     if not must_exist and all(state is None for _, state in signature):
         return {}
     key = (__version__, os.geteuid(), signature)
@@ -211,14 +325,13 @@ def _files(paths: tuple[str, ...], directory: str, *, must_exist: bool) -> dict[
     for path in paths:
         _read(path, found, must_exist=must_exist)
     newest = max((state[1] for _, state in signature if state), default=0) / 1e9
-    if abs(time.time() - newest) > RACY:
+    if keep and abs(time.time() - newest) > RACY:
         _keep(directory, key, found)
     return found
 
 
 def _read(path: str, found: dict[str, dict[str, Any]], *, must_exist: bool) -> None:
     from cronwrap import config  # noqa: PLC0415  # heavy, and only when a file has changed
-    from cronwrap.errors import ConfigError  # noqa: PLC0415
 
     try:
         found[path] = config.values(config.File(path))
@@ -227,8 +340,7 @@ def _read(path: str, found: dict[str, dict[str, Any]], *, must_exist: bool) -> N
             if not must_exist and isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)):
                 return
             error = ConfigError(f"{path}: {error.strerror}")
-        empty: dict[str, Any] = {"top": {}, "jobs": {}, "defaults": {}, "sections": {}}
-        found[path] = {**empty, "faults": [str(error)]}
+        found[path] = {**config.nothing(), "faults": [str(error)]}
 
 
 def _cached(directory: str, key: tuple[Any, ...]) -> dict[str, dict[str, Any]] | None:
@@ -239,13 +351,13 @@ def _cached(directory: str, key: tuple[Any, ...]) -> dict[str, dict[str, Any]] |
         return None
     try:
         state = os.fstat(handle)
-        if state.st_uid != os.geteuid() or state.st_mode & 0o077:
+        if state.st_uid != os.geteuid() or state.st_mode & 0o077 or state.st_size > CACHE_LIMIT:
             return None
         content = os.read(handle, state.st_size)
         if not (content.startswith(CACHE_MARK) and content.endswith(CACHE_MARK)):
             return None
         stored, values = marshal.loads(content[len(CACHE_MARK) : -len(CACHE_MARK)])  # noqa: S302  # our own file
-    except (OSError, ValueError, EOFError, TypeError):
+    except (OSError, ValueError, EOFError, TypeError, MemoryError):
         return None
     finally:
         os.close(handle)
@@ -257,12 +369,13 @@ def _keep(directory: str, key: tuple[Any, ...], values: dict[str, dict[str, Any]
     path = os.path.join(directory, CACHE)
     temporary = f"{path}.{os.getpid()}"
     try:
-        make_private(directory)
+        make_state(directory)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             content = CACHE_MARK + marshal.dumps((key, values)) + CACHE_MARK
-            if os.write(handle, content) == len(content):
-                os.rename(temporary, path)
+            if os.write(handle, content) != len(content):
+                raise OSError("short write")  # a full disk says it this way, too
+            os.rename(temporary, path)
         finally:
             os.close(handle)
     except OSError:
