@@ -12,6 +12,8 @@ import click
 
 from cronwrap import __version__, settings
 from cronwrap.errors import EXIT_USAGE, SubcommandError, UsageError
+from cronwrap.journal import Entry
+from cronwrap.model import Command
 from cronwrap.options import OPTIONS, nearest
 
 SUBCOMMANDS = {
@@ -37,6 +39,17 @@ class App:
     def settings(self) -> settings.Settings:
         """Give the settings in force, outside of any job."""
         return settings.load(self._flags, os.environ)
+
+    def report_abandoned(self, entries: list[Entry]) -> None:
+        """Report runs whose cronwrap died, by the settings of their jobs."""
+        from cronwrap.report import report_abandoned  # noqa: PLC0415
+        from cronwrap.run import new_run  # noqa: PLC0415
+
+        for entry in entries:
+            text = str(entry.fields["command"])
+            flags = {**self._flags, "name": entry.fields["job"]}
+            run = new_run(Command(argv=(text,), text=text), settings.load(flags, os.environ, text))
+            report_abandoned(run, [entry])
 
 
 class Surface(click.Group):

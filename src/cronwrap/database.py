@@ -10,11 +10,13 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from urllib.parse import quote
 
 from cronwrap.errors import StateError
 from cronwrap.journal import DATABASE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BUSY_SECONDS = 2.0
 """How long another writer is waited for; its transaction takes milliseconds, so who needs longer hangs."""
@@ -100,7 +102,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _connect(path: str, query: str) -> sqlite3.Connection:
-    uri = f"file:{quote(os.fsencode(path))}?{query}"
+    # What has a meaning in a URI (RFC 3986); every other octet SQLite takes as it is.
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    uri = f"file:{quoted}?{query}"
     connection = sqlite3.connect(uri, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
     connection.row_factory = sqlite3.Row
     return connection

@@ -14,8 +14,6 @@ import itertools
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from typing import Any
 
 from cronwrap import journal
 from cronwrap.database import reading, transaction, writing
@@ -24,6 +22,11 @@ from cronwrap.kept import Kept, unpack
 from cronwrap.model import Past, Record
 from cronwrap.tally import REMEMBERED, Tally, after
 from cronwrap.tally import past as past_of
+
+TYPE_CHECKING = False  # `typing` costs as much as all of this, and a failing job waits for it
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 FOLD_BATCH = 500
 """Records in one transaction: with their outputs some MB of memory, and a lock held but shortly."""

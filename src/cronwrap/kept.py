@@ -6,11 +6,14 @@ Only a run that said something gets here.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from typing import Any
 
 from cronwrap.errors import StateError
 from cronwrap.model import Output, Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 KEEP_BYTES = 64 * 1024
 """How much of each end is remembered; the mail had more."""

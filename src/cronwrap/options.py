@@ -29,6 +29,8 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 NAME_LIMIT = 64
 """Octets of a derived job name: readable in a table of 80 columns, safe as a file name."""
+SECRET_LENGTH = 12
+"""Characters; no secret that ``redact`` knows by its looks fits into a shorter word."""
 LONGEST_DURATION = 100 * 365 * 86400.0
 """Seconds; beyond a century a duration is a typing error, and timers may overflow."""
 
@@ -392,12 +394,16 @@ def quote(word: str) -> str:
     return "'" + word.replace("'", "'\"'\"'") + "'"
 
 
-def job_name(command_text: str) -> str:
-    """Give the name of a job that was given none: a slug of its command.
+def job_name(command_text: str, secrets: Sequence[str] = ()) -> str:
+    """Give the name of a job that was given none: a slug of its command, without what is secret in it.
 
     A slug that does not tell the whole command ends in a checksum of it, so that two commands never
-    share a history or a lock.
+    share a history or a lock. ``secrets`` are the patterns of ``[redact]``.
     """
+    if secrets or any(len(word) >= SECRET_LENGTH and word[0] != "/" for word in command_text.split()):
+        from cronwrap.redact import Redactor  # noqa: PLC0415  # not for a word that cannot hold a secret
+
+        command_text = Redactor(secrets).text(command_text)
     head, blank, rest = command_text.strip().partition(" ")
     readable = head.rpartition("/")[2] + blank + rest
     slug = "".join(char if char in _NAME else "-" for char in readable)

@@ -287,13 +287,25 @@ def _later_duties(run: Run, entry: Entry | None, signals: sig.Signals) -> None:
 
             tend_outbox(run.settings, signals)
         if journal.fold_due(directory):
-            from cronwrap import history  # noqa: PLC0415
-
-            history.fold(directory, run.settings["history.keep"])
+            _fold(run.settings)
     except (StateError, OSError) as error:
         from cronwrap.log import log  # noqa: PLC0415
 
         log(str(error))
+
+
+def _fold(settings: Settings) -> None:
+    """Bring the history up to date, unless another run is just doing that."""
+    from cronwrap.history import fold  # noqa: PLC0415  # imports `sqlite3`
+    from cronwrap.lock import Lock  # noqa: PLC0415
+
+    lock = Lock(os.path.join(settings.state_dir, "locks", ".history"))
+    if lock.take():
+        from cronwrap.log import log  # noqa: PLC0415
+
+        for notice in fold(settings.state_dir, settings["history.keep"]):
+            log(notice)
+    lock.release()
 
 
 def _policy(settings: Settings) -> Policy:

@@ -78,7 +78,10 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], command_text: str
     variables = _variables(environ, faults)
     name = str(flags.get("name") or variables.get("name", ("",))[0] or "")
     if not name and command_text:
-        name = job_name(command_text)
+        patterns: tuple[str, ...] = ()
+        for found in files.values():
+            patterns = found["sections"].get("redact.patterns", patterns)
+        name = job_name(command_text, variables.get("redact.patterns", (patterns,))[0])
 
     values: dict[str, Any] = {
         option.key: option.default for option in (*OPTIONS, *SECTIONS) if not option.sets
