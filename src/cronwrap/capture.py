@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from cronwrap.model import STDOUT, Mark, Output
+from cronwrap.model import STDERR, STDOUT, Mark, Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.matching import Matcher
 
 MARKS_LIMIT = 16384
 """Changes between the streams remembered in each half, about 2 MB of memory; a job that alternates more
@@ -12,15 +16,16 @@ often has its later changes told as one stretch, its bytes stay whole."""
 class Capture:
     """Takes both streams of a job in order of arrival."""
 
-    def __init__(self, limit: int, *, timed: bool = False) -> None:
+    def __init__(self, limit: int, *, timed: bool = False, matcher: Matcher | None = None) -> None:
         """Keep ``limit`` octets; ``timed`` notes the time of each arrival, not only changes of stream."""
+        self._matcher = matcher
         self._head = bytearray()
         self._head_size = limit - limit // 2
         self._tail = bytearray()
         self._tail_size = limit // 2
         self._tail_total = 0
         self._tail_newlines = 0
-        self._totals = {1: 0, 2: 0}
+        self._totals = {STDOUT: 0, STDERR: 0}
         self._marks: tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]] = ([], [])
         self._timed = timed
         self._stream = 0
@@ -31,6 +36,8 @@ class Capture:
         ``elapsed`` is the time of their arrival in seconds since the job's start.
         """
         self._totals[stream] += length
+        if self._matcher:
+            self._matcher.feed(stream, bytes(data[:length]))
         room = self._head_size - len(self._head)
         if room:
             self._mark(0, len(self._head), stream, elapsed)
@@ -98,6 +105,6 @@ class Capture:
             left_out_bytes=left_out,
             left_out_lines=self._tail_newlines - tail.count(b"\n") if left_out else 0,
             stdout_bytes=self._totals[STDOUT],
-            stderr_bytes=self._totals[STDOUT + 1],
+            stderr_bytes=self._totals[STDERR],
             marks=tuple(marks),
         )
