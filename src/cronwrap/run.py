@@ -60,7 +60,7 @@ class Tries(Record):
 def main(invocation: Invocation) -> int:
     """Run a command as the command line says; give the exit status."""
     command = invocation.command(os.environ)
-    settings = config.load(invocation.flags, os.environ, command.text)
+    settings = config.load(invocation.flags, os.environ, command.text, lean=True)
     run = new_run(command, settings)
     signals = sig.Signals(terminal=any(os.isatty(descriptor) for descriptor in range(3)))
     if settings["jitter"] and (number := signals.wait(_jitter(run))):

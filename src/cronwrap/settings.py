@@ -26,8 +26,9 @@ CACHE = "settings.cache"
 CACHE_MARK = b"cronwrap settings\n"
 CACHE_LIMIT = 4 << 20
 """Octets; what a megabyte of settings can become."""
-RACY = 2.0
-"""Seconds; a file changed so shortly ago may change again without another time stamp, so it is not cached."""
+RACY = 0.1
+"""Seconds, some ticks of the clock of file systems: a file changed so shortly ago may change again
+without another time stamp, so it is not cached."""
 OWN_NAMES = ("outbox", "locks", "runs", "history.db", CACHE)
 """What the names in a state directory begin with."""
 
@@ -65,13 +66,23 @@ class Settings(Record):
         return self.values[key]
 
 
-def load(flags: Mapping[str, Any], environ: Mapping[str, str], command_text: str = "") -> Settings:
-    """Give the settings in force; never fails, and lists what was wrong under ``faults``."""
+def load(
+    flags: Mapping[str, Any], environ: Mapping[str, str], command_text: str = "", *, lean: bool = False
+) -> Settings:
+    """Give the settings in force; never fails, and lists what was wrong under ``faults``.
+
+    ``lean``: files that have changed are read by a process of its own, so that the memory this takes
+    is not held for as long as a job runs.
+    """
     faults: list[str] = []
     directory = state_directory(environ)
     named = flags.get("config") or environ.get("CRONWRAP_CONFIG", "")
     files = _files(
-        config_paths(named, environ), directory, must_exist=bool(named), keep=not flags.get("dry-run")
+        config_paths(named, environ),
+        directory,
+        must_exist=bool(named),
+        keep=not flags.get("dry-run"),
+        lean=lean,
     )
     for found in files.values():
         faults.extend(found["faults"])
@@ -314,7 +325,7 @@ def _signature(path: str) -> tuple[Any, ...] | None:
 
 
 def _files(
-    paths: tuple[str, ...], directory: str, *, must_exist: bool, keep: bool
+    paths: tuple[str, ...], directory: str, *, must_exist: bool, keep: bool, lean: bool
 ) -> dict[str, dict[str, Any]]:
     """Give the checked values of each file there is, by path."""
     signature = tuple((path, _signature(path)) for path in paths)
@@ -324,9 +335,19 @@ def _files(
     cached = _cached(directory, key)
     if cached is not None:
         return cached
-    found: dict[str, dict[str, Any]] = {}
-    for path in paths:
-        _read(path, found, must_exist=must_exist)
+
+    def read() -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for path in paths:
+            _read(path, found, must_exist=must_exist)
+        return found
+
+    if lean:
+        from cronwrap.apart import compute  # noqa: PLC0415
+
+        found = compute(read)
+    else:
+        found = read()
     newest = max((state[1] for _, state in signature if state), default=0) / 1e9
     if keep and abs(time.time() - newest) > RACY:
         _keep(directory, key, found)
