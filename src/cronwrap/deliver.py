@@ -6,14 +6,14 @@ needs (``relay``); whoever only hands over its report does not.
 
 from __future__ import annotations
 
-import os
 import time
-from binascii import crc32
 
 from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.model import Delivery, Envelope, Record
-from cronwrap.outbox import Item, Outbox, retry_after
+from cronwrap.outbox import Damaged, Item, Outbox
+from cronwrap.pauses import Pauses
+from cronwrap.schedule import retry_after
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,80 +24,32 @@ if TYPE_CHECKING:
 
 DELAYED = 60.0
 """Seconds after which a report says that it had to wait, even if it was never tried."""
-PAUSES = "relays"
-"""The file in the outbox that remembers which relays are not to be tried before when."""
+SLOW = 10.0
+"""Seconds; a relay that takes so long to fail with one message ..."""
+SLOW_IN_A_ROW = 2
+"""... and with so many of them in a row is left alone, or a queue would stand for days behind it."""
+NO_RELAY = "no relay is configured: run cronwrap init"
+CUT_SHORT = "the sending process was told to end before the relay had answered"
 
 
-class Pause(Record):
-    """A relay that did not work, and when it may be tried again."""
+class CutShort(SystemExit):
+    """The process was told to end while it talked to a relay.
 
-    until: float
-    """Unix time."""
-    failures: int
-    login: bool
-    """The login was refused: nothing is tried meanwhile, since repeated failures lock accounts."""
-    reason: str = ""
+    A SystemExit, since that is what an event loop lets pass at any point.
+    """
 
 
-class Pauses:
-    """The pauses of all relays, kept on disk so that each process knows what the last one learned."""
+class Result(Record):
+    """What became of one message with all relays."""
 
-    def __init__(self, box: Outbox) -> None:
-        self._path = os.path.join(box.directory, PAUSES)
-        self._pauses: dict[str, Pause] = {}
-        try:
-            with open(self._path, encoding="utf-8", errors="replace") as stream:
-                for line in stream:
-                    key, until, failures, login, reason = line.rstrip("\n").split("\t", 4)
-                    self._pauses[key] = Pause(
-                        until=float(until), failures=int(failures), login=login == "1", reason=reason
-                    )
-        except (OSError, ValueError):
-            self._pauses = {}  # the worst that comes of it is an attempt too early
-
-    def get(self, relay: Endpoint) -> Pause | None:
-        """Give the pause of a relay as it is configured now; a change of its settings ends it."""
-        return self._pauses.get(_key(relay))
-
-    def note(self, relay: Endpoint, delivery: Delivery, now: float) -> None:
-        """Note that a relay did not work."""
-        before = self.get(relay)
-        failures = before.failures + 1 if before else 1
-        pause = Pause(
-            until=now + retry_after(failures, _key(relay)),
-            failures=failures,
-            login=delivery.login_refused,
-            reason=" ".join(delivery.relay_fault.split()),
-        )
-        self._pauses[_key(relay)] = pause
-        self._write()
-
-    def clear(self, relay: Endpoint) -> None:
-        """Note that a relay works."""
-        if self._pauses.pop(_key(relay), None):
-            self._write()
-
-    def _write(self) -> None:
-        temporary = f"{self._path}.{os.getpid()}"
-        try:
-            with open(temporary, "w", encoding="utf-8", errors="replace") as stream:
-                for key, pause in self._pauses.items():
-                    login = int(pause.login)
-                    stream.write(f"{key}\t{pause.until}\t{pause.failures}\t{login}\t{pause.reason}\n")
-            os.rename(temporary, self._path)
-        except OSError:
-            return
-
-
-def _key(relay: Endpoint) -> str:
-    """Give a key that changes with anything in a relay's settings, its password file included."""
-    try:
-        changed = os.stat(relay.password_file).st_mtime_ns if relay.password_file else 0
-    except OSError:
-        changed = 0
-    told = (relay.display, relay.user, relay.password or "", relay.password_file, changed, relay.password_env)
-    more = (relay.password_command, relay.token_command, relay.ca_file, relay.fingerprint, relay.auth)
-    return f"{crc32(repr((told, more)).encode(errors='surrogateescape')):08x}"
+    waiting: tuple[str, ...]
+    refused: tuple[str, ...]
+    error: str = ""
+    """The most telling reason why some wait."""
+    relay_fault: bool = True
+    """Whether no relay got as far as the message."""
+    asked: bool = False
+    """Whether any relay was tried at all."""
 
 
 class Drainer:
@@ -121,24 +73,49 @@ class Drainer:
         self._pauses = Pauses(box)
         self._sessions: dict[int, Session] = {}
         self._down: dict[int, str] = {}
+        self._slow: dict[int, int] = {}
         self._tried: set[str] = set()
         self._alive = False
+        self._talking = self._ending = False
 
     def drain(self, *, first: str = "", everything: bool = False) -> None:
         """Send each message that is due once; ``everything``: whatever its schedule says.
 
         ``first`` is the id of the one that somebody waits for. Messages that come meanwhile are sent too.
         """
+        if not self._box.writable():
+            log(f"nothing is sent from {self._box.directory}: what is sent could not be taken off")
+            return
         self._box.sweep(self._clock())
         try:
             while due := self._due(everything=everything):
-                due.sort(key=lambda item: item.id != first)
+                # New ones before those that failed already: they may be about something else.
+                due.sort(key=lambda item: (item.id != first, item.attempts > 0))
                 for item in due:
+                    if self._ending:
+                        return
                     self._attempt(item, patient=not everything)
         finally:
-            for session in self._sessions.values():
+            for session in () if self._ending else self._sessions.values():
                 session.close()
             self._sessions.clear()
+
+    def interrupt(self) -> None:
+        """End soon; to be called by a signal handler. The message in hand is kept, and its schedule."""
+        self._ending = True
+        if self._talking:
+            self._talking = False
+            raise CutShort
+
+    @property
+    def tried(self) -> frozenset[str]:
+        """Give the ids of the messages that were tried."""
+        return frozenset(self._tried)
+
+    @property
+    def interrupted(self) -> bool:
+        """Tell whether it was told to end."""
+        return self._ending
 
     def _due(self, *, everything: bool) -> list[Item]:
         items, _ = self._box.items()
@@ -147,52 +124,71 @@ class Drainer:
             item
             for item in items
             if item.id not in self._tried
-            and (
-                everything
-                or item.next_attempt <= now
-                or item.queued > now  # the clock was set back: its schedule means nothing any more
-                or (item.relay_fault and self._alive)
-            )
+            and (everything or item.due(now) or (item.relay_fault and self._alive))
         ]
 
     def _attempt(self, item: Item, *, patient: bool) -> None:
-        """Try one message with one relay after the other; mark what became of it."""
+        """Try one message, and mark what became of it."""
         self._tried.add(item.id)
         try:
             content = self._content(item)
-        except OSError:
-            return  # gone: its owner dropped it
-        waiting = item.envelope.recipients
-        refused = list(item.refused)
-        error, at_relay, asked = "", True, False
-        for number, relay in enumerate(self._relays):
+        except FileNotFoundError:
+            return  # its owner dropped it
+        except (Damaged, OSError) as error:
+            log(f"report {item.id} cannot be read: {error}")
+            return
+        result = self._with_relays(item, content, patient=patient)
+        attempted = item.replace(
+            envelope=item.envelope.replace(recipients=result.waiting),
+            attempts=item.attempts + result.asked,
+            last_error=result.error or NO_RELAY,
+            relay_fault=result.relay_fault,
+            refused=result.refused,
+        )
+        words = self._mark(item, attempted)
+        self._told(item, words)
+
+    def _with_relays(self, item: Item, content: bytes, *, patient: bool) -> Result:
+        """Try one message with one relay after the other, until nobody waits for it."""
+        result = Result(waiting=item.envelope.recipients, refused=item.refused)
+        for number in self._order():
+            relay = self._relays[number]
+            if self._ending:
+                return result.replace(error=result.error or CUT_SHORT)
             if why_not := self._closed(number, relay, item, patient=patient):
-                error = error or why_not
+                result = result.replace(error=result.error or why_not)
                 continue
-            asked = True
-            envelope = Envelope(sender=item.envelope.sender, recipients=waiting)
-            delivery = self._session(number, relay).send(envelope, content)
+            envelope = Envelope(sender=item.envelope.sender, recipients=result.waiting)
+            delivery = self._send(number, relay, envelope, content)
+            result = result.replace(asked=True)
             if delivery.relay_fault:
                 self._pauses.note(relay, delivery, self._clock())
                 self._down[number] = delivery.relay_fault
-                error = delivery.relay_fault if at_relay else error
+                if result.relay_fault:
+                    result = result.replace(error=delivery.relay_fault)
                 continue
-            self._pauses.clear(relay)
-            self._alive = True
-            at_relay = False
-            refused += [f"{address}: {words}" for address, words in delivery.refused]
-            waiting = tuple(address for address, _ in delivery.deferred)
-            if not waiting:
+            if not self._down.get(number):
+                self._pauses.clear(relay)
+                self._alive = True
+            result = result.replace(
+                relay_fault=False,
+                refused=(
+                    *result.refused,
+                    *(f"{address}: {words}" for address, words in delivery.refused),
+                ),
+                waiting=tuple(address for address, _ in delivery.deferred),
+                error=delivery.deferred[0][1] if delivery.deferred else "",
+            )
+            if not result.waiting:
                 break
-            error = delivery.deferred[0][1]
-        attempted = item.replace(
-            envelope=item.envelope.replace(recipients=waiting),
-            attempts=item.attempts + asked,
-            last_error=error or "no relay is configured: run cronwrap init",
-            relay_fault=at_relay,
-            refused=tuple(refused),
-        )
-        self._mark(item, attempted)
+        return result
+
+    def _order(self) -> list[int]:
+        """Give the relays' numbers as configured, those that failed a moment ago behind the others."""
+        now = self._clock()
+        pauses = [self._pauses.get(relay) for relay in self._relays]
+        paused = [pause is not None and pause.holds(now) for pause in pauses]
+        return sorted(range(len(self._relays)), key=lambda number: paused[number])
 
     def _closed(self, number: int, relay: Endpoint, item: Item, *, patient: bool) -> str:
         """Say why a relay is not tried now, or give an empty text.
@@ -204,9 +200,32 @@ class Drainer:
         if number in self._down:
             return self._down[number]
         pause = self._pauses.get(relay)
-        if pause and patient and self._clock() < pause.until and (pause.login or item.attempts):
+        if pause and patient and pause.holds(self._clock()) and (pause.login or item.attempts):
             return pause.reason
         return ""
+
+    def _send(self, number: int, relay: Endpoint, envelope: Envelope, content: bytes) -> Delivery:
+        """Hand one message to one relay; nothing it may come upon stops the other messages."""
+        began = time.monotonic()
+        try:
+            self._talking = True
+            delivery = self._session(number, relay).send(envelope, content)
+            self._talking = False
+        except CutShort:
+            self._down[number] = CUT_SHORT
+            return _all_deferred(envelope, CUT_SHORT)
+        except Exception as error:  # noqa: BLE001  # a bug, or no memory: this message waits, the others go
+            self._sessions.pop(number, None)
+            log(f"sending failed: {type(error).__name__}: {error}")
+            return _all_deferred(envelope, f"{type(error).__name__}: {error}")
+        finally:
+            self._talking = False
+        slow = bool(delivery.deferred) and time.monotonic() - began > SLOW
+        self._slow[number] = self._slow.get(number, 0) + 1 if slow else 0
+        if self._slow[number] >= SLOW_IN_A_ROW and not delivery.relay_fault:
+            self._down[number] = f"{relay.display} takes too long: {delivery.deferred[0][1]}"
+            self._pauses.note(relay, Delivery(relay_fault=self._down[number]), self._clock())
+        return delivery
 
     def _session(self, number: int, relay: Endpoint) -> Session:
         if number not in self._sessions:
@@ -220,57 +239,70 @@ class Drainer:
         waited = self._clock() - item.queued
         if not item.attempts and waited < DELAYED:
             return content
-        from cronwrap.message import annotate_delay  # noqa: PLC0415  # imports `email`
+        from cronwrap.message import annotate_delay  # noqa: PLC0415  # not needed by a run whose relay works
 
         return annotate_delay(content, waited, item.last_error or "no relay could be asked before")
 
-    def _mark(self, item: Item, attempted: Item) -> None:
-        """Write down what became of a message; ``attempted`` has what is left of it to do."""
+    def _mark(self, item: Item, attempted: Item) -> str:
+        """Write down what became of a message, and say it; ``attempted`` has what is left of it to do."""
         now = self._clock()
         waiting, error = attempted.envelope.recipients, attempted.last_error
         try:
             if not waiting and not attempted.refused:
                 self._box.remove(item)
-                words = "delivered"
-            elif waiting and now - item.queued < self._lifetime:
-                wait = retry_after(max(1, attempted.attempts), item.id)
-                pauses = [self._pauses.get(relay) for relay in self._relays]
-                if attempted.relay_fault and all(pauses):
-                    wait = max(wait, min(pause.until for pause in pauses if pause) - now)
-                self._box.update(item, attempted.replace(next_attempt=now + wait))
-                words = f"kept: {error}"
-            else:
-                why = list(attempted.refused)
-                if waiting:
-                    why.append(f"given up after {attempted.attempts} attempts: {error}")
-                lost = (*waiting, *(words.partition(": ")[0] for words in attempted.refused))
-                envelope = item.envelope.replace(recipients=lost)
-                reason = "; ".join(why)
-                changes = {"envelope": envelope, "last_error": reason, "refused": (), "state": "failed"}
-                self._box.update(item, attempted.replace(**changes))
-                log(f"report {item.id} ({item.subject}) failed for good: {reason}")
-                words = f"failed: {reason}"
+                return "delivered"
+            if waiting and now - item.queued < self._lifetime:
+                self._box.update(item, attempted.replace(next_attempt=now + self._wait(attempted, now)))
+                return f"kept: {error}"
+            return self._give_up(item, attempted)
         except StateError as fault:
             # Not written down, so it will be tried again: rather twice than never.
             log(f"report {item.id}: {fault}")
-            words = f"kept: {fault}"
-        self._told(item, words)
+            return f"kept: {fault}" if waiting else f"delivered, but {fault}"
+
+    def _wait(self, attempted: Item, now: float) -> float:
+        """Give the seconds to the next attempt: its own schedule's, or longer if no relay is open before."""
+        wait = retry_after(attempted.attempts, attempted.id)
+        pauses = [self._pauses.get(relay) for relay in self._relays]
+        if attempted.relay_fault and pauses and all(pauses):
+            wait = max(wait, min(pause.until for pause in pauses if pause) - now)
+        return wait
+
+    def _give_up(self, item: Item, attempted: Item) -> str:
+        """Put a message into ``failed``, for its owner to look at. No report is made about a report."""
+        waiting = attempted.envelope.recipients
+        reasons = list(attempted.refused)
+        if waiting:
+            reasons.append(f"given up after {attempted.attempts} attempts: {attempted.last_error}")
+        lost = (*waiting, *(words.partition(": ")[0] for words in attempted.refused))
+        reason = "; ".join(reasons)
+        failed = attempted.replace(
+            envelope=item.envelope.replace(recipients=lost), last_error=reason, refused=(), state="failed"
+        )
+        self._box.update(item, failed)
+        log(f"report {item.id} ({item.subject}) failed for good: {reason}")
+        return f"failed: {reason}"
+
+
+def _all_deferred(envelope: Envelope, why: str) -> Delivery:
+    return Delivery(deferred=tuple((address, why) for address in envelope.recipients))
 
 
 def send_from_memory(relays: Sequence[Endpoint], envelope: Envelope, content: bytes) -> str:
-    """Send a message that could not be stored; give an empty text, or why that failed."""
+    """Send a message that could not be stored; give an empty text, or why somebody did not get it."""
     from cronwrap.relay import connect  # noqa: PLC0415  # asyncio, ssl and aiosmtplib
 
-    error = "no relay is configured"
+    error = NO_RELAY
+    refused: list[str] = []
     for relay in relays:
         if relay.fault:
             error = relay.fault
             continue
-        session = connect(relay)
-        delivery = session.send(envelope, content)
-        session.close()
-        if not delivery.deferred:
-            return "; ".join(f"{address}: {words}" for address, words in delivery.refused)
+        with connect(relay) as session:
+            delivery = session.send(envelope, content)
+        refused += [f"{address}: {words}" for address, words in delivery.refused]
         envelope = envelope.replace(recipients=tuple(address for address, _ in delivery.deferred))
+        if not delivery.deferred:
+            return "; ".join(refused)
         error = delivery.deferred[0][1]
-    return error
+    return "; ".join([*refused, error])

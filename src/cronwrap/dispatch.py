@@ -2,8 +2,8 @@
 
 The run stores its report and, unless somebody else is sending already, forks the process that sends.
 It waits for that one, but no longer than ``delivery.inline``; the sender goes on, so that no attempt is
-cut off half-way (which would make duplicates). When something is left it turns into the waiter: small,
-asleep, gone with the last message.
+cut off half-way (which would make duplicates). When something is left it turns into the waiter
+(``waiter``): small, asleep, gone with the last message.
 """
 
 from __future__ import annotations
@@ -14,33 +14,61 @@ import sys
 import time
 
 from cronwrap.background import detach
-from cronwrap.errors import ConfigError
+from cronwrap.errors import ConfigError, StateError
 from cronwrap.outbox import Outbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Callable
     from typing import NoReturn
 
+    from cronwrap.deliver import Drainer
     from cronwrap.endpoint import Endpoint
     from cronwrap.lock import Lock
     from cronwrap.model import Message
     from cronwrap.outbox import Item
     from cronwrap.settings import Settings
     from cronwrap.signals import Signals
+else:
+    import _signal
 
-LOOK_INTERVAL = 10.0
-"""Seconds between two looks of the waiter, which is to go once the queue is empty."""
 CLAIM_PATIENCE = 60.0
 """Seconds a person's ``flush`` waits for another process to finish sending."""
+CLAIM_INTERVAL = 0.1
+FAREWELL = 1.0
+"""Seconds in which a sender that must not stay writes down how far it got."""
+WORDS_LIMIT = 4096
+"""Octets of a sender's word that reach the run: a pipe takes them at once, whoever reads."""
+BUSY = "left to the process that is sending"
+
+
+class Patience:
+    """The time that one run waits for deliveries, all of them together."""
+
+    def __init__(self) -> None:
+        self._end: float | None = None
+
+    def left(self, seconds: float) -> float:
+        """Give what is left of ``seconds``, which begin with the first call."""
+        if self._end is None:
+            self._end = time.monotonic() + seconds
+        return max(0.0, self._end - time.monotonic())
+
+
+PATIENCE = Patience()
+"""This process's own: it is a run, or a ``sendmail``, and waits for ``delivery.inline`` once."""
 
 
 def relays(settings: Settings) -> tuple[Endpoint, ...]:
-    """Read the relays, with the sources of their secrets."""
+    """Read the relays, with the sources of their secrets; one that cannot be used says why."""
     from cronwrap import config  # noqa: PLC0415  # imports `tomllib`
-    from cronwrap.endpoint import from_environment  # noqa: PLC0415
+    from cronwrap.endpoint import Endpoint, from_environment  # noqa: PLC0415
 
-    environment = from_environment(os.environ)
+    try:
+        environment = from_environment(os.environ)
+    except ConfigError as error:
+        return (Endpoint(kind="smtps", origin="environment", fault=str(error)),)
     return (environment,) if environment else config.relays(settings.paths)
 
 
@@ -60,92 +88,197 @@ def dispatch(settings: Settings, own: str, signals: Signals) -> str:
 
     Waits for ``delivery.inline`` seconds at most, and not at all without ``own``, unless nothing may
     stay behind (``delivery.background = false``, or PID 1, with which all others would be killed).
+    What goes wrong here is told: ``kept: why``.
     """
     box = Outbox(settings.state_dir)
-    claim = box.claim()
-    if not claim.take():
-        claim.release()
-        return "left to the process that is sending"
     stays = bool(settings["delivery.background"]) and os.getpid() != 1
-    inline = settings["delivery.inline"]
+    patience = PATIENCE.left(settings["delivery.inline"])
+    if not patience and not stays:
+        return ""
+    try:
+        claim = _claim_if_needed(box)
+        if claim is None:
+            return BUSY if box.ids() else ""
+        words = _with_sender(settings, box, claim, own, signals)
+    except (StateError, OSError) as error:
+        if not own:
+            from cronwrap.log import log  # noqa: PLC0415
+
+            log(f"nothing can be sent: {error}")
+        return f"kept: {error}"
+    return words or _unheard(box, own)
+
+
+def _claim_if_needed(box: Outbox) -> Lock | None:
+    """Take the claim if there is anything to send; None when there is not, or somebody else has it.
+
+    Whoever stores a message while we have the claim leaves it to us: hence the look after letting go.
+    """
+    while True:
+        claim = box.claim()
+        if not claim.take():
+            claim.release()
+            return None
+        if box.ids():
+            return claim
+        claim.release()
+        if not box.ids():
+            return None
+
+
+def _with_sender(settings: Settings, box: Outbox, claim: Lock, own: str, signals: Signals) -> str:
+    """Start the sender and give its word on the message ``own``, as far as there is time to wait."""
+    stays = bool(settings["delivery.background"]) and os.getpid() != 1
     ours, theirs = os.pipe()
-    pid = os.fork()
-    if not pid:
-        os.close(ours)
-        _sender(settings, box, claim, own, theirs, stays=stays)
-    os.close(theirs)
-    claim.release()  # the child holds it on: the lock belongs to the open file, not to a process
-    words = _await(ours, inline if own or not stays else 0.0, signals, to_end=not stays)
+    try:
+        pid = os.fork()
+        if not pid:
+            _sender(settings, box, claim, own, theirs, stays=stays)
+    finally:
+        claim.release()  # the child holds it on: the lock belongs to the open file, not to a process
+        os.close(theirs)
+    seconds = PATIENCE.left(settings["delivery.inline"]) if own or not stays else 0.0
+    words = _await(ours, seconds, signals, to_end=not stays)
     os.close(ours)
     if not stays:
-        _reap(pid)
+        _end(pid)
     return words
 
 
-def _await(descriptor: int, seconds: float, signals: Signals, *, to_end: bool) -> str:
+def _await(descriptor: int, seconds: float, signals: Signals | None, *, to_end: bool) -> str:
     """Wait for the sender's word, or for its end; a signal that asks for an end stops the waiting."""
     end = time.monotonic() + seconds
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    poll.register(signals.descriptor, select.POLLIN)
+    if signals:
+        poll.register(signals.descriptor, select.POLLIN)
     words = b""
     while (left := end - time.monotonic()) > 0 and (ready := poll.poll(left * 1000 + 1)):
-        if (signals.descriptor, select.POLLIN) in ready and signals.asked_to_end():
+        if signals and (signals.descriptor, select.POLLIN) in ready and signals.asked_to_end():
             break
         if descriptor in dict(ready):
-            chunk = os.read(descriptor, 4096)
+            chunk = os.read(descriptor, WORDS_LIMIT)
             words += chunk
             if not chunk or (words.endswith(b"\n") and not to_end):
                 break
     return words.decode(errors="replace").strip()
 
 
-def _reap(pid: int) -> None:
-    """End a sender that must not stay; what it had in hand stays queued."""
+def _end(pid: int) -> None:
+    """End a sender that must not stay; it writes down how far it got, if it can do so in a moment."""
     try:
-        os.kill(pid, 9)
+        os.kill(pid, _signal.SIGTERM)
+        end = time.monotonic() + FAREWELL
+        while time.monotonic() < end:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+            time.sleep(0.005)
+        os.kill(pid, _signal.SIGKILL)
         os.waitpid(pid, 0)
     except OSError:
         return
+
+
+def _unheard(box: Outbox, own: str) -> str:
+    """Say what can be said of a message about which no word has come in time."""
+    if not own or own not in box.ids():
+        return ""  # another process has sent it since it was stored
+    try:
+        why = box.load(own).last_error
+    except Exception:  # noqa: BLE001  # it is a remark, no more
+        why = ""
+    return f"kept: {why or 'no relay has taken it yet'}"
+
+
+# The sender -------------------------------------------------------------------------------------
 
 
 def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int, *, stays: bool) -> NoReturn:
     """Be the process that sends."""
     from cronwrap.log import log  # noqa: PLC0415
 
+    def tell(words: str) -> None:
+        try:
+            os.write(report, " ".join(words.split()).encode(errors="replace")[: WORDS_LIMIT - 1] + b"\n")
+        except OSError:
+            return  # the run has waited long enough, and is gone
+
+    def told(item: Item, words: str) -> None:
+        if item.id == own:
+            tell(words)
+
     try:
+        # Names of files in settings and environment are relative to where the run is.
+        found = relays(settings)
+        settings = _absolute(settings)
+        drop_inherited()
         detach()
-
-        def told(item: Item, words: str) -> None:
-            if item.id == own:
-                os.write(report, f"{' '.join(words.split())}\n".encode(errors="replace"))
-
-        _drain_and_look_again(settings, box, claim, told, own)
+        drain_and_look_again(box, claim, drainers(settings, box, found, told), first=own)
         os.close(report)
         if stays and box.ids():
-            wait_in_background(settings)
+            from cronwrap.waiter import become_waiter  # noqa: PLC0415
+
+            become_waiter(settings)
+    except SystemExit:
+        pass  # told to end
     except BaseException as error:  # noqa: BLE001  # the last boundary of this process
         log(f"sending failed: {type(error).__name__}: {error}")
+        tell(f"kept: {type(error).__name__}: {error}")
     finally:
         os._exit(0)
 
 
-def _drain_and_look_again(
-    settings: Settings, box: Outbox, claim: Lock, told: Callable[[Item, str], None], first: str
+def _absolute(settings: Settings) -> Settings:
+    """Give the settings for a process that has another working directory."""
+    named = settings["config"]
+    values = {**settings.values, "config": os.path.abspath(named) if named else named}
+    return settings.replace(values=values, paths=tuple(map(os.path.abspath, settings.paths)))
+
+
+def drop_inherited() -> None:
+    """Close what our caller left open beside the standard streams; ours are not inheritable (PEP 446).
+
+    Who waits for such a pipe's end would wait for the sender, or for the waiter after it.
+    """
+    try:
+        names = os.listdir("/dev/fd")
+    except OSError:
+        return
+    for descriptor in map(int, names):
+        try:
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                os.close(descriptor)
+        except OSError:
+            continue  # the one that listed the directory
+
+
+def drainers(
+    settings: Settings, box: Outbox, found: tuple[Endpoint, ...], told: Callable[[Item, str], None]
+) -> Callable[[], Drainer]:
+    """Give what makes drainers; it loads what sending needs."""
+    from cronwrap.deliver import Drainer  # noqa: PLC0415
+
+    return lambda: Drainer(box, found, settings["delivery.lifetime"], told=told)
+
+
+def drain_and_look_again(
+    box: Outbox, claim: Lock, new: Callable[[], Drainer], *, first: str = "", everything: bool = False
 ) -> None:
     """Drain, let go, and look once more.
 
     A report stored between the last look and the release is ours: its run saw the claim taken and left.
+    SIGTERM ends it after the message in hand, and breaks off a conversation that hangs.
     """
-    from cronwrap.deliver import Drainer  # noqa: PLC0415
-
-    seen: set[str] = set()
     while True:
+        drainer = new()
+        if not everything:
+            _obey(drainer)
         before = set(box.ids())
-        Drainer(box, relays(settings), settings["delivery.lifetime"], told=told).drain(first=first)
+        drainer.drain(first=first, everything=everything)
         claim.release()
-        seen |= before
-        if not set(box.ids()) - seen:
+        if drainer.interrupted:
+            sys.exit()
+        if not set(box.ids()) - before - drainer.tried:
             return
         claim = box.claim()
         if not claim.take():
@@ -153,39 +286,51 @@ def _drain_and_look_again(
             return
 
 
+def _obey(drainer: Drainer) -> None:
+    """Have SIGTERM end the drainer; a person's flush is ended by it as any program is."""
+    _signal.signal(_signal.SIGTERM, lambda _number, _frame: drainer.interrupt())
+
+
+# Without the outbox, and by hand ----------------------------------------------------------------
+
+
 def send_from_memory(settings: Settings, message: Message) -> str:
     """Send a message that could not be stored; give an empty text, or why that failed.
 
-    Takes ``delivery.inline`` at most.
+    Takes what is left of ``delivery.inline`` at most. Nothing is raised.
     """
-    from cronwrap import deliver  # noqa: PLC0415
-
-    ours, theirs = os.pipe()
-    pid = os.fork()
+    seconds = PATIENCE.left(settings["delivery.inline"])
+    try:
+        ours, theirs = os.pipe()
+        pid = os.fork()
+    except OSError as error:
+        return f"no process can be started: {error.strerror}"
     if not pid:
-        try:
-            detach()
-            why = deliver.send_from_memory(relays(settings), message.envelope, message.content)
-            os.write(theirs, f"{' '.join(why.split()) or 'delivered'}\n".encode(errors="replace"))
-        except BaseException as error:  # noqa: BLE001  # the last boundary of this process
-            os.write(theirs, f"{type(error).__name__}: {error}\n".encode(errors="replace"))
-        finally:
-            os._exit(0)
+        _sender_from_memory(settings, message, theirs)
     os.close(theirs)
-    seconds = settings["delivery.inline"]
-    ready = select.select([ours], [], [], seconds)[0]
-    words = (
-        os.read(ours, 4096).decode(errors="replace").strip() if ready else f"no answer within {seconds:g} s"
-    )
+    words = _await(ours, seconds, None, to_end=False)
     os.close(ours)
-    _reap(pid)
-    return "" if words == "delivered" else words
+    _end(pid)
+    return "" if words == "delivered" else words or f"no relay has taken it within {seconds:.0f} s"
+
+
+def _sender_from_memory(settings: Settings, message: Message, report: int) -> NoReturn:
+    try:
+        found = relays(settings)
+        detach()
+        from cronwrap import deliver  # noqa: PLC0415
+
+        why = deliver.send_from_memory(found, message.envelope, message.content) or "delivered"
+    except BaseException as error:  # noqa: BLE001  # the last boundary of this process
+        why = f"{type(error).__name__}: {error}"
+    try:
+        os.write(report, " ".join(why.split()).encode(errors="replace")[: WORDS_LIMIT - 1] + b"\n")
+    finally:
+        os._exit(0)
 
 
 def flush(settings: Settings, told: Callable[[Item, str], None]) -> bool:
     """Send everything now, in this process; False when another one keeps sending for too long."""
-    from cronwrap.deliver import Drainer  # noqa: PLC0415
-
     box = Outbox(settings.state_dir)
     claim = box.claim()
     end = time.monotonic() + CLAIM_PATIENCE
@@ -193,63 +338,9 @@ def flush(settings: Settings, told: Callable[[Item, str], None]) -> bool:
         if time.monotonic() > end:
             claim.release()
             return False
-        time.sleep(0.1)
+        time.sleep(CLAIM_INTERVAL)
     try:
-        Drainer(box, relays(settings), settings["delivery.lifetime"], told=told).drain(everything=True)
+        drain_and_look_again(box, claim, drainers(settings, box, relays(settings), told), everything=True)
     finally:
         claim.release()
     return True
-
-
-# The waiter -------------------------------------------------------------------------------------
-
-
-def wait_in_background(settings: Settings) -> NoReturn:
-    """Become the waiter: a fresh interpreter without all that sending has loaded."""
-    environ = dict(os.environ, CRONWRAP_STATE_DIR=settings.state_dir)
-    if settings["config"]:
-        environ["CRONWRAP_CONFIG"] = os.path.abspath(settings["config"])
-    os.execve(sys.executable, [sys.executable, "-m", "cronwrap.dispatch"], environ)
-
-
-def wait() -> None:
-    """Retry what is queued when it is due, until nothing is."""
-    from cronwrap.settings import state_directory  # noqa: PLC0415
-
-    box = Outbox(state_directory(os.environ))
-    lock = box.claim("waiter")
-    if not lock.take():
-        return
-    while box.ids():
-        if time.time() >= _next(box):
-            pid = os.fork()  # what sending loads goes with the child
-            if not pid:
-                _attempt_now(box)
-            os.waitpid(pid, 0)
-        if box.ids():
-            time.sleep(min(LOOK_INTERVAL, max(1.0, _next(box) - time.time())))
-
-
-def _next(box: Outbox) -> float:
-    """Give the Unix time of the next attempt; a clock that was set back makes all of them due."""
-    now = time.time()
-    return min((item.next_attempt for item in box.items()[0] if item.queued <= now), default=0.0)
-
-
-def _attempt_now(box: Outbox) -> NoReturn:
-    from cronwrap.log import log  # noqa: PLC0415
-    from cronwrap.settings import load  # noqa: PLC0415
-
-    try:
-        settings = load({}, os.environ)  # as they are now: somebody may have mended them
-        claim = box.claim()
-        if claim.take():
-            _drain_and_look_again(settings, box, claim, lambda _item, _words: None, "")
-    except BaseException as error:  # noqa: BLE001  # the last boundary of this process
-        log(f"sending failed: {type(error).__name__}: {error}")
-    finally:
-        os._exit(0)
-
-
-if __name__ == "__main__":
-    wait()

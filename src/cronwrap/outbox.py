@@ -4,9 +4,9 @@
     STATE/outbox/queue    to be sent
     STATE/outbox/failed   given up, or damaged; never emptied by itself
 
-A message is one file: a few lines of envelope and state, an empty line, the message. It enters the queue
-as nullmailer's do: written, synced, renamed, the directory synced. After that it survives a power cut.
-Nothing here knows how messages are sent or what they are about.
+A message is one file (``stored``). It enters the queue as nullmailer's do: written, synced, renamed, the
+directory synced. After that it survives a power cut. Nothing here knows how messages are sent or what
+they are about.
 """
 
 from __future__ import annotations
@@ -16,45 +16,15 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.lock import Lock
-from cronwrap.model import Envelope, Message, Record
+from cronwrap.model import Message, Record
+from cronwrap.stored import HEAD_LIMIT, Damaged, Item, head, read_content, read_item, unreadable
 
-MAGIC = "cronwrap-message 1"
+__all__ = ["Damaged", "Item", "Outbox", "Summary", "summary"]
+
 QUEUE, FAILED, TMP = "queue", "failed", "tmp"
-HEAD_LIMIT = 1 << 20
-"""Octets of envelope lines; thousands of recipients fit, a foreign file does not fill the memory."""
 STALE_TMP = 86400.0
 """Seconds after which a file in ``tmp`` is what a crash left: no message takes a day to write."""
-FIRST_RETRY, LONGEST_RETRY = 60.0, 3600.0
-"""Seconds from one attempt to the next: doubling from the first to the longest."""
-DAMAGED = "damaged: "
-
-
-class Damaged(Exception):  # noqa: N818  # it says what the file is
-    """A file in the outbox is not a whole message of ours; the text says why."""
-
-
-class Item(Record):
-    """A message in the outbox, without its content."""
-
-    id: str
-    envelope: Envelope
-    """The recipients that still wait for it."""
-    job: str
-    subject: str
-    queued: float
-    """Unix time."""
-    attempts: int = 0
-    next_attempt: float = 0.0
-    """Unix time before which it is not tried again by itself; 0: at once."""
-    last_error: str = ""
-    relay_fault: bool = False
-    """Whether the last attempt failed at the relay, not at this message: any sign of life makes it due."""
-    refused: tuple[str, ...] = ()
-    """Recipients that were refused for good, each with the relay's words."""
-    size: int = 0
-    """Octets of the content."""
-    state: str = "queued"
-    """``queued`` or ``failed``."""
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
 class Summary(Record):
@@ -74,11 +44,15 @@ class Outbox:
     def __init__(self, state_dir: str) -> None:
         self.directory = os.path.join(state_dir, "outbox")
         self._state_dir = state_dir
+        self._places = tuple(os.path.join(self.directory, name) for name in (TMP, QUEUE, FAILED))
 
     # Storing ------------------------------------------------------------------------------------
 
     def store(self, identity: str, message: Message, now: float) -> Item:
-        """Put a message into the queue, durably; StateError when that cannot be done."""
+        """Put a message into the queue, durably; StateError when that cannot be done.
+
+        A message that is there under the same id is replaced.
+        """
         item = Item(
             id=identity,
             envelope=message.envelope,
@@ -87,47 +61,60 @@ class Outbox:
             queued=now,
             size=len(message.content),
         )
+        if not _NAME.issuperset(identity) or identity.startswith(".") or not identity:
+            raise StateError(f"{identity!r} cannot be the name of a message")
         try:
             self._make()
             self._write(item, message.content)
         except OSError as error:
-            raise StateError(f"the outbox {self.directory} cannot be written: {error.strerror}") from error
+            raise self._unwritable(error) from error
+        try:
+            _sync(self._place(item.state))
+        except OSError as error:
+            # The message is in the queue for everybody to see: to send it from memory as well would
+            # make two. What is in doubt is whether it outlives a power cut.
+            self._log(f"the outbox {self.directory} cannot be synced: {error.strerror}")
         return item
 
     def _make(self) -> None:
         """Make the directories; 0700, since mails hold what jobs say."""
-        if os.path.isdir(os.path.join(self.directory, FAILED)):  # the one that is made last
+        if all(map(os.path.isdir, self._places)):
             return
         from cronwrap.settings import make_private  # noqa: PLC0415
 
         make_private(self._state_dir)
-        for directory in (
-            self.directory,
-            *(os.path.join(self.directory, name) for name in (TMP, QUEUE, FAILED)),
-        ):
+        for directory in (self.directory, *self._places):
             make_private(directory)
         _sync(self.directory)
         _sync(self._state_dir)
 
     def _write(self, item: Item, content: bytes) -> None:
         """Put a file in its place: the whole new one or, after a crash at any moment, the old one."""
-        temporary = os.path.join(self.directory, TMP, f"{item.id}.{os.getpid()}")
-        place = os.path.join(self.directory, FAILED if item.state == "failed" else QUEUE)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        handle = os.open(temporary, flags, 0o600)
+        first = head(item)
+        if len(first) > HEAD_LIMIT:
+            raise OSError(0, "the envelope is too large")
+        temporary = self.temporary(item.id)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             try:
-                rest = memoryview(_head(item) + content)
-                while rest:
-                    rest = rest[os.write(handle, rest) :]
+                for part in (first, content):
+                    rest = memoryview(part)
+                    while rest:
+                        rest = rest[os.write(handle, rest) :]
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            os.rename(temporary, os.path.join(place, item.id))
+            os.rename(temporary, self._path(item))
         except OSError:
-            _remove(temporary)
+            try:
+                os.unlink(temporary)
+            except OSError:
+                pass  # the sweep takes it
             raise
-        _sync(place)
+
+    def temporary(self, name: str) -> str:
+        """Give the path of a file that only this process writes; the sweep takes what a crash leaves."""
+        return os.path.join(self.directory, TMP, f"{name}.{os.getpid()}")
 
     # Looking ------------------------------------------------------------------------------------
 
@@ -141,22 +128,12 @@ class Outbox:
 
     def load(self, identity: str, place: str = QUEUE) -> Item:
         """Read a message's envelope and state; Damaged, or FileNotFoundError when it has gone."""
-        with open(os.path.join(self.directory, place, identity), "rb") as stream:
-            head, separator, rest = stream.read(HEAD_LIMIT).partition(b"\n\n")
-            if not separator:
-                raise Damaged("no envelope")
-            stored = os.fstat(stream.fileno()).st_size - len(head) - 2
-        del rest
-        item = _parse(identity, head)
-        if item.size != stored:
-            raise Damaged(f"{stored} octets instead of {item.size}")
-        return item.replace(state="failed" if place == FAILED else "queued")
+        state = "failed" if place == FAILED else "queued"
+        return read_item(os.path.join(self.directory, place, identity), state)
 
     def content(self, item: Item) -> bytes:
-        """Read the message itself."""
-        place = FAILED if item.state == "failed" else QUEUE
-        with open(os.path.join(self.directory, place, item.id), "rb") as stream:
-            return stream.read().partition(b"\n\n")[2]
+        """Read the message itself; Damaged or OSError as ``load``."""
+        return read_content(self._path(item))
 
     def items(self) -> tuple[list[Item], list[str]]:
         """Give the queued messages, the oldest first, and what was damaged and now is in ``failed``."""
@@ -166,9 +143,11 @@ class Outbox:
                 found.append(self.load(identity))
             except FileNotFoundError:
                 continue  # sent by somebody else since
-            except (Damaged, OSError) as error:
+            except Damaged as error:
                 damaged.append(f"{identity}: {error}")
-                self._set_aside(identity)
+                self._set_aside(identity, str(error))
+            except OSError as error:
+                self._log(f"report {identity} cannot be read: {error.strerror}")
         found.sort(key=lambda item: item.queued)
         return found, damaged
 
@@ -179,14 +158,14 @@ class Outbox:
             try:
                 found.append(self.load(identity, FAILED))
             except (Damaged, OSError) as error:
-                found.append(_unreadable(identity, str(error)))
+                found.append(unreadable(identity, str(error)))
         return found
 
     def find(self, prefix: str) -> Item:
         """Give the one message whose id begins so; StateError when there is none, or more than one."""
         items = [*self.items()[0], *self.failed()]
         exact = [item for item in items if item.id == prefix]
-        matching = exact or [item for item in items if item.id.startswith(prefix)]
+        matching = exact[:1] or [item for item in items if item.id.startswith(prefix)]
         if len(matching) != 1:
             many = f"{len(matching)} messages begin" if matching else "no message begins"
             raise StateError(f"{many} with {prefix!r}: see cronwrap outbox list")
@@ -195,36 +174,58 @@ class Outbox:
     # Marking ------------------------------------------------------------------------------------
 
     def remove(self, item: Item) -> None:
-        """Take a message off, now that a relay has it (or its owner does not want it).
+        """Take a message off; StateError when that cannot be done.
 
         Not synced: should power fail now, it is sent once more under the same Message-ID, which is
         better than to wait for the disk with every message.
         """
-        place = FAILED if item.state == "failed" else QUEUE
-        _remove(os.path.join(self.directory, place, item.id))
+        try:
+            os.unlink(self._path(item))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def update(self, item: Item, changed: Item) -> None:
-        """Write down the new state of a message; StateError when that cannot be done."""
-        try:
-            self._write(changed, self.content(item))
-            if changed.state != item.state:
-                self.remove(item)
-        except OSError as error:
-            raise StateError(f"the outbox {self.directory} cannot be written: {error.strerror}") from error
+        """Write down the new state of a message; StateError when that cannot be done.
 
-    def _set_aside(self, identity: str) -> None:
-        """Move a damaged file out of the way of the others."""
+        A message that its owner has dropped meanwhile stays dropped.
+        """
         try:
-            source = os.path.join(self.directory, QUEUE, identity)
-            os.rename(source, os.path.join(self.directory, FAILED, identity))
+            content = self.content(item)
+        except FileNotFoundError:
+            return
+        except (Damaged, OSError) as error:
+            raise StateError(f"report {item.id} cannot be read: {error}") from error
+        try:
+            self._write(changed, content)
+            if changed.state != item.state:
+                _sync(self._place(changed.state))  # before it goes from where it was
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if changed.state != item.state:
+            self.remove(item)
+
+    def writable(self) -> bool:
+        """Tell whether what is sent can be taken off; if not, sending would never end."""
+        return all(os.access(place, os.W_OK | os.X_OK) for place in self._places)
+
+    def _set_aside(self, identity: str, why: str) -> None:
+        """Move a damaged file out of the way of the others, over none that is there."""
+        name = identity
+        while os.path.lexists(os.path.join(self.directory, FAILED, name)):
+            name += "~"
+        source = os.path.join(self.directory, QUEUE, identity)
+        try:
+            os.rename(source, os.path.join(self.directory, FAILED, name))
         except OSError:
             return
+        self._log(f"report {identity} is damaged and was moved to {self.directory}/{FAILED}: {why}")
 
     def sweep(self, now: float) -> None:
         """Remove what writers that died long ago have left in ``tmp``."""
-        directory = os.path.join(self.directory, TMP)
         for name in self.ids(TMP):
-            path = os.path.join(directory, name)
+            path = os.path.join(self.directory, TMP, name)
             try:
                 if now - os.stat(path).st_mtime > STALE_TMP:
                     os.unlink(path)
@@ -232,9 +233,26 @@ class Outbox:
                 continue
 
     def claim(self, name: str = "lock") -> Lock:
-        """Give the lock whose holder alone sends; OSError when the outbox cannot be written."""
-        self._make()
-        return Lock(os.path.join(self.directory, name))
+        """Give the lock whose holder alone sends; StateError when the outbox cannot be written."""
+        try:
+            self._make()
+            return Lock(os.path.join(self.directory, name))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _place(self, state: str) -> str:
+        return os.path.join(self.directory, FAILED if state == "failed" else QUEUE)
+
+    def _path(self, item: Item) -> str:
+        return os.path.join(self._place(item.state), item.id)
+
+    def _unwritable(self, error: OSError) -> StateError:
+        return StateError(f"the outbox {self.directory} cannot be written: {error.strerror}")
+
+    def _log(self, text: str) -> None:
+        from cronwrap.log import log  # noqa: PLC0415  # all is well, as a rule
+
+        log(text)
 
 
 def summary(state_dir: str, now: float | None = None) -> Summary | None:
@@ -252,80 +270,6 @@ def summary(state_dir: str, now: float | None = None) -> Summary | None:
     )
 
 
-def retry_after(attempts: int, identity: str) -> float:
-    """Give the seconds to wait after that many attempts; spread by the id, so that not all come at once."""
-    whole = min(FIRST_RETRY * 2.0 ** min(attempts - 1, 10), LONGEST_RETRY)
-    spread = sum(identity.encode()) % 32 / 32  # a stable part: the schedule is the same whoever computes it
-    return whole * (1 - 0.1 * spread)
-
-
-# The file ---------------------------------------------------------------------------------------
-
-
-def _head(item: Item) -> bytes:
-    lines = [MAGIC, f"from: {item.envelope.sender}"]
-    lines += [f"to: {recipient}" for recipient in item.envelope.recipients]
-    lines += [f"refused: {words}" for words in item.refused]
-    for key in ("job", "subject", "last_error"):
-        lines.append(f"{key}: {getattr(item, key)}")
-    lines += [f"queued: {item.queued!r}", f"next_attempt: {item.next_attempt!r}"]
-    lines += [f"attempts: {item.attempts}", f"relay_fault: {int(item.relay_fault)}", f"size: {item.size}"]
-    text = "\n".join(" ".join(line.splitlines()).replace("\0", " ") for line in lines)
-    return text.encode(errors="surrogateescape") + b"\n\n"
-
-
-def _parse(identity: str, head: bytes) -> Item:
-    lines = head.decode(errors="surrogateescape").split("\n")
-    if lines[0] != MAGIC:
-        raise Damaged("not a message of cronwrap's")
-    single: dict[str, str] = {}
-    several: dict[str, list[str]] = {"to": [], "refused": []}
-    for line in lines[1:]:
-        key, colon, value = line.partition(": ")
-        if not colon and not line.endswith(":"):
-            raise Damaged(f"a line without a colon: {line[:40]!r}")
-        if key in several:
-            several[key].append(value)
-        else:
-            single[key.removesuffix(":")] = value
-    try:
-        return Item(
-            id=identity,
-            envelope=Envelope(sender=_filled(single["from"]), recipients=tuple(map(_filled, several["to"]))),
-            job=single.get("job", ""),
-            subject=single.get("subject", ""),
-            queued=_moment(single["queued"]),
-            attempts=int(single["attempts"]),
-            next_attempt=_moment(single["next_attempt"]),
-            last_error=single.get("last_error", ""),
-            relay_fault=single.get("relay_fault") == "1",
-            refused=tuple(several["refused"]),
-            size=int(single["size"]),
-        )
-    except (KeyError, ValueError) as error:
-        raise Damaged(f"bad envelope: {error}") from None
-
-
-def _filled(value: str) -> str:
-    if not value.strip() or any(ord(char) < 33 for char in value):
-        raise ValueError(f"bad address {value!r}")
-    return value
-
-
-def _moment(value: str) -> float:
-    moment = float(value)
-    if not 0 <= moment < 1e11:  # NaN too
-        raise ValueError(f"bad time {value!r}")
-    return moment
-
-
-def _unreadable(identity: str, why: str) -> Item:
-    nobody = Envelope(sender="", recipients=())
-    return Item(
-        id=identity, envelope=nobody, job="", subject="", queued=0.0, last_error=DAMAGED + why, state="failed"
-    )
-
-
 def _sync(directory: str) -> None:
     """Have the names in a directory survive a power cut (fsync(2))."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -333,10 +277,3 @@ def _sync(directory: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return

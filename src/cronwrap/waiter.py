@@ -1,0 +1,114 @@
+"""The waiter: retries what is queued when it is due, while nothing else of cronwrap runs.
+
+It is small and asleep, and gone with the last message. What sends is a fresh process each time, so that
+a crash there costs one attempt, and an upgrade meanwhile does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from cronwrap.outbox import Outbox
+from cronwrap.schedule import FIRST_RETRY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from cronwrap.settings import Settings
+
+LOOK_INTERVAL = 10.0
+"""Seconds between two looks of the waiter, which is to go once the queue is empty."""
+LAZINESS = 100.0
+"""It sleeps at least so many times as long as a look took: thousands of messages cost it no more."""
+SEND = "send"
+COMMAND = (sys.executable, "-P", "-m", "cronwrap.waiter")
+
+
+def become_waiter(settings: Settings) -> NoReturn:
+    """Go on as the waiter: a fresh interpreter without all that sending has loaded."""
+    os.execve(sys.executable, list(COMMAND), _environment(settings))
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    environ = dict(os.environ, CRONWRAP_STATE_DIR=settings.state_dir)
+    if settings["config"]:
+        environ["CRONWRAP_CONFIG"] = os.path.abspath(settings["config"])
+    return environ
+
+
+def wait(
+    send: Callable[[], None] | None = None,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Retry what is queued when it is due, until nothing is."""
+    from cronwrap.settings import state_directory  # noqa: PLC0415
+
+    box = Outbox(state_directory(os.environ))
+    if not box.ids():
+        return
+    lock = box.claim("waiter")
+    if not lock.take():
+        return
+    # A disk on which no schedule can be written down must not make attempts without end.
+    earliest = 0.0
+    while box.ids():
+        began = time.monotonic()
+        due = _next(box, clock())
+        if due <= clock() and earliest <= began:
+            (send or _send)()
+            earliest = time.monotonic() + FIRST_RETRY / 2
+            continue
+        looked = time.monotonic() - began
+        left = max(due - clock(), earliest - time.monotonic())
+        sleep(max(looked * LAZINESS, min(LOOK_INTERVAL, max(1.0, left))))
+
+
+def _next(box: Outbox, now: float) -> float:
+    """Give the Unix time of the next attempt; 0 when one is due."""
+    items, _ = box.items()
+    return min((0.0 if item.due(now) else item.next_attempt for item in items), default=0.0)
+
+
+def _send() -> None:
+    """Have what is due sent by a process of its own."""
+    try:
+        os.waitpid(os.posix_spawn(sys.executable, [*COMMAND, SEND], os.environ), 0)
+    except OSError as error:
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(f"no process to send can be started: {error.strerror}")  # there may be room for one later
+
+
+def send_due() -> None:
+    """Send what is due, unless somebody else does."""
+    from cronwrap import dispatch, settings  # noqa: PLC0415
+
+    found = settings.load({}, os.environ)  # as they are now: somebody may have mended them
+    box = Outbox(found.state_dir)
+    claim = box.claim()
+    if not claim.take():
+        claim.release()
+        return
+    new = dispatch.drainers(found, box, dispatch.relays(found), lambda _item, _words: None)
+    dispatch.drain_and_look_again(box, claim, new)
+
+
+def main(words: list[str]) -> int:
+    """Wait or, told so, send; what goes wrong goes to the system log, for nobody sees this process."""
+    try:
+        send_due() if words == [SEND] else wait()
+    except Exception as error:  # noqa: BLE001  # the last boundary of this process
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(f"waiting to send failed: {type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
