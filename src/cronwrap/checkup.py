@@ -1,0 +1,282 @@
+"""The way of a mail, tried step by step, and what is on it: what is wrong, and what to do about it.
+
+Nothing is changed but for the state directory, which is made as a run would make it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from cronwrap import credentials, dispatch, trial
+from cronwrap.endpoint import LOCAL_KINDS, Endpoint
+from cronwrap.errors import ConfigError, TemporaryError
+from cronwrap.model import Record
+from cronwrap.outbox import Summary, summary
+from cronwrap.relay_probe import Step, probe, reach
+from cronwrap.settings import Settings, config_paths, make_state
+from cronwrap.text import DAY, HOUR, count, duration, moment, size
+from cronwrap.trial import People
+
+PORTS = (25, 465, 587)
+"""Of mail relays; networks block the first one most, all three seldom."""
+KINDS = {25: "submission", 465: "smtps", 587: "submission"}
+LOUD_AFTER = HOUR
+"""Seconds after which a waiting report comes before everything else."""
+LEAST_FREE = 16 << 20
+"""Octets: some reports with their output, and the history's next pages."""
+EARLIEST = 1_704_067_200.0
+"""1 January 2024: an earlier clock is one without a battery."""
+TRIED_OCTETS = 4096
+"""A block: a file without content fits on a full disk."""
+
+
+class Check(Record):
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    text: str
+    advice: str = ""
+    """What to do; with ``ok`` it is a warning."""
+    seconds: float = 0.0
+    relay: str = ""
+    """The relay that was tried, as a URL without its login."""
+
+
+def checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Give the steps in the order a mail takes them, as they come; an outbox that is stuck comes first."""
+    waiting = summary(settings.state_dir)
+    if waiting and waiting.queued and waiting.oldest_age > LOUD_AFTER:
+        yield _queued(waiting)
+    yield from _settings(settings, environ)
+    yield from _state(settings.state_dir)
+    yield _clock(settings)
+    yield from _relays(settings)
+    if waiting is None:
+        yield Check(name="outbox", ok=True, text="empty")
+    elif waiting.queued and waiting.oldest_age <= LOUD_AFTER:
+        yield _queued(waiting)
+    if waiting and waiting.failed:
+        yield Check(
+            name="outbox",
+            ok=False,
+            text=f"{count(waiting.failed, 'report')} could not be delivered",
+            advice="read: cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID",
+        )
+
+
+def _queued(waiting: Summary) -> Check:
+    loud = waiting.oldest_age > LOUD_AFTER
+    why = f": {waiting.last_error}" if waiting.last_error else ""
+    text = f"{count(waiting.queued, 'report')} not delivered for {duration(waiting.oldest_age)}{why}"
+    advice = "what is wrong with the relay is told below; then: cronwrap outbox flush" if loud else ""
+    return Check(name="outbox", ok=not loud, text=text, advice=advice)
+
+
+# Settings ---------------------------------------------------------------------------------------
+
+
+def _settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    for path in config_paths(settings["config"] or "", environ):
+        if not os.path.lexists(path):
+            found = "is not there"
+        elif path in settings.paths:
+            found = "is read"
+        else:
+            found = "is passed over: this user may not read it"
+        yield Check(name="settings", ok=True, text=f"{path} {found}")
+    given = sorted({name for name in settings.sources.values() if name.isupper()})
+    if given:
+        yield Check(name="settings", ok=True, text=f"from the environment: {', '.join(given)}")
+    for fault in settings.faults:
+        advice = "" if "chmod" in fault else "correct it; cronwrap config check tells when it is right"
+        yield Check(name="settings", ok=False, text=fault, advice=advice)
+
+
+# State ------------------------------------------------------------------------------------------
+
+
+def _state(directory: str) -> Iterator[Check]:
+    started = time.monotonic()
+    try:
+        make_state(directory)
+        _try_to_write(directory)
+        shared = os.stat(directory).st_mode & 0o077
+    except OSError as error:
+        yield Check(
+            name="state",
+            ok=False,
+            text=f"{error.filename or directory}: {error.strerror}",
+            advice=f"reports cannot be kept: let this user write to {directory}, or set CRONWRAP_STATE_DIR",
+            seconds=time.monotonic() - started,
+        )
+        return
+    yield Check(
+        name="state",
+        ok=True,
+        text=f"{directory} can be written",
+        advice=f"others may look into it: chmod 700 {directory}" if shared else "",
+        seconds=time.monotonic() - started,
+    )
+    yield _disk(directory)
+
+
+def _try_to_write(directory: str) -> None:
+    """Write a file as a report is written, and remove it; OSError when that fails."""
+    path = os.path.join(directory, f".doctor.{os.getpid()}")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(handle, bytes(TRIED_OCTETS))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+        os.unlink(path)
+
+
+def _disk(directory: str) -> Check:
+    found = os.statvfs(directory)
+    free = found.f_bavail * found.f_frsize
+    if free < LEAST_FREE:
+        advice = "make room: a report that does not fit is sent from memory, once"
+        return Check(name="disk", ok=False, text=f"{size(free)} free for the state", advice=advice)
+    if found.f_files and not found.f_favail:
+        advice = "make room: each report is a file of its own"
+        return Check(name="disk", ok=False, text="no free inode for the state", advice=advice)
+    return Check(name="disk", ok=True, text=f"{size(free)} free for the state")
+
+
+def _clock(settings: Settings) -> Check:
+    """Tell whether the clock can be right: it dates mails, and it says whether a certificate is valid."""
+    now = time.time()
+    advice = "set the clock (NTP): certificates and the dates of mails depend on it"
+    if now < EARLIEST:
+        return Check(name="clock", ok=False, text=f"it says {moment(now)}", advice=advice)
+    for path in (*settings.paths, settings.state_dir):
+        try:
+            changed = os.stat(path).st_mtime
+        except OSError:
+            continue
+        if changed > now + DAY:
+            text = f"it says {moment(now)}, and {path} is from {moment(changed)}"
+            return Check(name="clock", ok=False, text=text, advice=advice)
+    return Check(name="clock", ok=True, text=moment(now))
+
+
+# Relays -----------------------------------------------------------------------------------------
+
+
+def _relays(settings: Settings) -> Iterator[Check]:
+    people = trial.people(settings)
+    yield _addressees(settings, people)
+    try:
+        found = dispatch.relays(settings)
+    except ConfigError:
+        found = ()  # told among the faults of the settings
+    if not found:
+        yield Check(
+            name="relay",
+            ok=False,
+            text="no relay is configured: reports stay in the outbox",
+            advice="set one up with: cronwrap init",
+        )
+    for relay in found:
+        yield from _password_file(relay)
+        yield from try_relay(relay, people.sender, people.recipients)
+
+
+def _addressees(settings: Settings, people: People) -> Check:
+    if people.fault:
+        return Check(name="addresses", ok=False, text=people.fault, advice="correct mailto or mailfrom")
+    if not people.recipients:
+        return Check(name="addresses", ok=True, text="no mail at all", advice="mailto (or MAILTO) is empty")
+    text = f"from {people.sender} to {', '.join(people.recipients)}"
+    advice = "" if settings["mailto"] else "mailto is not set, so mail goes to this user at this host"
+    return Check(name="addresses", ok=True, text=text, advice=advice)
+
+
+def _password_file(relay: Endpoint) -> Iterator[Check]:
+    """Look at a password file now: a relay that cannot be reached would hide that it is open to others."""
+    if not relay.password_file or relay.fault:
+        return
+    try:
+        credentials.secret(relay)
+    except TemporaryError as error:
+        yield Check(
+            name="password",
+            ok=False,
+            text=str(error),
+            advice="" if "chmod" in str(error) else "write the password into it, then chmod 600",
+            relay=relay.display,
+        )
+
+
+def try_relay(relay: Endpoint, sender: str, recipients: tuple[str, ...]) -> Iterator[Check]:
+    """Give the steps of a probe of one relay, and what its other ports say when its own is silent."""
+    for step in probe(relay, sender, recipients):
+        yield _of_step(step, relay)
+        if step.name == "connect" and not step.ok and relay.kind not in LOCAL_KINDS:
+            yield from _other_ports(relay)
+
+
+def _of_step(step: Step, relay: Endpoint) -> Check:
+    return Check(
+        name=step.name,
+        ok=step.ok,
+        text=step.text,
+        advice=step.advice,
+        seconds=step.seconds,
+        relay=relay.display,
+    )
+
+
+def _other_ports(relay: Endpoint) -> Iterator[Check]:
+    """Try the other ports of mail at once: a port that is blocked from a relay that is down."""
+    ports = [port for port in PORTS if port != relay.port]
+    with ThreadPoolExecutor(len(ports)) as pool:
+        steps = list(pool.map(lambda port: reach(relay.host, port), ports))
+    open_ports = [port for port, step in zip(ports, steps, strict=True) if step.ok]
+    for port, step in zip(ports, steps, strict=True):
+        yield Check(
+            name=f"port {port}",
+            ok=True,
+            text="answers" if step.ok else step.text,
+            seconds=step.seconds,
+            relay=relay.display,
+        )
+    # Ports 465 and 587 are for logging in (RFC 8314, 3.3; RFC 6409); 25 is for other relays' mail.
+    better = [port for port in open_ports if port != 25] or open_ports
+    if better:
+        host = f"[{relay.host}]" if ":" in relay.host else relay.host
+        text = f"the relay is up, port {relay.port} does not answer: it is blocked on the way, or not in use"
+        advice = f'try url = "{KINDS[better[0]]}://{host}:{better[0]}"'
+    else:
+        text = "none of the ports of mail answers: the relay is down, or all of them are blocked on the way"
+        advice = "try from another network; if it answers there, ask your provider to open port 465 or 587"
+    yield Check(name="ports", ok=False, text=text, advice=advice, relay=relay.display)
+
+
+def send_test(settings: Settings) -> Check:
+    """Send a test message as a report would be: by the first relay that takes it."""
+    started = time.monotonic()
+    told: list[str] = []
+    result = None
+    test = trial.message(settings, "cronwrap doctor --send")
+    try:
+        found = dispatch.relays(settings)
+    except ConfigError:
+        found = ()
+    for relay in found:
+        result = trial.send(relay, test)
+        if result.ok:
+            break
+        told.append(result.text)
+    return Check(
+        name="test",
+        ok=bool(result and result.ok),
+        text=result.text if result and result.ok else "; ".join(told) or "there is no relay",
+        advice=result.advice if result else "",
+        seconds=time.monotonic() - started,
+    )

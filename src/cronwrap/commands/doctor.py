@@ -1,0 +1,86 @@
+"""``cronwrap doctor``: the way of a mail, step by step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from cronwrap import checkup, checkup_cron, views
+from cronwrap.checkup import Check
+from cronwrap.settings import Settings
+from cronwrap.views import GAP, Screen
+
+SIGNS = {True: ("ok", views.GREEN), False: ("FAULT", views.RED), None: ("note", views.YELLOW)}
+NAME_WIDTH = 11
+"""Columns of the longest name, ``certificate``."""
+TIME_WIDTH = 8
+SHOWN_TIME = 0.0005
+"""Seconds; what took less took no time."""
+
+
+@click.command("doctor")
+@click.option("--send", is_flag=True, help="Send a test message as well.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a step.")
+@click.pass_context
+def command(ctx: click.Context, send: bool, as_json: bool) -> None:
+    """Check the way of a mail, step by step; exits 1 when something is wrong.
+
+    Settings, state, clock, each relay up to the acceptance of sender and recipients, outbox, crontab.
+    """
+    settings = ctx.obj.settings()
+    screen, faults = Screen(), 0
+    relay = ""
+    for check in _all(settings, send=send):
+        faults += not check.ok
+        if as_json:
+            views.write(views.objects([public(check)]))
+            continue
+        if check.relay != relay and check.relay:
+            views.write([screen.paint(views.printable(check.relay), views.BOLD)])
+        relay = check.relay
+        views.write(lines(screen, check))
+    if not as_json:
+        views.write(["", _conclusion(screen, faults)])
+    if faults:
+        ctx.exit(1)
+
+
+def _all(settings: Settings, *, send: bool) -> Iterator[Check]:
+    yield from checkup.checks(settings, os.environ)
+    yield from checkup_cron.checks(settings)
+    if send:
+        yield checkup.send_test(settings)
+
+
+def public(check: Check) -> dict[str, Any]:
+    """Give a step for programs."""
+    return {
+        "name": check.name,
+        "ok": check.ok,
+        "text": check.text,
+        "advice": check.advice or None,
+        "seconds": round(check.seconds, 4),
+        "relay": check.relay or None,
+    }
+
+
+def lines(screen: Screen, check: Check) -> Iterator[str]:
+    """Give the lines that people see: sign, name, time, what was found; below it what to do."""
+    sign, colour = SIGNS[None if check.ok and check.advice else check.ok]
+    spent = f"{check.seconds:.3f} s" if check.seconds >= SHOWN_TIME else ""
+    head = GAP.join(
+        (screen.paint(f"{sign:<5}", colour), f"{check.name:<{NAME_WIDTH}}", f"{spent:>{TIME_WIDTH}}")
+    )
+    yield f"{head}{GAP}{views.printable(check.text)}".rstrip()
+    if check.advice:
+        indent = 5 + NAME_WIDTH + TIME_WIDTH + 2 * len(GAP)
+        yield f"{' ' * indent}{GAP}→ {views.printable(check.advice)}"
+
+
+def _conclusion(screen: Screen, faults: int) -> str:
+    if not faults:
+        return screen.paint("All is sound.", views.GREEN)
+    return screen.paint(f"{faults} of these {'is a fault' if faults == 1 else 'are faults'}.", views.RED)
