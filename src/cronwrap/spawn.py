@@ -38,35 +38,26 @@ class StartError(Exception):
         self.status = status
 
 
-class Pipes:
+class Pipes(Record):
     """The ends that cronwrap keeps, and the pid of the job."""
 
-    def __init__(self, pid: int, stdout: int, stderr: int, report: int) -> None:
-        self.pid = pid
-        self.stdout = stdout
-        self.stderr = stderr
-        self._report = report
+    pid: int
+    stdout: int
+    stderr: int
+    report: int
+    """What goes wrong before the program runs comes here; ends as the program is executed."""
 
-    def started(self, start: Start) -> str:
-        """Wait until the program runs; give a remark or an empty text, or raise StartError.
 
-        The other end of the pipe closes as the program is executed.
-        """
-        try:
-            words = b""
-            while chunk := os.read(self._report, 4096):
-                words += chunk
-        finally:
-            os.close(self._report)
-            self._report = -1
-        remark = ""
-        for line in words.decode().splitlines():
-            stage, _, code = line.partition(" ")
-            if stage == "nice":
-                remark = f"niceness {start.nice} could not be set: {os.strerror(int(code))}"
-            else:
-                raise _start_error(start, stage, int(code))
-        return remark
+def read_report(start: Start, report: bytes) -> str:
+    """Give what could not be done for a job that was started, or an empty text; else raise StartError."""
+    remark = ""
+    for line in report.decode().splitlines():
+        stage, _, code = line.partition(" ")
+        if stage == "nice":
+            remark = f"niceness {start.nice} could not be set: {os.strerror(int(code))}"
+        else:
+            raise _start_error(start, stage, int(code))
+    return remark
 
 
 def _start_error(start: Start, stage: str, code: int) -> StartError:
@@ -106,7 +97,7 @@ def spawn(start: Start, signals: Signals) -> Pipes:
         try:
             pid = os.fork()
             if not pid:
-                _child(start, signals, descriptors, mask)
+                _child(start, signals, descriptors)
         finally:
             set_mask(mask)
     except OSError:
@@ -119,10 +110,18 @@ def spawn(start: Start, signals: Signals) -> Pipes:
         os.setpgid(pid, pid)  # the child does the same: whoever comes first
     except OSError:
         pass
-    return Pipes(pid, descriptors[0], descriptors[2], descriptors[4])
+    return Pipes(pid=pid, stdout=descriptors[0], stderr=descriptors[2], report=descriptors[4])
 
 
-def _child(start: Start, signals: Signals, descriptors: list[int], mask: set[int]) -> NoReturn:
+def tell_group(group: int, number: int) -> None:
+    """Send a signal to a process group, the leader of which has not been waited for."""
+    try:
+        os.killpg(group, number)
+    except OSError:
+        return  # everybody has gone
+
+
+def _child(start: Start, signals: Signals, descriptors: list[int]) -> NoReturn:
     stage = "setup"
     try:
         signals.restore()
@@ -141,10 +140,11 @@ def _child(start: Start, signals: Signals, descriptors: list[int], mask: set[int
         os.dup2(descriptors[1], 1)
         os.dup2(descriptors[3], 2)
         stage = "exec"
-        set_mask(mask)
+        set_mask(signals.mask)
         _execute(start)
-    except OSError as error:
-        os.write(descriptors[5], f"{stage} {error.errno}\n".encode())
+    except BaseException as error:  # noqa: BLE001  # a NUL in a configured directory is a ValueError, say
+        code = getattr(error, "errno", None) or errno.EINVAL
+        os.write(descriptors[5], f"{stage} {code}\n".encode())
     finally:
         os._exit(EXIT_INTERNAL)
 
@@ -152,6 +152,8 @@ def _child(start: Start, signals: Signals, descriptors: list[int], mask: set[int
 def _execute(start: Start) -> None:
     """Execute as execvp(3) does: along PATH, and by /bin/sh what the kernel does not know; or OSError."""
     words = [os.fsencode(word) for word in start.command.argv]
+    if not words[0]:
+        raise FileNotFoundError(errno.ENOENT, "")  # not the first directory of PATH
     path = start.environment.get(b"PATH") or DEFAULT_PATH.encode()
     places = [b""] if b"/" in words[0] else path.split(b":")
     denied: OSError | None = None
@@ -161,9 +163,7 @@ def _execute(start: Start) -> None:
             program = b"./" + program  # an empty member of PATH is the current directory
         try:
             os.execve(program, words, start.environment)
-        except FileNotFoundError:
-            continue
-        except NotADirectoryError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             if error.errno == errno.ENOEXEC:
