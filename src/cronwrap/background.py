@@ -19,16 +19,40 @@ DEFAULTED = (
     _signal.SIGCHLD,
 )
 
+DESCRIPTORS = 256
+"""How many are looked at where they cannot be listed: what shells and crond hand on has small numbers."""
+
 
 def detach() -> None:
-    """Leave session, terminal, directory and standard streams: crond waits until its pipes are closed."""
+    """Leave session, terminal, directory and standard streams: crond waits until its pipes are closed.
+
+    What cronwrap itself was handed goes too: a lock of ``flock 9; cronwrap …`` must end with the run.
+    """
     os.setsid()
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(null, descriptor)
     os.close(null)
+    for descriptor in _handed_on():
+        os.close(descriptor)
     _signal.set_wakeup_fd(-1)
     for number in DEFAULTED:
         _signal.signal(number, _signal.SIG_DFL)
     _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+
+
+def _handed_on() -> list[int]:
+    """Give the descriptors above 2 that came from whoever started cronwrap; its own are not inheritable."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        numbers = list(range(3, DESCRIPTORS))
+    found = []
+    for number in numbers:
+        try:
+            if number > 2 and os.get_inheritable(number):
+                found.append(number)
+        except OSError:
+            continue  # not open, or that of the list just read
+    return found

@@ -54,8 +54,8 @@ class Capture:
         if not size:
             self._tail_total += end - start
             return
-        if not self._tail:
-            self._tail = bytearray(size)
+        if len(self._tail) < size:  # it grows as it is needed: the limit may be far beyond what comes
+            self._tail += bytes(min(size, self._tail_total + end - start) - len(self._tail))
         skipped = max(0, end - start - size)
         place = (self._tail_total + skipped) % size
         with memoryview(data) as view, memoryview(self._tail) as ring:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 
+NAME_LIMIT = 240
+"""Octets of a file name made from a job's; file systems take 255, and a suffix follows."""
+
 
 class Lock:
     """A lock on one file, which stays where it is: removing it would let two hold "the" lock."""
@@ -22,23 +25,29 @@ class Lock:
             return False
         return True
 
-    def release(self) -> None:
-        """Let go; harmless a second time."""
+    def release(self, *, inherited: bool = False) -> None:
+        """Let go; harmless a second time.
+
+        The lock belongs to the open file: a child that was forked meanwhile holds it on, unless
+        ``inherited`` takes it from all of them.
+        """
         if self._handle >= 0:
+            if inherited:
+                fcntl.flock(self._handle, fcntl.LOCK_UN)
             os.close(self._handle)
             self._handle = -1
 
 
 def file_name(name: str) -> str:
-    """Give a job's name as a file name: percent-encoded where it is not plain, one to one."""
+    """Give a job's name as a file name: percent-encoded where it is not plain; each has its own."""
     plain = all(char.isascii() and (char.isalnum() or char in "-_.") for char in name)
-    if plain and not name.startswith("."):
+    if plain and name and not name.startswith(".") and len(name) <= NAME_LIMIT:
         return name
     octets = name.encode(errors="surrogateescape")
     keep = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
     text = "".join(chr(octet) if octet in keep else f"%{octet:02x}" for octet in octets)
-    if len(text) > 240:  # a file name has 255 octets at most
+    if len(text) > NAME_LIMIT:
         from binascii import crc32  # noqa: PLC0415
 
-        text = f"{text[:230]}%{crc32(octets):08x}"
-    return text
+        text = f"{text[: NAME_LIMIT - 10]}%%{crc32(octets):08x}"  # "%%" stands in no other name
+    return text or "%"

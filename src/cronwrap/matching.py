@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from cronwrap.model import STDERR, STDOUT
 
 LINE_LIMIT = 64 * 1024
-"""Octets of one line that are looked at: a line without an end must not fill the memory."""
+"""Octets of a line that are looked at together: a line without an end must not fill the memory."""
 MATCHES_KEPT = 5
 """Matching lines named in the report."""
 MATCH_SHOWN = 200
@@ -35,11 +35,8 @@ class Matcher:
         """Take a piece of a stream; what follows its last line end waits for the next piece."""
         *lines, rest = (self._rest[stream] + data).split(b"\n")
         for line in lines:
-            self._look(stream, line)
-        while len(rest) > LINE_LIMIT:
-            self._look(stream, rest[:LINE_LIMIT])
-            rest = rest[LINE_LIMIT:]
-        self._rest[stream] = rest
+            self._look(stream, self._look_ahead(stream, line))
+        self._rest[stream] = self._look_ahead(stream, rest)
 
     def finish(self) -> None:
         """Look at last lines that had no line end."""
@@ -47,6 +44,13 @@ class Matcher:
             if rest:
                 self._look(stream, rest)
         self._rest = {STDOUT: b"", STDERR: b""}
+
+    def _look_ahead(self, stream: int, line: bytes) -> bytes:
+        """Look at a long line piece by piece, the same pieces however it arrives; give what is left."""
+        while len(line) > LINE_LIMIT:
+            self._look(stream, line[:LINE_LIMIT])
+            line = line[LINE_LIMIT:]
+        return line
 
     def _look(self, stream: int, line: bytes) -> None:
         text = line.decode(errors="surrogateescape").removesuffix("\r")

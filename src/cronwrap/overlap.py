@@ -14,7 +14,6 @@ from cronwrap.settings import make_private, make_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from cronwrap.signals import Signals
@@ -47,21 +46,21 @@ class Guard:
             make_state(self._state_dir)
             make_private(os.path.dirname(self._path))
             self._lock = Lock(f"{self._path}.lock")
-        except OSError as error:
+            if self._lock.take(shared=how == "allow") or how == "allow":
+                return ""
+            if how == "skip":
+                return f"the same job still runs{self._holders()}"
+            return self._wait(self._lock, how, limit, signals)
+        except OSError as error:  # a full disk, no permission, a file system without locks
             if how != "allow":
-                self.fault = f"runs of this job cannot be told apart: {error.filename}: {error.strerror}"
+                place = error.filename or self._path
+                self.fault = f"runs of this job cannot be told apart: {place}: {error.strerror}"
             return ""
-        if self._lock.take(shared=how == "allow") or how == "allow":
-            return ""
-        if how == "skip":
-            return f"the same job still runs{self._holders()}"
-        return self._wait(how, limit, signals)
 
-    def _wait(self, how: str, limit: float | None, signals: Signals) -> str:
-        if os.isatty(2):
-            os.write(2, f"cronwrap: waiting for the same job{self._holders()}\n".encode(errors="replace"))
+    def _wait(self, lock: Lock, how: str, limit: float | None, signals: Signals) -> str:
+        self._show_whom()
         end = None if limit is None else time.monotonic() + limit
-        while self._lock and not self._lock.take():
+        while not lock.take():
             if how == "kill":
                 self._ask()
             if end is not None and time.monotonic() >= end:
@@ -72,10 +71,24 @@ class Guard:
         self._withdraw()
         return ""
 
-    def _running(self) -> Iterator[dict[str, Any]]:
-        from cronwrap import journal  # noqa: PLC0415
+    def _show_whom(self) -> None:
+        """Tell a person who watches for whom it waits."""
+        if not os.isatty(2):
+            return
+        try:
+            os.write(2, f"cronwrap: waiting for the same job{self._holders()}\n".encode(errors="replace"))
+        except OSError:
+            return
 
-        return journal.running(self._state_dir, self._job)
+    def _running(self) -> list[dict[str, Any]]:
+        """Give what is on record of the runs of this job that are under way."""
+        from cronwrap import journal  # noqa: PLC0415
+        from cronwrap.errors import StateError  # noqa: PLC0415
+
+        try:
+            return list(journal.running(self._state_dir, self._job))
+        except StateError:
+            return []  # the lock alone decides; this was to name names
 
     def _holders(self) -> str:
         runs = [f"run {fields['run']}, pid {fields['pid']}" for fields in self._running()]
@@ -85,16 +98,28 @@ class Guard:
         """Ask the runs before this one to end, through their own cronwrap, which knows their trees."""
         from _signal import SIGTERM  # noqa: PLC0415
 
+        from cronwrap.usage import Process, send  # noqa: PLC0415
+
         for fields in self._running():
             if fields["run"] in self._asked or fields.get("node", os.uname().nodename) != os.uname().nodename:
                 continue
             self._asked.add(fields["run"])
-            with open(f"{self._path}.end", "a", encoding="ascii") as stream:
-                stream.write(f"{fields['run']} {self._run_id}\n")
+            self._say_why(fields["run"])
+            if fields.get("pid_started"):
+                send(Process(pid=fields["pid"], started=fields["pid_started"]), SIGTERM)
+                continue
             try:
-                os.kill(fields["pid"], SIGTERM)
+                os.kill(fields["pid"], SIGTERM)  # it holds the lock of its run: it is the one
             except OSError:
                 continue  # it has just ended
+
+    def _say_why(self, run: str) -> None:
+        """Leave word of who asks; without it the signal is passed on to the job, as any other."""
+        try:
+            with open(f"{self._path}.end", "a", encoding="ascii", opener=_private) as stream:
+                stream.write(f"{run} {self._run_id}\n")
+        except OSError:
+            return
 
     def asked_by(self) -> str:
         """Give the id of the later run that asked for this one's end, or an empty text."""
@@ -118,4 +143,8 @@ class Guard:
     def leave(self) -> None:
         """Let the next run go; the report of this one must not keep it waiting."""
         if self._lock:
-            self._lock.release()
+            self._lock.release(inherited=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
