@@ -1,0 +1,363 @@
+"""``cronwrap init``: from nothing to a mail that arrives."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from cronwrap import providers, setup, trial, views
+from cronwrap.checkup import Check, try_relay
+from cronwrap.checkup_cron import program_for
+from cronwrap.commands.doctor import lines
+from cronwrap.config import relays as relays_of
+from cronwrap.endpoint import exposed
+from cronwrap.errors import ConfigError, CronwrapError
+from cronwrap.options import quote
+from cronwrap.providers import Provider
+from cronwrap.settings import SYSTEM_CONFIG, Settings, load, user_config
+from cronwrap.setup import Answers
+from cronwrap.text import one_line
+from cronwrap.views import Screen
+
+SECRET_LIMIT = 64 * 1024
+"""Octets of a password on standard input; what is longer is the wrong file."""
+PLACES = ("HOME", "XDG_STATE_HOME", "CRONWRAP_STATE_DIR")
+"""Variables that say where things are; others would beat what was just written."""
+NO_LOGIN = "-"
+"""What is answered to the question for a login where there is none."""
+
+
+@click.command("init")
+@click.option("--relay", metavar="URL", help="The relay: a URL, HOST or HOST:PORT.  [the provider's]")
+@click.option("--user", metavar="USER", help="The login there.")
+@click.option("--password-file", metavar="FILE", help="A file that holds the password; it stays there.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@click.option("--ca-file", metavar="FILE", help="Authorities to trust in place of the system's.")
+@click.option("--fingerprint", metavar="DIGEST", help="The one certificate to trust, sha256:AB:CD:…")
+@click.option("--mailto", metavar="ADDRS", help="Whom to tell.")
+@click.option("--mailfrom", metavar="ADDR", help="The sender.  [the login, if it is an address]")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing; keep a backup of what is replaced.")
+@click.pass_context
+def command(ctx: click.Context, /, yes: bool, password_stdin: bool, **given: str | None) -> None:
+    """Set up a relay: ask, check, write the configuration, send a test message.
+
+    What is given is not asked for. Exits 1 when the test message did not get out; the configuration stays.
+    """
+    settings = ctx.obj.settings()
+    path = setup.default_target(settings["config"] or "", os.environ)
+    if not yes and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise CronwrapError(
+            "init asks questions, and there is no terminal: give --yes with --relay, --mailto and, "
+            "for a login, --user with --password-file or --password-stdin"
+        )
+    answers = _from_flags(given, password_stdin=password_stdin)
+    dialogue = Unattended() if yes else Dialogue(settings)
+    answers = dialogue.complete(answers)
+    replace = yes or dialogue.may_replace(path, answers)
+    answers = dialogue.checked(answers)
+    content, beside = setup.document(answers, path)
+    for name in setup.install(path, content, beside, replace=replace):
+        click.echo(f"written: {name}")
+    sound = _test(path)
+    _what_next(path)
+    if not sound:
+        ctx.exit(1)
+
+
+def _from_flags(given: dict[str, Any], *, password_stdin: bool) -> Answers:
+    """Give what the flags say; ConfigError when it cannot be."""
+    if password_stdin and given["password_file"]:
+        raise ConfigError("--password-stdin and --password-file exclude each other")
+    url, user = setup.relay_url(given["relay"]) if given["relay"] else ("", "")
+    secret = _password_from_input() if password_stdin else ""
+    paths = {key: os.path.abspath(given[key]) if given[key] else "" for key in ("password_file", "ca_file")}
+    if paths["password_file"]:
+        _check_password_file(paths["password_file"])
+    return Answers(
+        url=url,
+        user=given["user"] or user,
+        secret=secret,
+        fingerprint=given["fingerprint"] or "",
+        mailto=given["mailto"] or "",
+        mailfrom=given["mailfrom"] or "",
+        **paths,
+    )
+
+
+def _password_from_input() -> str:
+    octets = sys.stdin.buffer.read(SECRET_LIMIT + 1)
+    octets = octets.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        secret = octets.decode()
+    except UnicodeDecodeError:
+        raise ConfigError("the password on standard input is not UTF-8") from None
+    if not secret or len(octets) > SECRET_LIMIT:
+        raise ConfigError(f"standard input holds {'no password' if not secret else 'more than a password'}")
+    return secret
+
+
+def _check_password_file(path: str) -> None:
+    try:
+        fault = exposed(path, os.stat(path))
+    except OSError as error:
+        raise ConfigError(f"--password-file {path}: {error.strerror}") from None
+    if fault:
+        raise ConfigError(f"--password-file: {fault}")
+
+
+class Unattended:
+    """Takes what is given, and fills in what follows from it."""
+
+    def complete(self, answers: Answers) -> Answers:
+        """Give the answers with what they imply; ConfigError when something is missing."""
+        if not answers.mailto:
+            raise ConfigError("--mailto is missing: whom shall reports go to?")
+        if not answers.url:
+            provider = providers.for_address(answers.mailto)
+            if provider is None:
+                raise ConfigError("--relay is missing: through which host shall mail go out?")
+            answers = answers.replace(url=provider.url)
+        has_secret = bool(answers.secret or answers.password_file)
+        if has_secret and not answers.user:
+            answers = answers.replace(user=_usual_user(answers.url, answers.mailto))
+        if not answers.mailfrom:
+            answers = answers.replace(mailfrom=_usual_sender(answers))
+        answers.relay()
+        answers.people()
+        return answers
+
+    def may_replace(self, _path: str, _answers: Answers) -> bool:
+        """Say yes: the old file is kept as a backup."""
+        return True
+
+    def checked(self, answers: Answers) -> Answers:
+        """Show what a check finds. The answers stay: the relay may be down just now."""
+        _check(answers)
+        return answers
+
+
+class Dialogue:
+    """Asks a person for what is missing, and again for what turns out to be wrong."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def complete(self, answers: Answers) -> Answers:
+        """Ask for what is missing."""
+        if not answers.mailto:
+            answers = answers.replace(mailto=_ask_address("Send reports to", self._settings["mailto"]))
+        provider = providers.for_address(answers.mailto)
+        if not answers.url:
+            if provider:
+                click.echo(f"That is {provider.name}, whose relay is {provider.url}.")
+            url, user = _ask_relay(provider.url if provider else None)
+            answers = answers.replace(url=url, user=answers.user or user)
+        provider = _tell_catch(answers.url)
+        if _takes_login(answers.url):
+            answers = self._login(answers, provider)
+        if not answers.mailfrom:
+            usual = _usual_sender(answers)
+            answers = answers.replace(mailfrom=_ask_address("Sender of the reports", usual))
+        return answers
+
+    def _login(self, answers: Answers, provider: Provider | None) -> Answers:
+        if not answers.user:
+            usual = _usual_user(answers.url, answers.mailto)
+            user = click.prompt(f"Login there ({NO_LOGIN} for none)", default=usual).strip()
+            answers = answers.replace(user="" if user == NO_LOGIN else user)
+        if not answers.user or answers.secret or answers.password_file:
+            return answers
+        if provider and provider.login == "token":
+            token = click.prompt("Command that prints an OAuth 2 token", default="", show_default=False)
+            if token.strip():
+                return answers.replace(token_command=token.strip())
+        return answers.replace(secret=_ask_password(answers.user))
+
+    def may_replace(self, path: str, answers: Answers) -> bool:
+        """Ask before a file is replaced; False when none is there."""
+        there = setup.in_the_way(path, [setup.PASSWORD_NAME] if answers.secret else [])
+        for name in there:
+            click.echo(f"{name} is there already; it would be kept as {name}{setup.BACKUP_SUFFIX}.")
+        if os.path.realpath(path) in there:
+            click.echo("Of its settings all stay but mailto, mailfrom and the relays.")
+        if there and not click.confirm("Replace it?" if len(there) == 1 else "Replace them?"):
+            raise CronwrapError("nothing is written")
+        return bool(there)
+
+    def checked(self, answers: Answers) -> Answers:
+        """Check, and ask again, until all is sound or the person wants it as it is."""
+        while True:
+            try:
+                fault = _check(answers)
+            except ConfigError as error:
+                click.echo(str(error))
+                fault = Check(name="relay", ok=False, text=str(error))
+            if fault is None:
+                return answers
+            changed = self._corrected(answers, fault)
+            if changed is None:
+                if click.confirm("Write it all the same?", default=False):
+                    answers.relay()
+                    return answers
+                raise CronwrapError("nothing is written")
+            answers = changed
+
+    def _corrected(self, answers: Answers, fault: Check) -> Answers | None:
+        """Ask for what a fault is about; None when it is to stay as it is."""
+        if fault.name == "certificate":
+            return _offer_pin(answers, fault)
+        if fault.name == "ports" and (better := _url_in(fault.advice)):
+            return answers.replace(url=better) if click.confirm(f"Use {better}?", default=True) else None
+        subject = _SUBJECTS.get(fault.name, "another relay")
+        if not click.confirm(f"Try again with {subject}?", default=True):
+            return None
+        return _asked_again(answers, fault.name)
+
+
+_SUBJECTS = {"login": "another login", "sender": "another sender", "recipient": "other recipients"}
+
+
+def _asked_again(answers: Answers, step: str) -> Answers:
+    """Ask for what a step failed with."""
+    if step == "login":
+        user = click.prompt("Login there", default=answers.user).strip()
+        return answers.replace(user=user, secret=_ask_password(user), password_file="", token_command="")
+    if step == "sender":
+        return answers.replace(mailfrom=_ask_address("Sender of the reports", answers.mailfrom))
+    if step == "recipient":
+        return answers.replace(mailto=_ask_address("Send reports to", answers.mailto))
+    url, user = _ask_relay(answers.url)
+    return answers.replace(url=url, user=user or answers.user)
+
+
+def _offer_pin(answers: Answers, fault: Check) -> Answers | None:
+    """Offer to trust the one certificate that was shown; whose it is only a person can tell."""
+    pin = setup.pin_of(fault.advice)
+    if not pin:
+        return None
+    click.echo("Compare this with what the relay's owner says, or on the server itself with:")
+    click.echo("  openssl x509 -noout -sha256 -fingerprint -in CERTIFICATE")
+    click.echo(f"  {pin}")
+    if not click.confirm("Trust this one certificate from now on?", default=False):
+        return None
+    return answers.replace(fingerprint=pin)
+
+
+def _url_in(advice: str) -> str:
+    return advice.partition('"')[2].rpartition('"')[0]
+
+
+# Questions --------------------------------------------------------------------------------------
+
+
+def _ask_address(question: str, usual: str | None) -> str:
+    while True:
+        text = str(click.prompt(question, default=usual or None)).strip()
+        try:
+            Answers(mailto=text).people()
+        except ConfigError as error:
+            click.echo(str(error))
+            continue
+        if "@" in text:
+            return text
+        click.echo("an address has the form NAME@DOMAIN")
+
+
+def _ask_relay(usual: str | None) -> tuple[str, str]:
+    while True:
+        text = click.prompt("Relay (a host, HOST:PORT, or a URL)", default=usual)
+        try:
+            url, user = setup.relay_url(text)
+            Answers(url=url).relay()
+        except ConfigError as error:
+            click.echo(str(error))
+            continue
+        return url, user
+
+
+def _ask_password(user: str) -> str:
+    while True:
+        secret = str(click.prompt(f"Password of {user} (not shown)", hide_input=True))
+        try:
+            Answers(url="smtps://localhost", user=user, secret=secret).relay()
+        except ConfigError as error:
+            click.echo(str(error))
+            continue
+        return secret
+
+
+def _usual_user(url: str, mailto: str) -> str:
+    provider = providers.for_host(_host(url))
+    if provider and provider.user:
+        return provider.user
+    return mailto.split(",", maxsplit=1)[0].rpartition("<")[2].strip("> ")
+
+
+def _usual_sender(answers: Answers) -> str:
+    """Give the login if it is an address: many relays take no other sender."""
+    if "@" in answers.user:
+        return answers.user
+    return answers.mailto.split(",")[0].strip()
+
+
+def _tell_catch(url: str) -> Provider | None:
+    provider = providers.for_host(_host(url))
+    for sentence in provider.catch if provider else ():
+        click.echo(f"Note: {sentence}")
+    return provider
+
+
+def _host(url: str) -> str:
+    return Answers(url=url).relay().host
+
+
+def _takes_login(url: str) -> bool:
+    return url.partition(":")[0].lower() in setup.LOGIN_KINDS
+
+
+# Done -------------------------------------------------------------------------------------------
+
+
+def _check(answers: Answers) -> Check | None:
+    """Try the relay and show each step; give what is wrong, or None."""
+    relay = answers.relay()
+    sender, recipients = answers.people()
+    click.echo(f"checking {relay.display}")
+    screen = Screen()
+    fault: Check | None = None
+    for check in try_relay(relay, sender, recipients):
+        views.write(lines(screen, check))
+        if not check.ok:
+            fault = check
+    return fault
+
+
+def _test(path: str) -> bool:
+    """Send a test message by what was written, as a run would; say what became of it."""
+    settings = load({"config": path}, {key: os.environ[key] for key in PLACES if key in os.environ})
+    relays = relays_of(settings.paths)
+    for fault in settings.faults:
+        click.echo(fault)
+    if not relays:
+        return False
+    result = trial.send(relays[0], trial.message(settings, "cronwrap init"))
+    words = "test message sent: " if result.ok else "the test message did not get out: "
+    click.echo(words + one_line(result.text))
+    if result.advice:
+        click.echo(one_line(result.advice))
+    if not result.ok:
+        click.echo("The configuration is kept. Try again with: cronwrap doctor --send")
+    return result.ok
+
+
+def _what_next(path: str) -> None:
+    click.echo("\nPut cronwrap before a job in the crontab (crontab -e):\n")
+    if path not in (SYSTEM_CONFIG, user_config(os.environ)):
+        click.echo(f"    CRONWRAP_CONFIG={path}")
+    click.echo(f"    0 3 * * * {quote(program_for())} -- /path/to/job\n")
+    click.echo("or before all of them with: cronwrap crontab wrap")
+    if beats := [name for name in ("CRONWRAP_RELAY", "MAILTO", "MAILFROM") if os.environ.get(name)]:
+        click.echo(f"Mind: {', '.join(beats)} of the environment beats what was written.")
