@@ -218,7 +218,7 @@ def try_relay(relay: Endpoint, sender: str, recipients: tuple[str, ...]) -> Iter
     for step in probe(relay, sender, recipients):
         yield _of_step(step, relay)
         if step.name == "connect" and not step.ok and relay.kind not in LOCAL_KINDS:
-            yield from _other_ports(relay)
+            yield _other_ports(relay)
 
 
 def _of_step(step: Step, relay: Endpoint) -> Check:
@@ -232,30 +232,38 @@ def _of_step(step: Step, relay: Endpoint) -> Check:
     )
 
 
-def _other_ports(relay: Endpoint) -> Iterator[Check]:
+def _other_ports(relay: Endpoint) -> Check:
     """Try the other ports of mail at once: a port that is blocked from a relay that is down."""
+    started = time.monotonic()
     ports = [port for port in PORTS if port != relay.port]
     with ThreadPoolExecutor(len(ports)) as pool:
-        steps = list(pool.map(lambda port: reach(relay.host, port), ports))
-    open_ports = [port for port, step in zip(ports, steps, strict=True) if step.ok]
-    for port, step in zip(ports, steps, strict=True):
-        yield Check(
-            name=f"port {port}",
-            ok=True,
-            text="answers" if step.ok else step.text,
-            seconds=step.seconds,
-            relay=relay.display,
-        )
+        steps = dict(zip(ports, pool.map(lambda port: reach(relay.host, port), ports), strict=True))
+    found = "; ".join(f"{port} {_port_words(step)}" for port, step in steps.items())
     # Ports 465 and 587 are for logging in (RFC 8314, 3.3; RFC 6409); 25 is for other relays' mail.
-    better = [port for port in open_ports if port != 25] or open_ports
+    better = [port for port in (465, 587, 25) if port in steps and steps[port].ok]
     if better:
         host = f"[{relay.host}]" if ":" in relay.host else relay.host
-        text = f"the relay is up, port {relay.port} does not answer: it is blocked on the way, or not in use"
+        words = f"the relay is up; its port {relay.port} is blocked on the way, or not in use"
         advice = f'try url = "{KINDS[better[0]]}://{host}:{better[0]}"'
+    elif all("refused" in step.text for step in steps.values()):
+        words, advice = "the host is up, and takes no mail at any port", "check the host in the url"
     else:
-        text = "none of the ports of mail answers: the relay is down, or all of them are blocked on the way"
-        advice = "try from another network; if it answers there, ask your provider to open port 465 or 587"
-    yield Check(name="ports", ok=False, text=text, advice=advice, relay=relay.display)
+        words = "the relay is down, or all ports of mail are blocked on the way"
+        advice = (
+            "try from another network; if it answers there, ask the provider of this one to open 465 or 587"
+        )
+    return Check(
+        name="ports",
+        ok=False,
+        text=f"{words} (port {found})",
+        advice=advice,
+        seconds=time.monotonic() - started,
+        relay=relay.display,
+    )
+
+
+def _port_words(step: Step) -> str:
+    return "answers" if step.ok else step.text.rpartition(": ")[2]
 
 
 def send_test(settings: Settings) -> Check:
