@@ -32,7 +32,7 @@ PROGRAMS = {
     # The real one would change the crontab of whoever runs the tests.
     "crontab": """case ${1-} in
 -l) cat "$HOME/.crontab" 2>/dev/null || { echo "no crontab for $LOGNAME" >&2; exit 1; } ;;
--) cat >"$HOME/.crontab" ;;
+-) cat >"$HOME/.crontab.new" && mv "$HOME/.crontab.new" "$HOME/.crontab" ;;
 *) cp "$1" "$HOME/.crontab" ;;
 esac
 """,
@@ -170,6 +170,7 @@ class Stage:
         os.mkdir(programs)
         for name, text in PROGRAMS.items():
             write_private(os.path.join(programs, name), f"#!/bin/sh\n{text}", mode=0o755)
+        write_private(os.path.join(cli.home, "smtp-password"), f"{PASSWORD}\n")
         self.config = os.path.join(cli.home, ".config/cronwrap/config.toml")
         os.makedirs(os.path.dirname(self.config), mode=0o700)
         cli.env |= {
