@@ -84,7 +84,7 @@ def test_a_mistake_in_a_line_without_the_dashes_is_mailed_too(job, relay):
     [
         ("mailto = [", "config.toml: "),
         ('tiemout = "2h"', "unknown key 'tiemout'"),
-        ('[defaults]\ntimeuot = "2h"', "defaults.timeuot: unknown key: did you mean timeout?"),
+        ('[defaults]\ntimeuot = "2h"', "defaults: unknown key 'timeuot': did you mean timeout?"),
         ('[defaults]\ntimeout = "soon"', "defaults.timeout: 'soon' is not a duration"),
         ("[defaults]\ntimeout = true", "defaults.timeout: True is not a duration"),
         ('[jobs.x]\non = ["nothing"]', "jobs.x.on: 'nothing' is not an event"),
@@ -105,7 +105,7 @@ def test_a_broken_configuration_is_named_and_the_job_runs(cli, text, said):
 def test_a_fault_of_the_configuration_is_in_the_mail_too(cli, relay):
     cli.write_config(HEAD + relay.table + "[defaults]\nnonsense = 1\n")
     cli("--", "false")
-    assert "defaults.nonsense: unknown key" in relay.messages[0].body
+    assert "defaults: unknown key 'nonsense'" in relay.messages[0].body
 
 
 def test_a_secret_that_others_can_read_is_not_used(cli, relay):
@@ -417,6 +417,7 @@ LOADED = {
         for name in [
             "__main__",
             "capture",
+            "course",
             "errors",
             "journal",
             "known_secrets",
