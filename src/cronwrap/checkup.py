@@ -250,7 +250,7 @@ def _other_ports(relay: Endpoint) -> Check:
     else:
         words = "the relay is down, or all ports of mail are blocked on the way"
         advice = (
-            "try from another network; if it answers there, ask the provider of this one to open 465 or 587"
+            "try from another network; if it answers there, ask this network's provider to open 465 or 587"
         )
     return Check(
         name="ports",

@@ -122,15 +122,18 @@ def document(answers: Answers, path: str) -> tuple[str, dict[str, str]]:
         beside[PASSWORD_NAME] = answers.secret + "\n"
         relay["password-file"] = os.path.join(os.path.dirname(os.path.realpath(path)), PASSWORD_NAME)
     table["relay"] = [relay]
-    table.update(_others(path))
+    table.update(others(path) or {})
     return toml_write.dumps(table, header=HEADER), beside
 
 
-def _others(path: str) -> dict[str, Any]:
+def others(path: str) -> dict[str, Any] | None:
+    """Give the settings of a file that are no matter of the relay; None for a file that cannot be read."""
     try:
         before = config.File(path).table
-    except (OSError, ConfigError):
+    except FileNotFoundError:
         return {}
+    except (OSError, ConfigError):
+        return None
     return {key: _written(value) for key, value in before.items() if key not in OURS}
 
 

@@ -56,8 +56,8 @@ def command(ctx: click.Context, /, yes: bool, password_stdin: bool, **given: str
     answers = _from_flags(given, password_stdin=password_stdin)
     dialogue = Unattended() if yes else Dialogue(settings)
     answers = dialogue.complete(answers)
-    replace = yes or dialogue.may_replace(path, answers)
     answers, sound = dialogue.checked(answers)
+    replace = dialogue.may_replace(path, answers)
     content, beside = setup.document(answers, path)
     for name in setup.install(path, content, beside, replace=replace):
         click.echo(f"written: {name}")
@@ -184,7 +184,8 @@ class Dialogue:
         for name in there:
             click.echo(f"{name} is there already; it would be kept as {name}{setup.BACKUP_SUFFIX}.")
         if os.path.realpath(path) in there:
-            click.echo("Of its settings all stay but mailto, mailfrom and the relays.")
+            kept = "none" if setup.others(path) is None else "all but mailto, mailfrom and the relays"
+            click.echo(f"Of its settings {kept} would be carried over into the new one.")
         if there and not click.confirm("Replace it?" if len(there) == 1 else "Replace them?"):
             raise CronwrapError("nothing is written")
         return bool(there)
