@@ -1,0 +1,148 @@
+"""What is kept of a job's output, against a model that keeps everything."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cronwrap.capture import MARKS_LIMIT, Capture
+from cronwrap.matching import Matcher
+from cronwrap.model import STDERR, STDOUT, Mark, Output
+
+PIECES = st.lists(
+    st.tuples(st.sampled_from([STDOUT, STDERR]), st.text("ab\n", min_size=1, max_size=40).map(str.encode)),
+    max_size=30,
+)
+LIMITS = st.integers(0, 120)
+
+
+def captured(limit, pieces, *, timed=False, matcher=None):
+    """Feed pieces through one buffer that is re-used, as the supervisor does."""
+    capture = Capture(limit, timed=timed, matcher=matcher)
+    buffer = bytearray(64)
+    for moment, (stream, data) in enumerate(pieces):
+        buffer[: len(data)] = data
+        capture.add(stream, buffer, len(data), float(moment))
+        buffer[:] = b"#" * len(buffer)
+    return capture.output()
+
+
+def told(output, what):
+    """Give for each octet that was kept what its mark says: its ``stream``, or its time (``elapsed``)."""
+    offsets = [mark.offset for mark in output.marks]
+    ends = [*offsets[1:], len(output.kept)][: len(offsets)]
+    return [
+        getattr(mark, what)
+        for mark, end in zip(output.marks, ends, strict=True)
+        for _ in range(end - mark.offset)
+    ]
+
+
+@given(LIMITS, PIECES)
+def test_what_is_kept_is_the_first_half_and_the_last_half(limit, pieces):
+    everything = b"".join(data for _, data in pieces)
+    output = captured(limit, pieces)
+    if len(everything) <= limit:
+        assert (output.head, output.tail) == (everything, b"")
+    else:
+        first, last = limit - limit // 2, limit // 2
+        assert output.head == everything[:first]
+        assert output.tail == everything[len(everything) - last :]
+
+
+@given(LIMITS, PIECES)
+def test_what_was_left_out_is_counted_exactly(limit, pieces):
+    everything = b"".join(data for _, data in pieces)
+    output = captured(limit, pieces)
+    gap = everything[len(output.head) : len(everything) - len(output.tail)]
+    assert (output.left_out_bytes, output.left_out_lines) == (len(gap), gap.count(b"\n"))
+    assert output.stdout_bytes == sum(len(data) for stream, data in pieces if stream == STDOUT)
+    assert output.stderr_bytes == sum(len(data) for stream, data in pieces if stream == STDERR)
+    assert output.total_bytes == len(everything)
+
+
+@given(LIMITS, PIECES, st.booleans())
+def test_the_marks_tell_the_stream_of_each_octet_kept(limit, pieces, timed):
+    streams = [stream for stream, data in pieces for _ in data]
+    output = captured(limit, pieces, timed=timed)
+    kept = streams[: len(output.head)] + streams[len(streams) - len(output.tail) :]
+    assert told(output, "stream") == kept
+    offsets = [mark.offset for mark in output.marks]
+    assert offsets == sorted(set(offsets))
+    assert offsets[:1] == ([0] if output.kept else [])
+
+
+@given(LIMITS, PIECES)
+def test_timed_marks_tell_when_each_octet_kept_arrived(limit, pieces):
+    moments = [float(moment) for moment, (_, data) in enumerate(pieces) for _ in data]
+    output = captured(limit, pieces, timed=True)
+    kept = moments[: len(output.head)] + moments[len(moments) - len(output.tail) :]
+    assert told(output, "elapsed") == kept
+
+
+@given(LIMITS, PIECES)
+def test_the_matcher_sees_everything_whatever_is_kept(limit, pieces):
+    matcher = Matcher(["^aba$"], [])
+    captured(limit, pieces, matcher=matcher)
+    matcher.finish()
+    wanted = sum(
+        b"".join(data for of, data in pieces if of == stream).split(b"\n").count(b"aba")
+        for stream in (STDOUT, STDERR)
+    )
+    assert len(matcher.matched) == min(wanted, 5)
+
+
+@pytest.mark.parametrize(("limit", "head", "tail"), [(0, b"", b""), (1, b"a", b""), (2, b"a", b"z")])
+def test_the_smallest_limits_hold(limit, head, tail):
+    output = captured(limit, [(STDOUT, b"a\nmore\nz")])
+    assert (output.head, output.tail) == (head, tail)
+    assert output.left_out_bytes == 8 - limit
+    assert output.left_out_lines == 2
+
+
+def test_no_output_is_no_output():
+    assert captured(10, []) == Output()
+
+
+def test_marks_of_one_stream_are_one_stretch():
+    output = captured(100, [(STDOUT, b"one\n"), (STDOUT, b"two\n"), (STDERR, b"three\n")])
+    assert output.marks == (
+        Mark(offset=0, stream=STDOUT, elapsed=0.0),
+        Mark(offset=8, stream=STDERR, elapsed=2.0),
+    )
+
+
+def test_memory_is_bounded_whatever_is_written():
+    capture = Capture(1 << 20)
+    buffer = bytearray(b"0123456789abcde\n" * 4096)
+    tracemalloc.start()
+    try:
+        for _ in range(1024):  # 64 MiB
+            capture.add(STDOUT, buffer, len(buffer), 0.0)
+        assert tracemalloc.get_traced_memory()[1] < 3 << 20
+    finally:
+        tracemalloc.stop()
+    output = capture.output()
+    assert len(output.kept) == 1 << 20
+    assert output.left_out_bytes == (64 << 20) - (1 << 20)
+
+
+def test_a_limit_far_beyond_the_output_costs_nothing():
+    tracemalloc.start()
+    try:
+        output = captured(1 << 40, [(STDOUT, b"hello\n")])
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert output.kept == b"hello\n"
+
+
+def test_a_job_that_alternates_for_ever_fills_no_memory_with_marks():
+    pieces = [(STDOUT, b"o"), (STDERR, b"e")] * (2 * MARKS_LIMIT)
+    output = captured(8 * MARKS_LIMIT, pieces)
+    assert output.kept == b"oe" * (2 * MARKS_LIMIT)
+    assert len(output.marks) <= 2 * MARKS_LIMIT
+    assert told(output, "stream")[:MARKS_LIMIT] == [STDOUT, STDERR] * (MARKS_LIMIT // 2)
