@@ -130,7 +130,7 @@ def site(settings: Settings) -> Site:
     """Give what local names stand for: the configured ``mailto`` and ``mailfrom``, or the relay's login."""
     host = os.uname().nodename
     here = Address(name="", spec=fallback(config.user_name(), host))
-    login = dispatch.environment_login() if os.environ.get("CRONWRAP_RELAY") else settings.login
+    login = settings.login
     senders = [*_full(settings["mailfrom"]), *(_full(login) if "@" in login else ())]
     mailto = _mailto(settings)
     readers = _full(mailto) or _addresses(mailto, host) or (here,)
