@@ -22,6 +22,8 @@ from cronwrap.trial import People
 
 PORTS = (25, 465, 587)
 """Of mail relays; networks block the first one most, all three seldom."""
+BETTER = (465, 587, 25)
+"""The first two are for logging in (RFC 8314, 3.3; RFC 6409), 25 is for other relays' mail."""
 KINDS = {25: "submission", 465: "smtps", 587: "submission"}
 LOUD_AFTER = HOUR
 """Seconds after which a waiting report comes before everything else."""
@@ -239,8 +241,7 @@ def _other_ports(relay: Endpoint) -> Check:
     with ThreadPoolExecutor(len(ports)) as pool:
         steps = dict(zip(ports, pool.map(lambda port: reach(relay.host, port), ports), strict=True))
     found = "; ".join(f"{port} {_port_words(step)}" for port, step in steps.items())
-    # Ports 465 and 587 are for logging in (RFC 8314, 3.3; RFC 6409); 25 is for other relays' mail.
-    better = [port for port in (465, 587, 25) if port in steps and steps[port].ok]
+    better = [port for port in BETTER if port in steps and steps[port].ok]
     if better:
         host = f"[{relay.host}]" if ":" in relay.host else relay.host
         words = f"the relay is up; its port {relay.port} is blocked on the way, or not in use"

@@ -1,0 +1,399 @@
+"""``cronwrap doctor`` against servers, files, clocks and crontabs with each fault."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import socket
+import time
+
+import pytest
+
+from cronwrap import checkup, checkup_cron, endpoint, settings, views
+from cronwrap.checkup import Check
+from cronwrap.commands import doctor
+from cronwrap.model import Envelope, Message
+from cronwrap.outbox import Outbox
+from support.misbehaving import Misbehaving
+from support.relay import PASSWORD, USER
+
+PEOPLE = 'mailto = "ops@example.test"\nmailfrom = "cron@example.test"\n'
+
+
+@pytest.fixture
+def patient(cli, relay):
+    """A cronwrap with a relay and no crontab program."""
+    cli.write_config(PEOPLE + relay.table)
+    cli.env["PATH"] = cli.directory
+    return cli
+
+
+@pytest.fixture
+def crontab(patient):
+    """Give the user a crontab: ``crontab(text)``."""
+
+    def install(text):
+        path = os.path.join(patient.directory, "table")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        program = os.path.join(patient.directory, "crontab")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\nexec /bin/cat {path}\n")
+        os.chmod(program, 0o700)
+
+    return install
+
+
+def examined(cli, *words, **env):
+    result = cli("doctor", "--json", *words, **env)
+    steps = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.status == (0 if all(step["ok"] for step in steps) else 1), result
+    assert PASSWORD not in result.stdout + result.stderr
+    return steps
+
+
+def faults(steps):
+    return [(step["name"], step["text"], step["advice"] or "") for step in steps if not step["ok"]]
+
+
+def one_fault(steps):
+    (found,) = faults(steps)
+    return found
+
+
+def named(steps, name):
+    return [step for step in steps if step["name"] == name]
+
+
+def store(state, age, *, failed=False, error="connection refused"):
+    box = Outbox(state)
+    message = Message(
+        envelope=Envelope(sender="a@b.test", recipients=("c@d.test",)), content=b"x\r\n", job="j", subject="s"
+    )
+    item = box.store("20260101T000000-00000000", message, time.time() - age)
+    box.update(item, item.replace(last_error=error, attempts=3, state="failed" if failed else "queued"))
+
+
+# All is well ------------------------------------------------------------------------------------
+
+
+def test_a_sound_way_exits_0_and_shows_each_step_in_order(patient, relay):
+    steps = examined(patient)
+    assert faults(steps) == []
+    names = [step["name"] for step in steps]
+    assert names == [
+        *("settings", "settings", "state", "disk", "clock", "addresses"),
+        *("resolve", "connect", "tls", "certificate", "greeting", "login", "size", "sender", "recipient"),
+        *("outbox", "crontab", "path"),
+    ]
+    assert all(set(step) == {"name", "ok", "text", "advice", "seconds", "relay"} for step in steps)
+    assert named(steps, "login")[0]["relay"] == relay.url
+    assert relay.messages == []
+
+
+def test_send_sends_a_test(patient, relay):
+    (step,) = named(examined(patient, "--send"), "test")
+    assert step["ok"]
+    assert "this is a test" in relay.wait_for(1)[0].body
+
+
+def test_a_test_that_is_refused_is_a_fault(patient, relay):
+    relay.refuse("DATA", "554 5.7.1 no tests please")
+    name, text, _ = one_fault(examined(patient, "--send"))
+    assert (name, "no tests please" in text) == ("test", True)
+
+
+def test_people_get_aligned_lines_without_colour_in_a_pipe_and_a_conclusion(patient):
+    result = patient("doctor")
+    assert result.status == 0, result
+    assert "\x1b" not in result.stdout
+    lines = result.stdout.splitlines()
+    assert lines[-1] == "All is sound."
+    columns = {line.index(" s  ") for line in lines if line.startswith("ok") and " s  " in line[:30]}
+    assert len(columns) == 1
+
+
+def test_colour_is_for_terminals_and_not_where_no_color_is_set(patient):
+    for env, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        terminal = patient.terminal("doctor", env=env)
+        assert terminal.wait() == 0
+        assert (b"\x1b[" in terminal.shown) is coloured
+
+
+# Settings ---------------------------------------------------------------------------------------
+
+
+def test_without_a_relay_the_next_thing_to_do_is_init(cli):
+    found = {name: advice for name, _, advice in faults(examined(cli))}
+    assert "cronwrap init" in found["relay"]
+
+
+def test_faults_of_the_settings_are_faults_here(patient, relay):
+    patient.write_config(PEOPLE + relay.table + '[defaults]\ntimeuot = "2h"\n')
+    name, text, advice = one_fault(examined(patient))
+    assert name == "settings"
+    assert "did you mean timeout?" in text
+    assert "config check" in advice
+
+
+def test_a_broken_relay_of_the_environment_is_told(cli):
+    steps = examined(cli, CRONWRAP_RELAY="smpts://mail.example.test")
+    assert "CRONWRAP_RELAY" in faults(steps)[0][1]
+
+
+def test_a_configuration_open_to_others_is_told_with_the_command(patient):
+    os.chmod(patient.config, 0o644)
+    found = faults(examined(patient))
+    assert all(f"chmod 600 {patient.config}" in text for _, text, _ in found)
+    assert found
+
+
+def test_a_password_file_open_to_others_is_told_even_when_the_relay_is_down(cli, config):
+    password_file = config(PASSWORD, "secret", mode=0o640)
+    table = f'[[relay]]\nurl = "smtps://localhost:1"\nuser = "u"\npassword-file = "{password_file}"\n'
+    cli.write_config(PEOPLE + table)
+    (step,) = named(examined(cli), "password")
+    assert f"chmod 600 {password_file}" in step["text"]
+
+
+def test_addresses_nobody_set_are_a_warning_and_bad_ones_a_fault(patient, relay):
+    patient.write_config(relay.table)
+    assert "mailto is not set" in named(examined(patient), "addresses")[0]["advice"]
+    assert "MAILTO" in named(examined(patient, MAILTO=""), "addresses")[0]["advice"]
+    assert not named(examined(patient, MAILTO="a b@c@d"), "addresses")[0]["ok"]
+
+
+# State and clock --------------------------------------------------------------------------------
+
+
+def test_a_state_directory_that_cannot_be_made_is_a_fault(patient):
+    with open(os.path.join(patient.directory, "file"), "w", encoding="utf-8"):
+        pass
+    name, text, advice = one_fault(examined(patient, CRONWRAP_STATE_DIR=f"{patient.directory}/file/state"))
+    assert name == "state"
+    assert "file" in text
+    assert "CRONWRAP_STATE_DIR" in advice
+
+
+def test_a_state_directory_of_somebody_else_is_a_fault(patient):
+    os.mkdir(patient.state, 0o700)
+    os.chown(patient.state, 4711, -1)
+    name, text, _ = one_fault(examined(patient))
+    assert name == "state"
+    assert "uid 4711" in text
+
+
+def test_a_shared_state_directory_is_a_warning(patient):
+    os.mkdir(patient.state, 0o755)
+    os.chmod(patient.state, 0o755)
+    with open(os.path.join(patient.state, "of-somebody"), "w", encoding="utf-8"):
+        pass
+    (step,) = named(examined(patient), "state")
+    assert step["ok"]
+    assert step["advice"].endswith(f"chmod 700 {patient.state}")
+
+
+@pytest.mark.parametrize(("blocks", "inodes", "said"), [(10, 100, "40 KiB"), (10**6, 0, "inode")])
+def test_a_full_disk_is_a_fault(tmp_path, monkeypatch, blocks, inodes, said):
+    full = os.statvfs_result((4096, 4096, 10**7, blocks, blocks, 10**6, inodes, inodes, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _path: full)
+    check = checkup._disk(str(tmp_path))
+    assert not check.ok
+    assert said in check.text
+
+
+def test_a_clock_from_before_the_program_is_a_fault(tmp_path, monkeypatch):
+    found = settings.load({"config": str(tmp_path / "none")}, {"CRONWRAP_STATE_DIR": str(tmp_path)})
+    assert checkup._clock(found).ok
+    monkeypatch.setattr(time, "time", lambda: 86400.0)
+    assert "set the clock" in checkup._clock(found).advice
+    monkeypatch.undo()
+    os.utime(tmp_path, (time.time() + 10 * 86400,) * 2)
+    check = checkup._clock(found)
+    assert not check.ok
+    assert str(tmp_path) in check.text
+
+
+# Relays -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stage", "fault", "name"),
+    [
+        ("connect", "refuse", "connect"),
+        ("tls", "refuse", "tls"),
+        ("banner", "5xx", "greeting"),
+        ("ehlo", "drop", "greeting"),
+        ("auth", "5xx", "login"),
+        ("mail", "5xx", "sender"),
+        ("rcpt", "5xx", "recipient"),
+        ("rcpt", "4xx", "recipient"),
+    ],
+)
+def test_each_fault_of_a_relay_is_named_by_its_step(patient, make_misbehaving, stage, fault, name):
+    server = make_misbehaving(stage, fault, mode="starttls" if stage == "banner" else "implicit")
+    patient.write_config(PEOPLE + table_of(server))
+    assert faults(examined(patient))[0][0] == name
+
+
+def test_a_relay_that_says_nothing_is_given_up_on(patient, make_misbehaving):
+    server = make_misbehaving("banner", "hang", mode="starttls")
+    patient.write_config(PEOPLE + table_of(server) + 'timeout = "1s"\n')
+    assert one_fault(examined(patient))[0] == "greeting"
+
+
+def table_of(server: Misbehaving) -> str:
+    scheme = "smtps" if server.mode == "implicit" else "submission"
+    return (
+        f'[[relay]]\nurl = "{scheme}://localhost:{server.port}"\nuser = "{USER}"\npassword = \'{PASSWORD}\'\n'
+        f'ca-file = "{server.authority.ca_file}"\n'
+    )
+
+
+def test_an_unknown_authority_is_shown_with_the_line_that_pins_it(patient, relay):
+    table = "\n".join(line for line in relay.table.splitlines() if not line.startswith("ca-file"))
+    patient.write_config(PEOPLE + table)
+    name, text, advice = one_fault(examined(patient))
+    assert name == "certificate"
+    assert "localhost" in text
+    assert relay.certificate.fingerprint in advice
+
+
+def test_a_certificate_that_ends_soon_is_a_warning(patient, make_relay, authority):
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=5, hours=1)
+    server = make_relay(certificate=authority.certificate("localhost", not_after=soon))
+    patient.write_config(PEOPLE + server.table)
+    (step,) = named(examined(patient), "certificate")
+    assert step["ok"]
+    assert "5 days left" in step["text"]
+    assert step["advice"]
+
+
+def test_every_relay_is_tried_also_after_one_that_fails(patient, relay):
+    patient.write_config(
+        PEOPLE + '[[relay]]\nurl = "smtps://nowhere.invalid"\ntimeout = "5s"\n' + relay.table
+    )
+    steps = examined(patient)
+    assert faults(steps)[0][0] == "resolve"
+    assert named(steps, "login")[0]["relay"] == relay.url
+
+
+def test_a_port_that_is_blocked_is_told_from_a_relay_that_is_down(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refused
+        port, answering = taken.getsockname()[1], other.getsockname()[1]
+        relay = endpoint.parse({"url": f"smtps://127.0.0.1:{port}"}, "test")
+        monkeypatch.setattr(checkup, "PORTS", (answering, port))
+        monkeypatch.setattr(checkup, "BETTER", (answering,))
+        monkeypatch.setattr(checkup, "KINDS", {answering: "submission"})
+        connect, ports = list(checkup.try_relay(relay, "", ()))[-2:]
+        assert (connect.name, connect.ok, ports.name, ports.ok) == ("connect", False, "ports", False)
+        assert "the relay is up" in ports.text
+        assert f'url = "submission://127.0.0.1:{answering}"' in ports.advice
+        monkeypatch.setattr(checkup, "PORTS", (port,))
+        relay = endpoint.parse({"url": "smtps://127.0.0.1:1"}, "test")
+        assert "takes no mail at any port" in list(checkup.try_relay(relay, "", ()))[-1].text
+
+
+def test_a_local_relay_is_looked_at(patient):
+    patient.write_config(PEOPLE + '[[relay]]\nurl = "sendmail:/nonexistent/sendmail"\n')
+    name, text, _ = one_fault(examined(patient))
+    assert (name, "/nonexistent/sendmail" in text) == ("connect", True)
+
+
+# Outbox -----------------------------------------------------------------------------------------
+
+
+def test_an_outbox_that_waits_over_an_hour_comes_first_and_is_a_fault(patient):
+    store(patient.state, 2 * 3600)
+    steps = examined(patient)
+    assert steps[0]["name"] == "outbox"
+    assert "2 h" in steps[0]["text"]
+    assert "connection refused" in steps[0]["text"]
+    assert faults(steps)[0][2].endswith("cronwrap outbox flush")
+    assert len(named(steps, "outbox")) == 1
+
+
+def test_an_outbox_that_waits_for_minutes_is_no_fault(patient):
+    store(patient.state, 120)
+    steps = examined(patient)
+    assert faults(steps) == []
+    assert "1 report" in named(steps, "outbox")[0]["text"]
+
+
+def test_reports_that_were_given_up_are_a_fault(patient):
+    store(patient.state, 120, failed=True)
+    name, text, advice = one_fault(examined(patient))
+    assert (name, text) == ("outbox", "1 report could not be delivered")
+    assert "retry" in advice
+
+
+# Cron -------------------------------------------------------------------------------------------
+
+
+def test_jobs_that_are_not_wrapped_are_named_by_their_lines(patient, crontab):
+    crontab("# a comment\n0 3 * * * backup\n@daily clean\n")
+    (step,) = named(examined(patient), "crontab")
+    assert step["ok"]
+    assert "2 jobs not wrapped (lines 2, 3)" in step["text"]
+    assert "crontab wrap" in step["advice"]
+
+
+def test_a_wrapped_job_that_cron_cannot_start_is_a_fault(patient, crontab):
+    crontab("PATH=/nonexistent\n0 3 * * * cronwrap -- backup\n0 4 * * * /nonexistent/cronwrap -- x\n")
+    name, text, advice = one_fault(examined(patient))
+    assert name == "crontab"
+    assert "lines 2, 3" in text
+    assert "PATH" in advice
+
+
+def test_a_shell_that_cron_cannot_start_is_a_fault(patient, crontab):
+    crontab("SHELL=/nonexistent/cronwrap-shell\n0 3 * * * backup\n")
+    assert one_fault(examined(patient))[0] == "crontab"
+
+
+def test_a_job_wrapped_by_the_full_path_is_sound(patient, crontab):
+    program = patient.start("--version").args[0]
+    crontab(f'MAILTO=""\n0 3 * * * {program} -- backup\n')
+    steps = examined(patient)
+    assert faults(steps) == []
+    assert named(steps, "crontab")[0]["text"] == "every job is wrapped"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0 3 * * * cronwrap --live -- backup\n", "line 1: the output is passed through"),
+        ("CRONWRAP_LIVE=true\n0 3 * * * cronwrap -- backup\n", "line 2: the output is passed through"),
+        ("CRONWRAP_LIVE=true\n0 3 * * * cronwrap --quiet -- backup\n", "can send mail as well"),
+        ("0 3 * * * cronwrap -- backup\n", "can send mail as well"),
+        ('MAILTO=""\n0 3 * * * cronwrap --live -- backup\n', 'MAILTO="" keeps crond'),
+        ("0 3 * * * cronwrap --no-such-option -- backup\n", "can send mail as well"),
+    ],
+)
+def test_what_crond_would_mail_as_well_is_told(patient, crontab, monkeypatch, text, said):
+    crontab(text)
+    monkeypatch.setenv("PATH", patient.directory)
+    monkeypatch.setattr(checkup_cron, "SENDMAIL", (os.path.join(patient.directory, "crontab"),))
+    found = settings.load({"config": patient.config}, patient.env)
+    (crond,) = [check for check in checkup_cron.checks(found) if check.name == "crond"]
+    assert said in crond.text
+
+
+def test_without_a_sendmail_program_crond_stays_silent(patient, crontab, monkeypatch):
+    crontab("0 3 * * * backup\n")
+    monkeypatch.setenv("PATH", patient.directory)
+    monkeypatch.setattr(checkup_cron, "SENDMAIL", ("/nonexistent",))
+    found = settings.load({"config": patient.config}, patient.env)
+    assert "crond cannot send mail" in list(checkup_cron.checks(found))[-1].text
+
+
+# Lines ------------------------------------------------------------------------------------------
+
+
+def test_what_a_server_says_moves_no_cursor():
+    check = Check(name="greeting", ok=False, text="\x1b[2Jgone\nnext", advice="\x07bell")
+    shown = list(doctor.lines(views.Screen(), check))
+    assert len(shown) == 2
+    assert all(line.isprintable() for line in shown)
