@@ -1,0 +1,158 @@
+# fish completion for cronwrap. Made by tools/completions.py; a change belongs there.
+
+function __cronwrap_path --description 'The subcommand before the cursor, or -- behind the dashes'
+    set -l path
+    set -l skip
+    for word in (commandline -opc)[2..]
+        if set -q skip[1]
+            set -e skip
+        else if test "$word" = --; and not set -q path[1]
+            echo -- --
+            return
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --grace --prefix --kind --account -o --output
+            set skip 1
+        else if not string match -q -- '-*' $word
+            switch "$path $word"
+                case ' init' ' doctor' ' status' ' history' ' show' ' outbox' ' crontab' ' config' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
+                    set -a path $word
+            end
+        end
+    end
+    echo -- "$path"
+end
+
+function __cronwrap_at
+    test (__cronwrap_path) = "$argv"
+end
+
+function __cronwrap_job --description "The job's own command, behind the dashes"
+    set -l words (commandline -opc) (commandline -ct)
+    set -l dashes (contains -i -- -- $words)
+    complete -C (string join -- ' ' (string escape -- $words[(math $dashes + 1)..-2]) $words[-1])
+end
+
+complete -c cronwrap -f
+complete -c cronwrap -n '__cronwrap_at --' -a '(__cronwrap_job)'
+complete -c cronwrap -n '__cronwrap_at ""' -a init -d 'Set up a relay: ask, check, write the configuration, send a test message'
+complete -c cronwrap -n '__cronwrap_at ""' -a doctor -d 'Check the way of a mail, step by step; exits 1 when something is wrong'
+complete -c cronwrap -n '__cronwrap_at ""' -a status -d 'Show each job: last result, when, how long against its usual, failures in a'
+complete -c cronwrap -n '__cronwrap_at ""' -a history -d 'Show the runs, newest first'
+complete -c cronwrap -n '__cronwrap_at ""' -a show -d 'Show one run whole, with its output: the latest, or the one whose id RUN'
+complete -c cronwrap -n '__cronwrap_at ""' -a outbox -d 'The reports that wait to be sent'
+complete -c cronwrap -n '__cronwrap_at ""' -a crontab -d 'Wrap the jobs of a crontab, find mistakes, find jobs that did not run'
+complete -c cronwrap -n '__cronwrap_at ""' -a config -d 'Show the settings in force, find mistakes in them, import another program\'s'
+complete -c cronwrap -n '__cronwrap_at ""' -a sendmail -d 'Take a whole message on standard input and send it, as sendmail(8) does'
+complete -c cronwrap -n '__cronwrap_at ""' -s n -l name -x -d 'the job\'s name [from the command]'
+complete -c cronwrap -n '__cronwrap_at ""' -s C -l chdir -x -a '(__fish_complete_directories)' -d 'working directory of the job'
+complete -c cronwrap -n '__cronwrap_at ""' -l on -x -a "(__fish_append , failure output stderr success recovery skip always never)" -d 'mail on: failure output stderr success recovery skip always never [failure,output]'
+complete -c cronwrap -n '__cronwrap_at ""' -l ok-codes -x -d 'exit codes that are no failure [0]'
+complete -c cronwrap -n '__cronwrap_at ""' -l fail-match -x -d 'a line of output that matches makes the run a failure'
+complete -c cronwrap -n '__cronwrap_at ""' -l ignore-match -x -d 'matching lines do not count as output'
+complete -c cronwrap -n '__cronwrap_at ""' -l min-duration -x -d 'a run that ends sooner is a failure'
+complete -c cronwrap -n '__cronwrap_at ""' -l max-duration -x -d 'a run that ends later is a failure'
+complete -c cronwrap -n '__cronwrap_at ""' -l after -x -d 'mail failures from the Nth in a row on [1]'
+complete -c cronwrap -n '__cronwrap_at ""' -l remind -x -d 'while a job keeps failing, at most one failure mail per D'
+complete -c cronwrap -n '__cronwrap_at ""' -s t -l mailto -x -d 'recipients; an empty text: no mail'
+complete -c cronwrap -n '__cronwrap_at ""' -s f -l mailfrom -x -d 'sender, header and envelope'
+complete -c cronwrap -n '__cronwrap_at ""' -l format -x -a 'report cron' -d 'cron: the output alone, as crond\'s [report]'
+complete -c cronwrap -n '__cronwrap_at ""' -l max-output -x -d 'how much output is kept: first and last half [1M]'
+complete -c cronwrap -n '__cronwrap_at ""' -l timestamps -d 'the time since the start on each line of the mailed output'
+complete -c cronwrap -n '__cronwrap_at ""' -l live -d 'pass output through as it comes [on a terminal]'
+complete -c cronwrap -n '__cronwrap_at ""' -l quiet -d 'pass no output through'
+complete -c cronwrap -n '__cronwrap_at ""' -l timeout -x -d 'end the job after D'
+complete -c cronwrap -n '__cronwrap_at ""' -l idle-timeout -x -d 'end the job after D without output'
+complete -c cronwrap -n '__cronwrap_at ""' -l kill-after -x -d 'time between SIGTERM and SIGKILL [10s]'
+complete -c cronwrap -n '__cronwrap_at ""' -l drain -x -d 'how long to read on after the job ended [5s]'
+complete -c cronwrap -n '__cronwrap_at ""' -l overlap -x -a 'allow skip wait kill' -d 'what to do when the same job still runs [allow]'
+complete -c cronwrap -n '__cronwrap_at ""' -l overlap-wait -x -d 'the longest wait of --overlap wait'
+complete -c cronwrap -n '__cronwrap_at ""' -l retries -x -d 'run again after a failure, N times [0]'
+complete -c cronwrap -n '__cronwrap_at ""' -l retry-delay -x -d 'wait before the first retry, doubling [10s]'
+complete -c cronwrap -n '__cronwrap_at ""' -l jitter -x -d 'wait a part of D first, the same on each run'
+complete -c cronwrap -n '__cronwrap_at ""' -l nice -x -d 'niceness of the job'
+complete -c cronwrap -n '__cronwrap_at ""' -l max-memory -x -d 'end the job above this resident size'
+complete -c cronwrap -n '__cronwrap_at ""' -l ping -x -d 'tell a monitor of the start and the end'
+complete -c cronwrap -n '__cronwrap_at ""' -l dry-run -d 'run the job, print the mail instead of sending, keep nothing'
+complete -c cronwrap -n '__cronwrap_at ""' -l config -r -F -d 'the only configuration file'
+complete -c cronwrap -n '__cronwrap_at ""' -s c -x -d 'run TEXT with $SHELL -c, as crond does'
+complete -c cronwrap -n '__cronwrap_at ""' -l version -d 'Show the version and exit'
+complete -c cronwrap -n '__cronwrap_at ""' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "init"' -l relay -x -d 'The relay: a URL, HOST or HOST:PORT'
+complete -c cronwrap -n '__cronwrap_at "init"' -l user -x -d 'The login there'
+complete -c cronwrap -n '__cronwrap_at "init"' -l password-file -r -F -d 'A file that holds the password; it stays there'
+complete -c cronwrap -n '__cronwrap_at "init"' -l password-stdin -d 'Read the password from standard input'
+complete -c cronwrap -n '__cronwrap_at "init"' -l ca-file -r -F -d 'Authorities to trust in place of the system\'s'
+complete -c cronwrap -n '__cronwrap_at "init"' -l fingerprint -x -d 'The one certificate to trust, sha256:AB:CD:…'
+complete -c cronwrap -n '__cronwrap_at "init"' -l mailto -x -d 'Whom to tell'
+complete -c cronwrap -n '__cronwrap_at "init"' -l mailfrom -x -d 'The sender'
+complete -c cronwrap -n '__cronwrap_at "init"' -s y -l yes -d 'Ask nothing; keep a backup of what is replaced'
+complete -c cronwrap -n '__cronwrap_at "init"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "doctor"' -l send -d 'Send a test message as well'
+complete -c cronwrap -n '__cronwrap_at "doctor"' -l json -d 'One JSON object a step'
+complete -c cronwrap -n '__cronwrap_at "doctor"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "status"' -l json -d 'One JSON object a job'
+complete -c cronwrap -n '__cronwrap_at "status"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "history"' -s j -l job -x -d 'Only the runs of this job'
+complete -c cronwrap -n '__cronwrap_at "history"' -l failed -d 'Only the runs that failed'
+complete -c cronwrap -n '__cronwrap_at "history"' -l since -x -d 'Only the runs that began in the last D (2h, 7d)'
+complete -c cronwrap -n '__cronwrap_at "history"' -s n -x -d 'At most N runs'
+complete -c cronwrap -n '__cronwrap_at "history"' -l json -d 'One JSON object a line'
+complete -c cronwrap -n '__cronwrap_at "history"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "show"' -l json -d 'One JSON object, output included'
+complete -c cronwrap -n '__cronwrap_at "show"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "outbox"' -a drop -d 'Throw a message away, unsent'
+complete -c cronwrap -n '__cronwrap_at "outbox"' -a flush -d 'Send everything now, whatever its schedule says'
+complete -c cronwrap -n '__cronwrap_at "outbox"' -a list -d 'List what waits and what was given up, the oldest first'
+complete -c cronwrap -n '__cronwrap_at "outbox"' -a retry -d 'Queue a message again that was given up, due at once'
+complete -c cronwrap -n '__cronwrap_at "outbox"' -a show -d 'Show a message as its reader would see it'
+complete -c cronwrap -n '__cronwrap_at "outbox"' -l json -d 'one object a line'
+complete -c cronwrap -n '__cronwrap_at "outbox"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "outbox drop"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "outbox flush"' -l json -d 'one object a message that was tried'
+complete -c cronwrap -n '__cronwrap_at "outbox flush"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "outbox list"' -l json -d 'one object a line'
+complete -c cronwrap -n '__cronwrap_at "outbox list"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "outbox retry"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "outbox show"' -l raw -d 'the message as it will be sent'
+complete -c cronwrap -n '__cronwrap_at "outbox show"' -l json -d 'one object'
+complete -c cronwrap -n '__cronwrap_at "outbox show"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "crontab"' -a audit -d 'Find wrapped jobs that should have run and did not; exits 1 if there are'
+complete -c cronwrap -n '__cronwrap_at "crontab"' -a lint -d 'Find mistakes; exits 1 when there is an error or a warning, 0 when there'
+complete -c cronwrap -n '__cronwrap_at "crontab"' -a unwrap -d 'Take cronwrap off every job; what wrap put there comes off to the octet'
+complete -c cronwrap -n '__cronwrap_at "crontab"' -a wrap -d 'Put cronwrap before every job'
+complete -c cronwrap -n '__cronwrap_at "crontab"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "crontab audit"' -F
+complete -c cronwrap -n '__cronwrap_at "crontab audit"' -l since -x -d 'How far to look back'
+complete -c cronwrap -n '__cronwrap_at "crontab audit"' -l grace -x -d 'How late a job may start'
+complete -c cronwrap -n '__cronwrap_at "crontab audit"' -l system -d 'The crontab has a user column'
+complete -c cronwrap -n '__cronwrap_at "crontab audit"' -s v -l verbose -d 'Name the jobs that cannot be judged, too'
+complete -c cronwrap -n '__cronwrap_at "crontab audit"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "crontab lint"' -F
+complete -c cronwrap -n '__cronwrap_at "crontab lint"' -l system -d 'The crontab has a user column'
+complete -c cronwrap -n '__cronwrap_at "crontab lint"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -F
+complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -l system -d 'The crontab has a user column'
+complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -l in-place -d 'Write FILE; the old one is kept as FILE~'
+complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -s y -l yes -d 'Install one\'s own crontab without asking'
+complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -F
+complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -l prefix -x -d 'What to put before each job, with options'
+complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -l system -d 'The crontab has a user column'
+complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -l in-place -d 'Write FILE; the old one is kept as FILE~'
+complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -s y -l yes -d 'Install one\'s own crontab without asking'
+complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "config"' -a check -d 'List the faults of the settings in force, or of FILE; exits 1 when there is'
+complete -c cronwrap -n '__cronwrap_at "config"' -a import -d 'Take over the settings of mail.rc, msmtprc, ssmtp.conf, revaliases or'
+complete -c cronwrap -n '__cronwrap_at "config"' -a show -d 'Show every setting in force and where it comes from; secrets are hidden'
+complete -c cronwrap -n '__cronwrap_at "config"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "config check"' -F
+complete -c cronwrap -n '__cronwrap_at "config check"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "config import"' -F
+complete -c cronwrap -n '__cronwrap_at "config import"' -l kind -x -a 'mail.rc msmtprc ssmtp.conf revaliases remotes' -d 'What kind of file it is'
+complete -c cronwrap -n '__cronwrap_at "config import"' -l account -x -d 'The account to take, of several in the file'
+complete -c cronwrap -n '__cronwrap_at "config import"' -s o -l output -r -F -d 'Write it to FILE, and each password beside it'
+complete -c cronwrap -n '__cronwrap_at "config import"' -l write -d 'Write it to where cronwrap reads it'
+complete -c cronwrap -n '__cronwrap_at "config import"' -s y -l yes -d 'Replace a file that is there, keeping a backup'
+complete -c cronwrap -n '__cronwrap_at "config import"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "config show"' -l job -x -d 'With the settings of [jobs.NAME]'
+complete -c cronwrap -n '__cronwrap_at "config show"' -l json -d 'One JSON object a setting'
+complete -c cronwrap -n '__cronwrap_at "config show"' -s h -l help -d 'Show this message and exit'
