@@ -152,8 +152,6 @@ def _child(start: Start, signals: Signals, descriptors: list[int]) -> NoReturn:
 def _execute(start: Start) -> None:
     """Execute as execvp(3) does: along PATH, and by /bin/sh what the kernel does not know; or OSError."""
     words = [os.fsencode(word) for word in start.command.argv]
-    if not words[0]:
-        raise FileNotFoundError(errno.ENOENT, "")  # not the first directory of PATH
     path = start.environment.get(b"PATH") or DEFAULT_PATH.encode()
     places = [b""] if b"/" in words[0] else path.split(b":")
     denied: OSError | None = None
