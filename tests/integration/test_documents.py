@@ -10,7 +10,7 @@ import re
 import click
 import pytest
 
-from cronwrap import __version__, config, crontab_lint, errors, options
+from cronwrap import __version__, config, crontab, crontab_lint, errors, options
 from cronwrap import cli as surface
 from support import documents
 from support.documents import PASSWORD, PROJECT, USER, Stage
@@ -108,6 +108,10 @@ class TestSettings:
     def test_crontabs_have_no_mistake(self, block):
         found = crontab_lint.lint(block.text, HOST, system=block.extra == "system")
         assert [finding for finding in found if finding.severity != crontab_lint.NOTE] == []
+        lines = crontab.jobs(crontab.parse(block.text, system=block.extra == "system"))
+        commands = [documents.command_words(job.command) for job in lines]
+        faults = [fault_in(words[1:]) for words in commands if os.path.basename(words[0]) == "cronwrap"]
+        assert faults == [""] * len(faults)
 
     @pytest.mark.parametrize("block", of("ini"))
     def test_units_and_settings_call_cronwrap_as_it_can_be_called(self, block):
