@@ -29,6 +29,8 @@ class Capture:
         self._marks: tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]] = ([], [])
         self._timed = timed
         self._stream = 0
+        self._data = bytearray()
+        self._view = memoryview(self._data)
 
     def add(self, stream: int, data: bytearray, length: int, elapsed: float) -> None:
         """Take the first ``length`` octets of ``data``, which may be re-used afterwards.
@@ -36,35 +38,36 @@ class Capture:
         ``elapsed`` is the time of their arrival in seconds since the job's start.
         """
         self._totals[stream] += length
+        if data is not self._data:
+            self._data, self._view = data, memoryview(data)
         if self._matcher:
-            self._matcher.feed(stream, bytes(data[:length]))
+            self._matcher.feed(stream, bytes(self._view[:length]))
         room = self._head_size - len(self._head)
         if room:
             self._mark(0, len(self._head), stream, elapsed)
-            with memoryview(data) as view:
-                self._head += view[: min(room, length)]
+            self._head += self._view[: min(room, length)]
         if length > room:
-            self._mark(1, self._tail_total, stream, elapsed)
-            self._add_tail(data, room, length)
+            if stream != self._stream or self._timed or not self._marks[1]:
+                self._mark(1, self._tail_total, stream, elapsed)
+            self._add_tail(room, length)
 
-    def _add_tail(self, data: bytearray, start: int, end: int) -> None:
-        if data.find(b"\n", start, end) >= 0:  # memchr is many times as fast as counting to zero
-            self._tail_newlines += data.count(b"\n", start, end)
-        size = self._tail_size
+    def _add_tail(self, start: int, end: int) -> None:
+        """Take a part of the buffer into the ring. A job that pours gigabytes comes through here."""
+        if self._data.find(b"\n", start, end) >= 0:  # memchr is many times as fast as counting to zero
+            self._tail_newlines += self._data.count(b"\n", start, end)
+        size, total = self._tail_size, self._tail_total
+        self._tail_total += end - start
         if not size:
-            self._tail_total += end - start
             return
         if len(self._tail) < size:  # it grows as it is needed: the limit may be far beyond what comes
-            self._tail += bytes(min(size, self._tail_total + end - start) - len(self._tail))
+            self._tail += bytes(min(size, total + end - start) - len(self._tail))
         skipped = max(0, end - start - size)
-        place = (self._tail_total + skipped) % size
-        with memoryview(data) as view, memoryview(self._tail) as ring:
-            fresh = view[start + skipped : end]
-            first = min(len(fresh), size - place)
-            ring[place : place + first] = fresh[:first]
-            ring[: len(fresh) - first] = fresh[first:]
-            fresh.release()
-        self._tail_total += end - start
+        place = (total + skipped) % size
+        first = min(end - start - skipped, size - place)
+        middle = start + skipped + first
+        self._tail[place : place + first] = self._view[start + skipped : middle]
+        if middle < end:
+            self._tail[: end - middle] = self._view[middle:end]
 
     def _mark(self, half: int, offset: int, stream: int, elapsed: float) -> None:
         marks = self._marks[half]
@@ -79,11 +82,14 @@ class Capture:
             marks.append((offset, stream, elapsed))
 
     def output(self) -> Output:
-        """Give what was kept."""
+        """Give what was kept, and let go of it: the last call there is."""
         head = bytes(self._head)
+        self._head.clear()
         place = self._tail_total % self._tail_size if self._tail_size else 0
         left_out = max(0, self._tail_total - self._tail_size)
-        tail = bytes(self._tail[place:] + self._tail[:place] if left_out else self._tail[: self._tail_total])
+        with memoryview(self._tail) as ring:
+            tail = b"".join((ring[place:], ring[:place])) if left_out else bytes(ring[: self._tail_total])
+        self._tail.clear()
         shift = len(head) - left_out
         marks = [Mark(offset=offset, stream=stream, elapsed=at) for offset, stream, at in self._marks[0]]
         before: Mark | None = None

@@ -60,20 +60,19 @@ def unpack(columns: Mapping[str, Any]) -> Kept:
 
 
 def _shortened(output: Output) -> Kept:
-    whole = output.kept
-    head, tail, cut = whole, b"", b""
+    head, tail = output.head, output.tail
     if output.left_out_bytes:
-        head, tail = output.head[:KEEP_BYTES], output.tail[-KEEP_BYTES:]
-    elif len(whole) > 2 * KEEP_BYTES:
-        head, tail = whole[:KEEP_BYTES], whole[-KEEP_BYTES:]
-    resume = len(whole) - len(tail)
-    cut = whole[len(head) : resume]
+        head, tail = head[:KEEP_BYTES], tail[-KEEP_BYTES:]
+    elif len(head) > 2 * KEEP_BYTES:
+        head, tail = head[:KEEP_BYTES], head[-KEEP_BYTES:]
+    whole = len(output.head) + len(output.tail)
+    lines = output.head.count(b"\n") + output.tail.count(b"\n") - head.count(b"\n") - tail.count(b"\n")
     return Kept(
         head=head,
         tail=tail,
-        left_out_bytes=output.left_out_bytes + len(cut),
-        left_out_lines=output.left_out_lines + cut.count(b"\n"),
-        stretches=_stretches(output, len(head), resume),
+        left_out_bytes=output.left_out_bytes + whole - len(head) - len(tail),
+        left_out_lines=output.left_out_lines + lines,
+        stretches=_stretches(output, len(head), whole - len(tail)),
     )
 
 

@@ -48,10 +48,10 @@ class Redactor:
         """Give an output without secrets; its marks point where their stretches begin now."""
         border = len(output.head)
         if output.left_out_bytes:
-            spans = self._half(output, 0, border, known_secrets.cut_at_end)
-            spans += self._half(output, border, len(output.kept), known_secrets.cut_at_start)
+            spans = self._half(output.head, 0, output.marks, known_secrets.cut_at_end)
+            spans += self._half(output.tail, border, output.marks, known_secrets.cut_at_start)
         else:
-            spans = self._half(output, 0, len(output.kept))
+            spans = self._half(output.head, 0, output.marks)
         if not spans:
             return output
         # A span that reaches over the gap or into the other stream is cut there: each piece keeps its place.
@@ -59,20 +59,35 @@ class Redactor:
         offsets = sorted({border, *(mark.offset for mark in output.marks)})
         moved = dict(zip(offsets, _moved(offsets, pieces), strict=True))
         marks = {moved[mark.offset]: mark.replace(offset=moved[mark.offset]) for mark in output.marks}
-        kept = _cut_out(output.kept, pieces)
+        in_head = [piece for piece in pieces if piece[1] <= border]
+        in_tail = [(begin - border, end - border) for begin, end in pieces[len(in_head) :]]
         return output.replace(
-            head=kept[: moved[border]], tail=kept[moved[border] :], marks=tuple(marks.values())
+            head=_cut_out(output.head, in_head),
+            tail=_cut_out(output.tail, in_tail),
+            marks=tuple(marks.values()),
         )
 
     def _half(
-        self, output: Output, begin: int, end: int, at_the_cut: known_secrets.Finder | None = None
+        self,
+        content: Octets,
+        begin: int,
+        marks: tuple[Mark, ...],
+        at_the_cut: known_secrets.Finder | None = None,
     ) -> Spans:
-        """Find the secrets in a part of the output, in the order of arrival and in each stream."""
-        content = output.kept
+        """Find the secrets in a part of the output that begins at an offset of the whole.
+
+        It is searched in the order of arrival and in each stream. Nothing as large as the part itself is
+        copied where one stream has it all: what was captured may be most of what a run holds in memory.
+        """
+        end = begin + len(content)
         spans = []
-        streams = _by_stream(output.marks, begin, end)
+        streams = _by_stream(marks, begin, end)
         for number, pieces in enumerate([[(begin, end)], *streams]):
-            text = b"".join(content[first:last] for first, last in pieces)
+            text = (
+                b"".join(content[first - begin : last - begin] for first, last in pieces)
+                if number
+                else content
+            )
             # Half a key may be one whose line the other stream has broken: in its own it is whole.
             found = self._spans(text, lone_keys=number > 0 or not streams)
             if at_the_cut is not None:

@@ -33,10 +33,13 @@ __all__ = ["Limits", "Supervisor"]
 
 REPORT = 0
 """The stream by which the child tells why it could not become the job."""
-BUFFER = 1 << 16
-"""Octets read at a time: what a pipe holds."""
+BUFFER, LARGE_BUFFER = 1 << 16, 1 << 18
+"""Octets read at a time: what a pipe holds, and a part of what an enlarged one does."""
 PIPE_SIZE = 1 << 20
-"""What pipe and buffer are enlarged to once a pipe was found full; the most that needs no privilege."""
+"""What a pipe is enlarged to once it was found full; the most that needs no privilege."""
+BULK, BULK_READS = 4096, 32
+"""After a read of so many octets the same stream is read again, so many times: a job that writes lines
+is read in the order of its streams, one that pours is read fast."""
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 PROCESS_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME)
 """The clock of the start times of processes."""
@@ -170,7 +173,7 @@ class Supervisor:
                 elif descriptor in self._held:
                     self._release(descriptor)
                 elif descriptor in self._open:
-                    self._read(descriptor)
+                    self._read_bulk(descriptor)
             self._on_time(pipes)
 
     def _on_time(self, pipes: Pipes) -> None:
@@ -202,6 +205,11 @@ class Supervisor:
         self._buffer = bytearray(size)
         self._view = [memoryview(self._buffer)]
 
+    def _read_bulk(self, descriptor: int) -> None:
+        for _ in range(BULK_READS):
+            if self._read(descriptor) < BULK or descriptor in self._held.values():
+                return
+
     def _read(self, descriptor: int) -> int:
         """Read once; give how many octets came."""
         try:
@@ -232,8 +240,8 @@ class Supervisor:
                 fcntl.fcntl(descriptor, F_SETPIPE_SZ, PIPE_SIZE)
         except OSError:
             return  # the user's share of pipe memory is used up, or another system
-        if len(self._buffer) < PIPE_SIZE:
-            self._set_buffer(PIPE_SIZE)
+        if len(self._buffer) < LARGE_BUFFER:
+            self._set_buffer(LARGE_BUFFER)
 
     def _pass_on(self, live: Live, descriptor: int, data: bytes) -> None:
         """Pass output on; nothing more of its stream is read until all of it has been taken."""
