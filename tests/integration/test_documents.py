@@ -10,7 +10,7 @@ import re
 import click
 import pytest
 
-from cronwrap import __version__, config, crontab, crontab_lint, errors, options
+from cronwrap import __version__, config, crontab, crontab_lint, errors, options, settings
 from cronwrap import cli as surface
 from support import documents
 from support.documents import PASSWORD, PROJECT, USER, Stage
@@ -151,6 +151,12 @@ class TestClaims:
             ):
                 dead.append(target)
         assert dead == []
+
+    @pytest.mark.parametrize("document", DOCUMENTS)
+    def test_each_variable_that_is_mentioned_exists(self, document):
+        known = {option.variable for option in (*options.OPTIONS, *options.SECTIONS)}
+        named = set(re.findall(r"\bCRONWRAP_[A-Z_]+[A-Z]\b", documents.read(document)))
+        assert named - known - set(settings.OTHER_VARIABLES) == set()
 
     def test_the_index_leads_to_every_page(self):
         index = documents.read("docs/README.md")
