@@ -8,7 +8,7 @@ import os
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     T = TypeVar("T")
 
@@ -23,7 +23,8 @@ def compute(work: Callable[[], T]) -> T:
     if not pid:
         try:
             os.close(ours)
-            rest = memoryview(marshal.dumps(work()))
+            result: Any = work()
+            rest = memoryview(marshal.dumps(result))
             while rest:
                 rest = rest[os.write(theirs, rest) :]
         finally:

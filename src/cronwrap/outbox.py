@@ -19,6 +19,10 @@ from cronwrap.lock import Lock
 from cronwrap.model import Message, Record
 from cronwrap.stored import HEAD_LIMIT, Damaged, Item, head, read_content, read_item, unreadable
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["Damaged", "Item", "Outbox", "Summary", "summary"]
 
 QUEUE, FAILED, TMP = "queue", "failed", "tmp"
@@ -137,19 +141,23 @@ class Outbox:
 
     def items(self) -> tuple[list[Item], list[str]]:
         """Give the queued messages, the oldest first, and what was damaged and now is in ``failed``."""
-        found, damaged = [], []
+        damaged: list[str] = []
+        found = sorted(self.each(damaged), key=lambda item: item.queued)
+        return found, damaged
+
+    def each(self, damaged: list[str] | None = None) -> Iterator[Item]:
+        """Give the queued messages one by one, by their names, which begin with the time as a rule."""
         for identity in self.ids():
             try:
-                found.append(self.load(identity))
+                yield self.load(identity)
             except FileNotFoundError:
                 continue  # sent by somebody else since
             except Damaged as error:
-                damaged.append(f"{identity}: {error}")
+                if damaged is not None:
+                    damaged.append(f"{identity}: {error}")
                 self._set_aside(identity, str(error))
             except OSError as error:
                 self._log(f"report {identity} cannot be read: {error.strerror}")
-        found.sort(key=lambda item: item.queued)
-        return found, damaged
 
     def failed(self) -> list[Item]:
         """Give what was given up, the oldest first; damaged files too, with what is known of them."""

@@ -11,10 +11,12 @@ from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.message import compose, output_digest
 from cronwrap.model import Past, Report
-from cronwrap.outbox import Outbox, summary
+from cronwrap.outbox import Outbox
+from cronwrap.record import finish
 from cronwrap.redact import Redactor
-from cronwrap.run import Run, Tries, finish
+from cronwrap.run import Run, Tries
 from cronwrap.text import duration
+from cronwrap.waiter import waits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,18 +170,23 @@ def _hand_over(settings: Settings, identity: str, words: str, signals: Signals) 
 
 
 def tend_outbox(settings: Settings, signals: Signals) -> None:
-    """Have what is due sent; be loud about what has waited for long."""
+    """See to it that what waits is sent; be loud about what has waited for long.
+
+    Where a waiter looks after the queue, only its oldest message is looked at.
+    """
     box = Outbox(settings.state_dir)
-    if not box.ids():
+    oldest = next(box.each(), None)
+    if oldest is None:
         return
     now = time.time()
-    state = summary(settings.state_dir, now)
-    if state and state.queued and state.oldest_age > LOUD_AFTER:
+    if now - oldest.queued > LOUD_AFTER:
         log(
-            f"{state.queued} reports wait in the outbox {box.directory}, the oldest for "
-            f"{duration(state.oldest_age)}: {state.last_error or 'no relay is configured'}"
+            f"{len(box.ids())} reports wait in the outbox {box.directory}, the oldest for "
+            f"{duration(now - oldest.queued)}: {oldest.last_error or 'no relay is configured'}"
         )
-    if settings.relays and any(item.next_attempt <= now or item.queued > now for item in box.items()[0]):
+    if not settings.relays or waits(box):
+        return
+    if settings["delivery.background"] or any(item.due(now) for item in box.each()):
         dispatch.dispatch(settings, "", signals)
 
 

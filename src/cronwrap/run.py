@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 
@@ -15,11 +14,11 @@ from cronwrap.supervise import Limits, Supervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from cronwrap.journal import Entry
-    from cronwrap.model import Command, Outcome, Past, Verdict
+    from cronwrap.model import Command, Outcome, Past
     from cronwrap.options import Invocation
     from cronwrap.overlap import Guard
     from cronwrap.ping import Ping
@@ -115,8 +114,10 @@ def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
         if guard:
             supervisor.overlap_asked = guard.asked_by
             if not outcomes:
+                from cronwrap.record import settle_in  # noqa: PLC0415
+
                 entry = _begin(run, faults)
-                supervisor.on_long_run = _settling_in(entry)
+                supervisor.on_long_run = settle_in(entry)
         outcomes.append(supervisor.watch())
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
@@ -129,6 +130,7 @@ def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
 
 def conclude(run: Run, tries: Tries, signals: sig.Signals) -> int:
     """Judge the run, report it if that is due, put it on record; give the exit status."""
+    from cronwrap.record import do_for_others, finish  # noqa: PLC0415
     from cronwrap.verdict import exit_status, judge  # noqa: PLC0415
 
     last = tries.outcomes[-1]
@@ -147,42 +149,8 @@ def conclude(run: Run, tries: Tries, signals: sig.Signals) -> int:
         report(run, tries, verdict, past, signals)
     elif tries.entry:
         finish(tries.entry, verdict, tries.outcomes)
-    _later_duties(run, tries.entry, signals)
+    do_for_others(run, tries.entry, signals, mailed=verdict.mail)
     return exit_status(last)
-
-
-def finish(
-    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
-) -> str:
-    """Write down how a run ended; give an empty text, or why that could not be done."""
-    last = outcomes[-1] if outcomes else None
-    now = time.time()
-    fields = {
-        "ended": now,
-        # By the monotonic clock where the job ran but once, so that a changed clock does not show.
-        "duration": last.duration if last and len(outcomes) == 1 else max(0.0, now - entry.fields["started"]),
-        "result": verdict.result,
-        "reasons": verdict.reasons,
-        "tries": max(1, len(outcomes)),
-        "mailed": mailed,
-        "quiet_reason": verdict.quiet_reason,
-        "digest": digest,
-    }
-    if last:
-        fields |= {
-            "exit_code": last.exit_code,
-            "signal": last.signal,
-            "output_bytes": last.output.total_bytes,
-            "stdout_bytes": last.output.stdout_bytes,
-            "stderr_bytes": last.output.stderr_bytes,
-            "cpu_seconds": sum(outcome.cpu_seconds for outcome in outcomes),
-            "max_rss_bytes": max((outcome.max_rss_bytes or 0 for outcome in outcomes), default=0) or None,
-        }
-    try:
-        entry.finish(fields, last.output if last else None)
-    except StateError as error:
-        return str(error)
-    return ""
 
 
 def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, bytes]:
@@ -202,40 +170,14 @@ def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, byte
     return found
 
 
-def begin(run: Run) -> Entry:
-    """Put a run on record; StateError when that cannot be done."""
-    from cronwrap.journal import begin as journal_begin  # noqa: PLC0415
-    from cronwrap.redact import Redactor  # noqa: PLC0415
-
-    config.make_state(run.settings.state_dir)
-    fields = {
-        "run": run.run_id,
-        "job": run.job,
-        "command": Redactor(run.settings["redact.patterns"]).text(run.command.text),
-        "host": run.host,
-        "user": run.user,
-        "started": run.started,
-    }
-    return journal_begin(run.settings.state_dir, fields)
-
-
 def _begin(run: Run, faults: list[str]) -> Entry | None:
+    from cronwrap.record import begin  # noqa: PLC0415  # the job runs already
+
     try:
         return begin(run)
     except (StateError, OSError) as error:
         faults.append(f"this run is not on record: {error}")
         return None
-
-
-def _settling_in(entry: Entry | None) -> Callable[[], None]:
-    """Give what makes ready for a job that takes its time, once it has outlived its first second."""
-
-    def settle_in() -> None:
-        gc.enable()  # the script has switched it off
-        if entry:
-            entry.sync()
-
-    return settle_in
 
 
 def _past(run: Run) -> tuple[Past | None, str]:
@@ -250,6 +192,7 @@ def _past(run: Run) -> tuple[Past | None, str]:
 
 def _skipped(run: Run, why: str, signals: sig.Signals, interrupted: int) -> int:
     """Record, and report if that is wanted, a run that does not take place."""
+    from cronwrap.record import do_for_others  # noqa: PLC0415
     from cronwrap.report import report, say  # noqa: PLC0415
     from cronwrap.verdict import skipped  # noqa: PLC0415
 
@@ -258,7 +201,7 @@ def _skipped(run: Run, why: str, signals: sig.Signals, interrupted: int) -> int:
     faults = list(run.settings.faults)
     tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
     report(run, tries, skipped(why, _policy(run.settings)), None, signals)
-    _later_duties(run, tries.entry, signals)
+    do_for_others(run, tries.entry, signals, mailed=False)
     return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
 
 
@@ -269,43 +212,6 @@ def _again(run: Run, outcome: Outcome, asked_to_end: int) -> bool:
     from cronwrap.verdict import judge  # noqa: PLC0415
 
     return judge(outcome, _policy(run.settings), None, 0.0).failed
-
-
-def _later_duties(run: Run, entry: Entry | None, signals: sig.Signals) -> None:
-    """Do what each run does for others: abandoned runs, waiting reports, the history."""
-    from cronwrap import journal  # noqa: PLC0415
-
-    directory = run.settings.state_dir
-    try:
-        dead = journal.abandoned(directory, run.job, entry)
-        if dead:
-            from cronwrap.report import report_abandoned  # noqa: PLC0415
-
-            report_abandoned(run, dead)
-        if os.path.isdir(os.path.join(directory, "outbox")):
-            from cronwrap.report import tend_outbox  # noqa: PLC0415
-
-            tend_outbox(run.settings, signals)
-        if journal.fold_due(directory):
-            _fold(run.settings)
-    except (StateError, OSError) as error:
-        from cronwrap.log import log  # noqa: PLC0415
-
-        log(str(error))
-
-
-def _fold(settings: Settings) -> None:
-    """Bring the history up to date, unless another run is just doing that."""
-    from cronwrap.history import fold  # noqa: PLC0415  # imports `sqlite3`
-    from cronwrap.lock import Lock  # noqa: PLC0415
-
-    lock = Lock(os.path.join(settings.state_dir, "locks", ".history"))
-    if lock.take():
-        from cronwrap.log import log  # noqa: PLC0415
-
-        for notice in fold(settings.state_dir, settings["history.keep"]):
-            log(notice)
-    lock.release()
 
 
 def _policy(settings: Settings) -> Policy:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cronwrap.settings import Settings
 
-LOOK_INTERVAL = 10.0
+LOOK_INTERVAL = 5.0
 """Seconds between two looks of the waiter, which is to go once the queue is empty."""
 LAZINESS = 100.0
 """It sleeps at least so many times as long as a look took: thousands of messages cost it no more."""
@@ -31,6 +31,14 @@ COMMAND = (sys.executable, "-P", "-m", "cronwrap.waiter")
 def become_waiter(settings: Settings) -> NoReturn:
     """Go on as the waiter: a fresh interpreter without all that sending has loaded."""
     os.execve(sys.executable, list(COMMAND), _environment(settings))
+
+
+def waits(box: Outbox) -> bool:
+    """Say whether there is a waiter already."""
+    lock = box.claim("waiter")
+    free = lock.take()
+    lock.release()
+    return not free
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -425,6 +425,7 @@ LOADED = {
             "model",
             "options",
             "overlap",
+            "record",
             "redact",
             "run",
             "settings",
