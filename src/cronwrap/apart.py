@@ -23,8 +23,8 @@ def compute(work: Callable[[], T]) -> T:
     if not pid:
         try:
             os.close(ours)
-            result: Any = work()
-            rest = memoryview(marshal.dumps(result))
+            value: Any = work()
+            rest = memoryview(marshal.dumps(value))
             while rest:
                 rest = rest[os.write(theirs, rest) :]
         finally:
