@@ -17,6 +17,7 @@ from cronwrap import endpoint
 from cronwrap.endpoint import Endpoint
 from cronwrap.errors import ConfigError
 from cronwrap.options import BY_KEY, SECTIONS, nearest
+from cronwrap.settings import BAD_VALUE
 from cronwrap.text import shorten
 
 TYPE_NAMES = {
@@ -60,8 +61,10 @@ class File:
             self.table = tomllib.loads(content.decode().removeprefix("\ufeff"))
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not UTF-8 at octet {error.start}") from None
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise ConfigError(f"{path}: {error or 'nested too deeply'}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{path}: nested too deeply") from None
 
     def relay_tables(self) -> list[Any]:
         """Give the ``[[relay]]`` tables; ``[relay]`` is taken for one of them."""
@@ -188,7 +191,7 @@ def _section(name: str, value: object, where: str, faults: Faults) -> dict[str, 
             continue
         try:
             found[option.key] = option.read(item)
-        except ValueError as error:
+        except BAD_VALUE as error:
             faults.add(f"{where}.{key}: {error}")
     return found
 
@@ -197,7 +200,7 @@ def _take(found: dict[str, Any], key: str, value: object, where: str, faults: Fa
     option = BY_KEY[key]
     try:
         read = option.read(value)
-    except ValueError as error:
+    except BAD_VALUE as error:
         faults.add(f"{where}: {error}")
         return
     if option.sets:

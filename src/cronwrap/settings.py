@@ -22,13 +22,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 SYSTEM_CONFIG = "/etc/cronwrap/config.toml"
+BAD_VALUE = (ValueError, OverflowError, RecursionError)
+"""What reading a value may end in; the last two come from regular expressions without measure."""
 CACHE = "settings.cache"
-CACHE_MARK = b"cronwrap settings\n"
+CHECK_PRIME = 2**127 - 1
+CHECK_LENGTH = 16
+"""Octets of the checksum: one without an import. It tells a cache that a crash has torn."""
 CACHE_LIMIT = 4 << 20
 """Octets; what a megabyte of settings can become."""
 RACY = 0.1
 """Seconds, some ticks of the clock of file systems: a file changed so shortly ago may change again
 without another time stamp, so it is not cached."""
+EFFECTIVE_IDS = os.access in os.supports_effective_ids
 OWN_NAMES = ("outbox", "locks", "runs", "history.db", CACHE)
 """What the names in a state directory begin with."""
 
@@ -239,17 +244,16 @@ def make_private(directory: str) -> None:
     One that somebody else made is refused: they could read, change or remove whatever is put there.
     """
     try:
-        os.mkdir(directory, 0o700)
+        try:
+            os.mkdir(directory, 0o700)
+        except FileNotFoundError:
+            _make_parents(os.path.dirname(directory))
+            os.mkdir(directory, 0o700)
     except FileExistsError:
         owner = os.stat(directory).st_uid
         if owner not in (0, os.geteuid()):
             text = f"belongs to another user (uid {owner}): chown it, or set CRONWRAP_STATE_DIR"
             raise PermissionError(EPERM, text, directory) from None
-    except FileNotFoundError:
-        parent = os.path.dirname(directory)
-        if not os.path.isdir(parent):
-            _make_parents(parent)
-        make_private(directory)
 
 
 def _make_parents(directory: str) -> None:
@@ -302,7 +306,7 @@ def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, tuple
             continue
         try:
             value = option.read(environ[variable])
-        except ValueError as error:
+        except BAD_VALUE as error:
             faults.append(f"{variable}: {error}")
             continue
         found[option.sets or option.key] = (not value if option.sets else value), variable
@@ -319,7 +323,7 @@ def _signature(path: str) -> tuple[Any, ...] | None:
     except OSError:
         return None
     # Who belongs to a group is no matter of the file, so whether it can be read is one of its own.
-    readable = os.access(path, os.R_OK)
+    readable = os.access(path, os.R_OK, effective_ids=EFFECTIVE_IDS)
     changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_dev, found.st_ino)
     return (*changes, found.st_mode, found.st_uid, readable)
 
@@ -370,7 +374,8 @@ def _read(path: str, found: dict[str, dict[str, Any]], *, must_exist: bool) -> N
 def _cached(directory: str, key: tuple[Any, ...]) -> dict[str, dict[str, Any]] | None:
     """Give the values made from just these files, from a cache that nobody else could have written."""
     try:
-        handle = os.open(os.path.join(directory, CACHE), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        handle = os.open(os.path.join(directory, CACHE), flags)
     except OSError:
         return None
     try:
@@ -378,14 +383,19 @@ def _cached(directory: str, key: tuple[Any, ...]) -> dict[str, dict[str, Any]] |
         if state.st_uid != os.geteuid() or state.st_mode & 0o077 or state.st_size > CACHE_LIMIT:
             return None
         content = os.read(handle, state.st_size)
-        if not (content.startswith(CACHE_MARK) and content.endswith(CACHE_MARK)):
+        body = content[CHECK_LENGTH:]
+        if content[:CHECK_LENGTH] != _check_of(body):
             return None
-        stored, values = marshal.loads(content[len(CACHE_MARK) : -len(CACHE_MARK)])  # noqa: S302  # our own file
-    except (OSError, ValueError, EOFError, TypeError, MemoryError):
+        stored, values = marshal.loads(body)  # noqa: S302  # our own file, and whole
+    except (OSError, ValueError, EOFError, TypeError):
         return None
     finally:
         os.close(handle)
     return values if stored == key else None
+
+
+def _check_of(body: bytes) -> bytes:
+    return ((int.from_bytes(body, "little") + len(body)) % CHECK_PRIME).to_bytes(CHECK_LENGTH, "little")
 
 
 def _keep(directory: str, key: tuple[Any, ...], values: dict[str, dict[str, Any]]) -> None:
@@ -396,7 +406,8 @@ def _keep(directory: str, key: tuple[Any, ...], values: dict[str, dict[str, Any]
         make_state(directory)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            content = CACHE_MARK + marshal.dumps((key, values)) + CACHE_MARK
+            body = marshal.dumps((key, values))
+            content = _check_of(body) + body
             if os.write(handle, content) != len(content):
                 raise OSError("short write")  # a full disk says it this way, too
             os.rename(temporary, path)
