@@ -13,7 +13,7 @@ import sys
 import psutil
 import pytest
 
-from support.jobs import number, rehearse
+from support.jobs import catches, number, rehearse
 
 EXITS = """
 import os, sys
@@ -284,15 +284,11 @@ def test_signals_to_cronwrap_reach_the_jobs_group(cli, tmp_path, wait_until, nam
         assert file.read() == "child\n"
 
 
-def test_a_signal_that_comes_before_the_job_runs_is_not_lost(cli):
+def test_a_signal_that_comes_before_the_job_runs_is_not_lost(cli, wait_until):
     """It is sent while cronwrap is anywhere between its first line and the job's exec."""
     for _ in range(8):
         process = cli.start("--", "sleep", "60", stdout=subprocess.DEVNULL)
-        with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
-            caught = 0
-            while not caught & 1 << (signal.SIGTERM - 1):
-                file.seek(0)
-                caught = int(next(line for line in file if line.startswith("SigCgt")).split()[1], 16)
+        wait_until(lambda pid=process.pid: catches(pid, signal.SIGTERM))
         process.terminate()
         assert process.wait(20) == 128 + signal.SIGTERM
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import psutil
@@ -74,13 +73,8 @@ def lives(pid: int) -> bool:
         return False
 
 
-def environment_of(pid: int) -> dict[bytes, bytes]:
-    """Give the environment that a process was started with."""
-    with open(f"/proc/{pid}/environ", "rb") as file:
-        return dict(pair.split(b"=", 1) for pair in file.read().split(b"\0") if b"=" in pair)
-
-
-def descriptors(pid: int) -> set[str]:
-    """Give what a process has open."""
-    directory = f"/proc/{pid}/fd"
-    return {os.readlink(f"{directory}/{name}") for name in os.listdir(directory)}
+def catches(pid: int, number: int) -> bool:
+    """Tell whether a process has a handler for a signal."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+        caught = next(line for line in file if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) & 1 << (number - 1))
