@@ -1,0 +1,144 @@
+"""A monitor is told of start and end; whatever it does, the job neither waits nor fails."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import time
+import uuid
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from cronwrap import ping
+
+
+class Monitor:
+    """An HTTP server that notes who called; ``failing`` so many times, or ``silent`` for ever."""
+
+    def __init__(self, *, failing=0, silent=False):
+        self.calls = []
+        self.release = threading.Event()
+        monitor = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                parts = urlsplit(self.path)
+                monitor.calls.append((parts.path, parse_qs(parts.query), text))
+                if silent:
+                    monitor.release.wait(30)
+                    return
+                self.send_response(503 if len(monitor.calls) <= failing else 200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/check"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.release.set()
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def make_monitor():
+    monitors = []
+
+    def make(**how):
+        monitors.append(Monitor(**how))
+        return monitors[-1]
+
+    yield make
+    for monitor in monitors:
+        monitor.close()
+
+
+def paths(monitor):
+    return [path for path, _, _ in monitor.calls]
+
+
+@pytest.mark.parametrize(
+    ("line", "end"), [("exit 0", "/check"), ("exit 3", "/check/3"), ("kill -9 $$", "/check/137")]
+)
+def test_start_and_end_are_told_in_this_order_with_the_status(cli, make_monitor, wait_until, line, end):
+    monitor = make_monitor()
+    cli("--ping", monitor.url, "--on", "never", "--", "sh", "-c", line)
+    wait_until(lambda: len(monitor.calls) == 2)
+    assert paths(monitor) == ["/check/start", end]
+    (start,), (stop,) = (query["rid"] for _, query, _ in monitor.calls)
+    assert start == stop
+    assert uuid.UUID(start).version == 4
+    assert uuid.UUID(start).variant == uuid.RFC_4122
+
+
+def test_a_failure_with_status_0_is_told_as_a_failure(cli, make_monitor, wait_until):
+    monitor = make_monitor()
+    words = "--fail-match", "ERROR", "--on", "never", "--", "echo", "ERROR"
+    assert cli("--ping", monitor.url, *words).status == 0
+    wait_until(lambda: len(monitor.calls) == 2)
+    assert paths(monitor)[1] == "/check/fail"
+    assert "--fail-match" in monitor.calls[1][2]
+
+
+def test_an_address_with_parameters_keeps_them(cli, make_monitor, wait_until):
+    monitor = make_monitor()
+    cli("--ping", f"{monitor.url}?create=1", "--", "true")
+    wait_until(lambda: len(monitor.calls) == 2)
+    assert paths(monitor) == ["/check/start", "/check"]
+    assert all(query["create"] == ["1"] for _, query, _ in monitor.calls)
+
+
+def test_a_monitor_that_stumbles_is_asked_again(cli, make_monitor, wait_until):
+    monitor = make_monitor(failing=1)
+    cli("--ping", monitor.url, "--", "true")
+    wait_until(lambda: len(monitor.calls) == 3)
+    assert paths(monitor) == ["/check/start", "/check/start", "/check"]
+
+
+def test_a_monitor_that_never_answers_delays_nothing(cli, make_monitor):
+    monitor = make_monitor(silent=True)
+    before = time.monotonic()
+    assert cli("--ping", monitor.url, "--on", "never", "--", "sh", "-c", "exit 3").status == 3
+    assert time.monotonic() - before < ping.TIMEOUT / 2
+
+
+def test_a_monitor_that_never_answers_does_not_hold_the_jobs_lock(cli, make_monitor, wait_until):
+    monitor = make_monitor(silent=True)
+    words = "--ping", monitor.url, "-n", "one", "--overlap", "skip", "--", "true"
+    assert cli(*words).status == 0
+    wait_until(lambda: monitor.calls)
+    assert cli(*words).status == 0
+
+
+def test_a_monitor_that_is_gone_changes_nothing(cli, make_monitor):
+    monitor = make_monitor()
+    monitor.server.server_close()
+    result = cli("--ping", monitor.url, "--", "sh", "-c", "exit 0")
+    assert (result.status, result.out, result.err) == (0, b"", b"")
+
+
+def test_who_tells_the_monitor_is_not_the_jobs_and_ends_with_nothing_left(cli, make_monitor, wait_until):
+    monitor = make_monitor(silent=True)
+    words = "--timeout", "0.3", "--on", "never", "--", "sleep", "60"
+    assert cli("--ping", monitor.url, *words).status == 124
+    wait_until(lambda: monitor.calls)
+    monitor.release.set()
+    wait_until(lambda: len(monitor.calls) >= 2)
+    wait_until(lambda: cli.processes() == [], timeout=20)
+
+
+@pytest.mark.parametrize("failing", ["pipe", "fork"])
+def test_no_process_for_the_monitor_is_no_obstacle(monkeypatch, failing):
+    def none(*_):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(ping.os, failing, none)
+    told = ping.Ping("http://127.0.0.1:9/")
+    told.end(failed=False, status=0, text="")
