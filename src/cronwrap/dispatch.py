@@ -213,7 +213,7 @@ def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int,
         settings = _absolute(settings)
         drop_inherited()
         detach()
-        drain_and_look_again(box, claim, drainers(settings, box, found, told), first=own)
+        drain_and_look_again(box, claim, obedient(drainers(settings, box, found, told)), first=own)
         os.close(report)
         if stays and box.ids():
             from cronwrap.waiter import become_waiter  # noqa: PLC0415
@@ -261,18 +261,26 @@ def drainers(
     return lambda: Drainer(box, found, settings["delivery.lifetime"], told=told)
 
 
+def obedient(new: Callable[[], Drainer]) -> Callable[[], Drainer]:
+    """Have SIGTERM end each drainer after the message in hand, and break off a conversation that hangs."""
+
+    def make() -> Drainer:
+        drainer = new()
+        _signal.signal(_signal.SIGTERM, lambda _number, _frame: drainer.interrupt())
+        return drainer
+
+    return make
+
+
 def drain_and_look_again(
     box: Outbox, claim: Lock, new: Callable[[], Drainer], *, first: str = "", everything: bool = False
 ) -> None:
     """Drain, let go, and look once more.
 
     A report stored between the last look and the release is ours: its run saw the claim taken and left.
-    SIGTERM ends it after the message in hand, and breaks off a conversation that hangs.
     """
     while True:
         drainer = new()
-        if not everything:
-            _obey(drainer)
         before = set(box.ids())
         drainer.drain(first=first, everything=everything)
         claim.release()
@@ -284,11 +292,6 @@ def drain_and_look_again(
         if not claim.take():
             claim.release()
             return
-
-
-def _obey(drainer: Drainer) -> None:
-    """Have SIGTERM end the drainer; a person's flush is ended by it as any program is."""
-    _signal.signal(_signal.SIGTERM, lambda _number, _frame: drainer.interrupt())
 
 
 # Without the outbox, and by hand ----------------------------------------------------------------
@@ -329,18 +332,30 @@ def _sender_from_memory(settings: Settings, message: Message, report: int) -> No
         os._exit(0)
 
 
-def flush(settings: Settings, told: Callable[[Item, str], None]) -> bool:
-    """Send everything now, in this process; False when another one keeps sending for too long."""
+def flush(
+    settings: Settings,
+    told: Callable[[Item, str], None],
+    *,
+    first: str = "",
+    patience: float = CLAIM_PATIENCE,
+    waiting: Callable[[], None] = lambda: None,
+) -> bool:
+    """Send everything now, or what is due with the message ``first``, in this process.
+
+    False when another process keeps sending for ``patience`` seconds; ``waiting`` hears of it at once.
+    """
     box = Outbox(settings.state_dir)
     claim = box.claim()
-    end = time.monotonic() + CLAIM_PATIENCE
-    while not claim.take():
-        if time.monotonic() > end:
-            claim.release()
-            return False
+    end = time.monotonic() + patience
+    if not (taken := claim.take()):
+        waiting()
+    while not taken and time.monotonic() < end:
         time.sleep(CLAIM_INTERVAL)
+        taken = claim.take()
     try:
-        drain_and_look_again(box, claim, drainers(settings, box, relays(settings), told), everything=True)
+        if taken:
+            new = drainers(settings, box, relays(settings), told)
+            drain_and_look_again(box, claim, new, first=first, everything=not first)
     finally:
         claim.release()
-    return True
+    return taken

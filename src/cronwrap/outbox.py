@@ -108,7 +108,7 @@ class Outbox:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            os.rename(temporary, self._path(item))
+            os.rename(temporary, self.path(item))
         except OSError:
             try:
                 os.unlink(temporary)
@@ -137,7 +137,7 @@ class Outbox:
 
     def content(self, item: Item) -> bytes:
         """Read the message itself; Damaged or OSError as ``load``."""
-        return read_content(self._path(item))
+        return read_content(self.path(item))
 
     def items(self) -> tuple[list[Item], list[str]]:
         """Give the queued messages, the oldest first, and what was damaged and now is in ``failed``."""
@@ -188,7 +188,7 @@ class Outbox:
         better than to wait for the disk with every message.
         """
         try:
-            os.unlink(self._path(item))
+            os.unlink(self.path(item))
         except FileNotFoundError:
             return
         except OSError as error:
@@ -251,7 +251,8 @@ class Outbox:
     def _place(self, state: str) -> str:
         return os.path.join(self.directory, FAILED if state == "failed" else QUEUE)
 
-    def _path(self, item: Item) -> str:
+    def path(self, item: Item) -> str:
+        """Give where a message lies."""
         return os.path.join(self._place(item.state), item.id)
 
     def _unwritable(self, error: OSError) -> StateError:

@@ -102,7 +102,7 @@ def send_due() -> None:
     if not claim.take():
         claim.release()
         return
-    new = dispatch.drainers(found, box, dispatch.relays(found), lambda _item, _words: None)
+    new = dispatch.obedient(dispatch.drainers(found, box, dispatch.relays(found), lambda _item, _words: None))
     dispatch.drain_and_look_again(box, claim, new)
 
 

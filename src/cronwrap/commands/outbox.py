@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,11 @@ from cronwrap.cli import App
 from cronwrap.errors import StateError
 from cronwrap.outbox import Item, Outbox
 from cronwrap.rehearsal import readable
+from cronwrap.stored import DAMAGED
 from cronwrap.text import ago, duration, shorten, visible
+
+SHOWN_OF_DAMAGED = 65536
+"""Octets; enough to see what kind of file it is."""
 
 
 @click.group("outbox", invoke_without_command=True, help="The reports that wait to be sent.")
@@ -51,52 +56,93 @@ def show(app: App, identity: str, *, raw: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_object(item)))
         return
-    content = box.content(item)
+    if damaged := item.last_error.startswith(DAMAGED):
+        content = _whole_file(box, item)
+    else:
+        content = box.content(item)
     if raw:
         sys.stdout.buffer.write(content)
         return
     for line in lines([item], time.time()):
         click.echo(line)
     click.echo()
-    click.echo(readable(content))
+    click.echo(visible(content) if damaged else readable(content))
+
+
+def _whole_file(box: Outbox, item: Item) -> bytes:
+    """Give the beginning of a damaged file, as much as a person may want to look at."""
+    try:
+        with open(os.open(box.path(item), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as stream:
+            return stream.read(SHOWN_OF_DAMAGED)
+    except OSError as error:
+        raise StateError(f"{item.id} cannot be shown: {error.strerror}") from None
+
+
+class Progress:
+    """Tells of each message what became of it, on a terminal also how many there are."""
+
+    def __init__(self, total: int, *, as_json: bool) -> None:
+        self.total, self.as_json = total, as_json
+        self.done = self.undelivered = 0
+
+    def __call__(self, item: Item, words: str) -> None:
+        """Tell of one message."""
+        self.done += 1
+        self.undelivered += not words.startswith("delivered")
+        if self.as_json:
+            click.echo(json.dumps({"id": item.id, "job": item.job, "outcome": words}))
+            return
+        number = f"{self.done}/{max(self.total, self.done)}  " if sys.stdout.isatty() else ""
+        click.echo(f"{number}{item.id}  {visible(shorten(item.subject, 60))}: {visible(words)}")
+
+
+def _busy() -> None:
+    if sys.stderr.isatty():
+        click.echo("another process is sending; waiting for it", err=True)
 
 
 @command.command("flush", help="Send everything now, whatever its schedule says.")
 @click.option("--json", "as_json", is_flag=True, help="one object a message that was tried")
 @click.pass_context
 def flush(ctx: click.Context, *, as_json: bool) -> None:
-    """Send everything; exit 1 when something is left."""
+    """Send everything; exit 1 when something is left or was given up."""
     settings = ctx.obj.settings()
     box = Outbox(settings.state_dir)
     if not box.ids():
         if not as_json:
             click.echo("the outbox is empty")
         return
-
-    def told(item: Item, words: str) -> None:
-        if as_json:
-            click.echo(json.dumps({"id": item.id, "job": item.job, "outcome": words}))
-        else:
-            click.echo(f"{item.id}  {visible(shorten(item.subject, 60))}: {words}")
-
-    if not dispatch.flush(settings, told):
+    if not box.writable():
+        raise StateError(f"the outbox {box.directory} cannot be written: what is sent could not be taken off")
+    progress = Progress(len(box.ids()), as_json=as_json)
+    if not dispatch.flush(settings, progress, waiting=_busy):
         raise StateError("another process is sending; try again when it is done")
-    if box.ids():
+    if progress.undelivered or box.ids():
         ctx.exit(1)
 
 
-@command.command("retry", help="Queue a message again that was given up, due at once.")
+@command.command("retry", help="Queue a message again, even one that was given up, and send it now.")
 @click.argument("identity", metavar="ID")
-@click.pass_obj
-def retry(app: App, identity: str) -> None:
-    """Queue a message again."""
-    box = Outbox(app.settings().state_dir)
+@click.pass_context
+def retry(ctx: click.Context, identity: str) -> None:
+    """Queue a message again and send it; exit 1 when that does not succeed."""
+    settings = ctx.obj.settings()
+    box = Outbox(settings.state_dir)
     item = box.find(identity)
     if not item.envelope.recipients:
         raise StateError(f"{item.id} cannot be sent: {item.last_error}")
     again = item.replace(state="queued", attempts=0, next_attempt=0.0, queued=time.time(), relay_fault=False)
     box.update(item, again)
-    click.echo(f"{item.id} is queued; send it with: cronwrap outbox flush")
+    progress = Progress(1, as_json=False)
+
+    def told(tried: Item, words: str) -> None:
+        if tried.id == item.id:
+            progress(tried, words)
+
+    if not dispatch.flush(settings, told, first=item.id, patience=0.0):
+        click.echo(f"{item.id} is queued; another process is sending, and takes it along")
+    elif progress.undelivered:
+        ctx.exit(1)
 
 
 @command.command("drop", help="Throw a message away, unsent.")
@@ -119,7 +165,7 @@ def as_object(item: Item) -> dict[str, Any]:
         "subject": item.subject,
         "queued": _iso(item.queued),
         "attempts": item.attempts,
-        "next_attempt": _iso(item.next_attempt),
+        "next_attempt": _iso(item.next_attempt) if item.state == "queued" else None,
         "last_error": item.last_error or None,
         "state": item.state,
     }
