@@ -52,7 +52,7 @@ class File:
         # A FIFO or a device must not hold the job up: it is opened without waiting, and not read.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
             self.stat = os.fstat(stream.fileno())
-            if not stat.S_ISREG(self.stat.st_mode):
+            if not stat.S_ISREG(self.stat.st_mode) and path != os.devnull:  # the usual word for "none"
                 raise ConfigError(f"{path}: not a regular file")
             content = stream.read(SIZE_LIMIT + 1)
         if len(content) > SIZE_LIMIT:
