@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from cronwrap import certificate, config_view, credentials, dispatch, importers, setup, toml_write, views
-from cronwrap.cli import App
 from cronwrap.config_view import Shown
 from cronwrap.endpoint import LOCAL_KINDS, Endpoint
 from cronwrap.errors import ConfigError, CronwrapError, TemporaryError
@@ -17,7 +17,8 @@ from cronwrap.importers import Imported
 from cronwrap.settings import Settings, load
 from cronwrap.views import Cell, Screen
 
-BESIDE_LIMIT = importers.SIZE_LIMIT
+if TYPE_CHECKING:
+    from cronwrap.cli import App
 
 
 @click.group("config")
@@ -168,10 +169,10 @@ def _read(source: str, kind: str | None, account: str) -> Imported:
 def _content(path: str) -> bytes | None:
     """Give the beginning of a file, one octet more than an importer takes; None when it is not there."""
     if path == "-":
-        return sys.stdin.buffer.read(BESIDE_LIMIT + 1)
+        return sys.stdin.buffer.read(importers.SIZE_LIMIT + 1)
     try:
         with open(path, "rb") as file:
-            return file.read(BESIDE_LIMIT + 1)
+            return file.read(importers.SIZE_LIMIT + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
