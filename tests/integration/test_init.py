@@ -40,10 +40,14 @@ def flags(relay, **more):
 
 
 def answer(terminal, *pairs):
+    """Answer questions in their order; give all that was shown up to the last one."""
+    before = b""
     for question, reply in pairs:
         terminal.read_until(question)
-        terminal.shown = terminal.shown.partition(question)[2]
+        head, question, terminal.shown = terminal.shown.partition(question)
+        before += head + question
         terminal.write(reply + b"\n")
+    return before
 
 
 # By flags ---------------------------------------------------------------------------------------
@@ -134,7 +138,8 @@ def test_a_message_refused_after_the_check_is_told(fresh, relay):
 
 
 def test_yes_keeps_a_backup_and_carries_other_settings_over(cli, relay):
-    cli.write_config('mailto = "old@example.test"\n[jobs.nightly]\ntimeout = 1.5\n[history]\nkeep = "30d"\n')
+    text = 'mailto = "old@example.test"\n[jobs.nightly]\ntimeout = 1.5\n[history]\nkeep = "30d"\n'
+    cli.write_config(text, mode=0o644)
     result = cli("init", "--yes", "--password-stdin", *flags(relay), stdin=PASSWORD.encode())
     assert result.status == 0, result
     found = written(cli)
@@ -199,7 +204,7 @@ def test_what_cannot_be_done_is_said_in_one_line_and_writes_nothing(fresh, words
 def test_a_person_is_asked_for_everything_and_the_password_is_not_shown(fresh, relay):
     fresh.env["SSL_CERT_FILE"] = relay.authority.ca_file
     terminal = fresh.terminal("init")
-    answer(
+    before = answer(
         terminal,
         (b"Send reports to", b"not an address"),
         (b"Send reports to", MAILTO.encode()),
@@ -209,7 +214,8 @@ def test_a_person_is_asked_for_everything_and_the_password_is_not_shown(fresh, r
         (b"Sender of the reports [" + USER.encode() + b"]", b""),
     )
     assert terminal.wait() == 0, terminal.shown
-    assert PASSWORD.encode() not in terminal.shown
+    assert USER.encode() in before
+    assert PASSWORD.encode() not in before + terminal.shown
     assert b"test message sent" in terminal.shown
     assert relay.messages[0].recipients == (MAILTO,)
     with open(os.path.join(os.path.dirname(fresh.config), "password"), encoding="utf-8") as file:
