@@ -102,7 +102,7 @@ complete -c cronwrap -n '__cronwrap_at "show"' -s h -l help -d 'Show this messag
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a drop -d 'Throw a message away, unsent'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a flush -d 'Send everything now, whatever its schedule says'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a list -d 'List what waits and what was given up, the oldest first'
-complete -c cronwrap -n '__cronwrap_at "outbox"' -a retry -d 'Queue a message again that was given up, due at once'
+complete -c cronwrap -n '__cronwrap_at "outbox"' -a retry -d 'Queue a message again, even one that was given up, and send it now'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a show -d 'Show a message as its reader would see it'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -l json -d 'one object a line'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -s h -l help -d 'Show this message and exit'

@@ -245,8 +245,9 @@ class Stage:
 
 
 def command_words(line: str) -> list[str]:
-    """Give the words of a command line in a document, without what is only hinted at."""
+    """Give the words of a command line in a document, without the brackets and bars of a synopsis."""
     try:
-        return shlex.split(line)
+        words = shlex.split(line)
     except ValueError:  # `cronwrap -c '…` is cut on purpose
-        return line.split()
+        words = line.split()
+    return [word.strip("[]") for word in words if word != "|"]
