@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from cronwrap import deliver, endpoint
+from cronwrap import deliver, dispatch, endpoint
 from cronwrap.deliver import Drainer
 from cronwrap.errors import StateError
 from cronwrap.model import Delivery, Envelope, Message
@@ -128,6 +128,24 @@ def test_what_comes_while_it_sends_is_sent_too(post, relay):
     drainer = Drainer(post.box, [at(relay)], LIFETIME, clock=post.clock, told=told)
     drainer.drain()
     assert subjects(relay) == ["r1", "r2"]
+
+
+def test_a_report_that_comes_between_the_last_look_and_the_release_is_sent(post, relay):
+    """Its run saw the claim taken, and has left."""
+    post.store("r1")
+    claim = post.box.claim()
+    assert claim.take()
+    release = claim.release
+
+    def late():
+        if post.box.ids() == [] and len(relay.messages) == 1:
+            post.store("late")
+        release()
+
+    claim.release = late
+    dispatch.drain_and_look_again(post.box, claim, lambda: Drainer(post.box, [at(relay)], LIFETIME))
+    assert subjects(relay) == ["r1", "late"]
+    assert post.box.claim().take()
 
 
 def test_what_is_not_due_waits_unless_everything_is_asked_for(post, relay):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 
@@ -43,9 +44,12 @@ def here(monkeypatch, job):
 
 @pytest.fixture
 def signals():
-    caught = Signals(terminal=False)
-    yield caught
-    caught.restore()
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    yield Signals(terminal=False)
+    signal.set_wakeup_fd(-1)
+    for number, handler in before.items():
+        if handler is not None and number not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(number, handler)
 
 
 def message():
@@ -206,6 +210,20 @@ def test_descriptors_of_the_caller_do_not_stay_with_the_sender(job, make_misbeha
     assert job.processes()
     assert os.read(ours, 1) == b""  # at once: the sender has let go of it
     os.close(ours)
+
+
+def test_a_sender_goes_on_when_the_run_has_left(job, make_relay, wait_until):
+    """Its word on the run's own report reaches nobody any more, and the others wait behind that one."""
+    job.env["CRONWRAP_DELIVERY_BACKGROUND"] = "true"
+    slow = make_relay(delay=1.0)
+    waiting_since(job, 5, next_attempt=0.0)
+    result = job(*FAILING, CRONWRAP_DELIVERY_INLINE="0.3s", **slow.environment)
+    assert result.status == 7
+    assert "the report is kept: no relay has taken it yet" in result.stderr
+    assert slow.messages == []
+    assert [mail.subject for mail in slow.wait_for(2)][1] == "a report"
+    wait_until(lambda: not job.processes())
+    assert Outbox(job.state).ids() == []
 
 
 def test_nothing_stays_behind_where_that_is_not_wanted(job, make_misbehaving):

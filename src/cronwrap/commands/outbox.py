@@ -8,17 +8,19 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cronwrap import dispatch
-from cronwrap.cli import App
 from cronwrap.errors import StateError
 from cronwrap.outbox import Item, Outbox
 from cronwrap.rehearsal import readable
 from cronwrap.stored import DAMAGED
 from cronwrap.text import ago, duration, shorten, visible
+
+if TYPE_CHECKING:
+    from cronwrap.cli import App
 
 SHOWN_OF_DAMAGED = 65536
 """Octets; enough to see what kind of file it is."""

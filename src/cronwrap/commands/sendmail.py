@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from cronwrap import dispatch
 from cronwrap import settings as config
 from cronwrap.address import Address, addresses, fallback
-from cronwrap.cli import App
 from cronwrap.commands import outbox as outbox_command
 from cronwrap.errors import StateError
 from cronwrap.log import log
@@ -32,6 +31,9 @@ from cronwrap.sendmail_words import (
 from cronwrap.settings import Settings
 from cronwrap.signals import Signals
 from cronwrap.submission import LOCAL, MESSAGE_LIMIT, Site, submit
+
+if TYPE_CHECKING:
+    from cronwrap.cli import App
 
 HELP = """Take a whole message on standard input and send it, as sendmail(8) does.
 
