@@ -44,8 +44,8 @@ def answer(terminal, *pairs):
     before = b""
     for question, reply in pairs:
         terminal.read_until(question)
-        head, question, terminal.shown = terminal.shown.partition(question)
-        before += head + question
+        head, asked, terminal.shown = terminal.shown.partition(question)
+        before += head + asked
         terminal.write(reply + b"\n")
     return before
 
