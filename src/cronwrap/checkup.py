@@ -90,7 +90,8 @@ def _settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]
         else:
             found = "is passed over: this user may not read it"
         yield Check(name="settings", ok=True, text=f"{path} {found}")
-    given = sorted({name for name in settings.sources.values() if name.isupper()})
+    variables = {name for name in settings.sources.values() if name in environ}
+    given = sorted(variables | {"CRONWRAP_RELAY"} if environ.get("CRONWRAP_RELAY") else variables)
     if given:
         yield Check(name="settings", ok=True, text=f"from the environment: {', '.join(given)}")
     for fault in settings.faults:

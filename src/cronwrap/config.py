@@ -88,7 +88,7 @@ class Faults:
 
     def unknown(self, where: str, key: str, allowed: Sequence[str], hint: str = "") -> None:
         """Take an unknown key, and say what is allowed."""
-        guess = hint or (nearest(key, allowed) if len(self.lines) < FAULT_LIMIT else "")
+        guess = hint or nearest(key, allowed)
         named = shorten(repr(key), KEY_SHOWN)
         self.add(f"{where}: unknown key {named}{guess or '; allowed: ' + ', '.join(allowed)}")
 

@@ -129,6 +129,12 @@ def test_without_a_relay_the_next_thing_to_do_is_init(cli):
     assert "cronwrap init" in found["relay"]
 
 
+def test_the_variables_that_count_are_named(cli, relay):
+    steps = examined(cli, **relay.environment, MAILTO="ops@example.test", CRONWRAP_NICE="", HOME=cli.home)
+    (told,) = [step["text"] for step in named(steps, "settings") if "environment" in step["text"]]
+    assert told.endswith(": CRONWRAP_CONFIG, CRONWRAP_DELIVERY_BACKGROUND, CRONWRAP_RELAY, MAILTO")
+
+
 def test_faults_of_the_settings_are_faults_here(patient, relay):
     patient.write_config(PEOPLE + relay.table + '[defaults]\ntimeuot = "2h"\n')
     name, text, advice = one_fault(examined(patient))
