@@ -144,7 +144,7 @@ class Supervisor:
         self._set_buffer(BUFFER)
         self._report = b""
         self._open = {pipes.report: REPORT, pipes.stdout: STDOUT, pipes.stderr: STDERR}
-        self._held: dict[int, int] = {}
+        self._held: dict[int, int] = {}  # where something waits to be written: the stream not read meanwhile
         self._live = self._new_live()
         self._poll = select.poll()
         self._poll.register(self._signals.descriptor, select.POLLIN)
@@ -179,7 +179,7 @@ class Supervisor:
     def _on_time(self, pipes: Pipes) -> None:
         now = time.monotonic()
         if self._held:
-            self._course.wrote(now)  # the job is not idle, it waits for who reads its output
+            self._course.held_up(now)
         due = self._course.due(now)
         if due == TERMINATE:
             self._terminate(pipes, self._reason())
@@ -245,28 +245,31 @@ class Supervisor:
 
     def _pass_on(self, live: Live, descriptor: int, data: bytes) -> None:
         """Pass output on; nothing more of its stream is read until all of it has been taken."""
-        live.take(self._open[descriptor], data)
-        target = live.waits(self._open[descriptor])
-        if target >= 0:
+        stream = self._open[descriptor]
+        live.take(stream, data)
+        target = live.waits(stream)
+        if target >= 0 and target not in self._held:
             self._poll.unregister(descriptor)
             self._poll.register(target, select.POLLOUT)
-            self._held[target] = descriptor
+            self._held[target] = stream
 
     def _release(self, target: int) -> None:
         """Go on with a stream whose reader has room again, or has gone."""
-        descriptor = self._held[target]
-        live, stream = self._live, self._open[descriptor]
+        live, stream = self._live, self._held[target]
         if live:
             live.go_on(stream)
             if live.waits(stream) >= 0:
                 return
-        self._poll.unregister(target)
-        self._poll.register(descriptor, select.POLLIN)
         del self._held[target]
+        self._poll.unregister(target)
+        for descriptor, of in self._open.items():
+            if of == stream:
+                self._poll.register(descriptor, select.POLLIN)
 
     def _close(self, descriptor: int) -> None:
         stream = self._open.pop(descriptor)
-        self._poll.unregister(descriptor)
+        if stream not in self._held.values():
+            self._poll.unregister(descriptor)
         os.close(descriptor)
         if stream == REPORT:
             try:
@@ -277,13 +280,10 @@ class Supervisor:
 
     def _stop_reading(self) -> None:
         """Read what is there at this moment, name who holds the output open, and let go of it."""
-        for target in list(self._held):
-            self._release(target)
         for descriptor in list(self._open):
-            if descriptor not in self._held.values():
-                left = PIPE_SIZE  # more than a pipe holds was written meanwhile
-                while left > 0 and descriptor in self._open and (length := self._read(descriptor)):
-                    left -= length
+            left = PIPE_SIZE  # more than a pipe holds was written meanwhile
+            while left > 0 and descriptor in self._open and (length := self._read(descriptor)):
+                left -= length
         inodes = [os.fstat(descriptor).st_ino for descriptor in self._open]
         if inodes:
             from cronwrap import usage  # noqa: PLC0415
@@ -349,6 +349,8 @@ class Supervisor:
         self._tree(pipes).tell(number)
         if number in ENDING and self._live:
             self._live.close()  # no more patience with a slow reader either
+            for target in list(self._held):
+                self._release(target)
 
     # Ending a tree ------------------------------------------------------------------------------
 

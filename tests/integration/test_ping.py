@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import threading
 import time
 import uuid
@@ -14,9 +15,9 @@ from cronwrap import ping
 
 
 class Monitor:
-    """An HTTP server that notes who called; ``failing`` so many times, or ``silent`` for ever."""
+    """Notes who called; fails as often as ``failing`` says, is ``silent`` for ever or ``slow`` at first."""
 
-    def __init__(self, *, failing=0, silent=False):
+    def __init__(self, *, failing=0, silent=False, slow=False):
         self.calls = []
         self.release = threading.Event()
         monitor = self
@@ -25,6 +26,8 @@ class Monitor:
             def do_POST(self):
                 text = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 parts = urlsplit(self.path)
+                if slow and parts.path.endswith("/start"):
+                    monitor.release.wait(0.3)
                 monitor.calls.append((parts.path, parse_qs(parts.query), text))
                 if silent:
                     monitor.release.wait(30)
@@ -78,6 +81,13 @@ def test_start_and_end_are_told_in_this_order_with_the_status(cli, make_monitor,
     assert uuid.UUID(start).variant == uuid.RFC_4122
 
 
+def test_a_start_that_takes_long_is_still_told_before_the_end(cli, make_monitor, wait_until):
+    monitor = make_monitor(slow=True)
+    cli("--ping", monitor.url, "--", "true")
+    wait_until(lambda: len(monitor.calls) == 2)
+    assert paths(monitor) == ["/check/start", "/check"]
+
+
 def test_a_failure_with_status_0_is_told_as_a_failure(cli, make_monitor, wait_until):
     monitor = make_monitor()
     words = "--fail-match", "ERROR", "--on", "never", "--", "echo", "ERROR"
@@ -115,6 +125,16 @@ def test_a_monitor_that_never_answers_does_not_hold_the_jobs_lock(cli, make_moni
     assert cli(*words).status == 0
     wait_until(lambda: monitor.calls)
     assert cli(*words).status == 0
+
+
+def test_a_monitor_that_never_answers_does_not_hold_what_the_caller_has_open(cli, make_monitor, wait_until):
+    monitor = make_monitor(silent=True)
+    read, write = os.pipe()
+    assert cli.start("--ping", monitor.url, "--", "true", pass_fds=[write]).wait(20) == 0
+    os.close(write)
+    with open(read, "rb") as file:
+        assert file.read() == b""  # at once: nobody has the other end
+    wait_until(lambda: monitor.calls)
 
 
 def test_a_monitor_that_is_gone_changes_nothing(cli, make_monitor):

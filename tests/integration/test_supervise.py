@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import select
 import signal
 import socket
@@ -356,6 +357,16 @@ def test_no_drain_at_all_still_reads_what_is_there(cli):
     assert run.details["still running"].splitlines()[0].endswith(" sleep 60")
 
 
+def test_no_drain_at_all_reads_what_is_there_even_from_a_large_pipe(cli):
+    line = (
+        "import fcntl, os, time\nfcntl.fcntl(1, 1031, 1 << 20)\n"
+        "if not os.fork(): time.sleep(60)\n"
+        "os.write(1, b'x' * 900000); os._exit(0)\n"
+    )
+    run = rehearse(cli, "--drain", "0", "--", "python3", "-c", line)
+    assert run.details["output"].startswith("900,000 bytes")
+
+
 def test_what_holds_the_output_and_writes_for_ever_does_not_hold_up_the_report(cli):
     run = rehearse(cli, "--drain", "0.2", "--", "sh", "-c", "yes & exit 0")
     assert run.status == 0
@@ -386,6 +397,7 @@ def test_children_that_cronwrap_found_are_not_the_jobs(cli, tmp_path):
     out = process.communicate(timeout=20)[0].decode()
     assert process.returncode == 124
     assert "sleep 50" in out
+    assert "hangs" not in out
     assert "sleep 60" not in out.partition("terminated")[2]
     mine = number(f"{tmp_path}/mine")
     os.kill(mine, signal.SIGKILL)  # it is there
@@ -501,7 +513,10 @@ def test_a_full_disk_below_the_live_output_does_not_hurt_the_job(cli):
 
 
 def test_a_slow_reader_gets_everything_and_the_job_waits_for_it(cli):
-    process = cli.start("--live", "--", "sh", "-c", "seq 200000", stdout=subprocess.PIPE)
+    process = cli.start("--live", "--drain", "0", "--", "seq", "200000", stdout=subprocess.PIPE)
+    waiting = os.pidfd_open(process.pid)
+    assert not select.select([waiting], [], [], 0.3)[0]
+    os.close(waiting)
     read = b""
     while chunk := process.stdout.read(3001):
         read += chunk
@@ -509,20 +524,33 @@ def test_a_slow_reader_gets_everything_and_the_job_waits_for_it(cli):
     assert process.wait(20) == 0
 
 
-def test_a_reader_that_stops_reading_does_not_put_the_timeout_out_of_force(cli):
-    process = cli.start(
-        "--live",  "--timeout", "0.4", "--", "sh", "-c", "exec yes 2>&1", stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    parent = process.pid
-    with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as file:
-        while not (children := file.read().split()):
-            file.seek(0)
-    handle = os.pidfd_open(int(children[0]))
+@pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
+def test_a_reader_that_stops_reading_does_not_put_the_timeout_out_of_force(cli, wait_until, kind):
+    ours, theirs = os.pipe() if kind == "pipe" else pty.openpty() if kind == "terminal" else pair()
+    process = cli.start("--live", "--timeout", "0.4", "--", "sh", "-c", "exec yes 2>&1", stdout=theirs)
+    os.close(theirs)
+    (job,) = wait_until(lambda: psutil.Process(process.pid).children())
+    handle = os.pidfd_open(job.pid)
     assert select.select([handle], [], [], 10)[0], "the job was not ended"
     os.close(handle)
-    process.stdout.close()
+    os.close(ours)
     assert process.wait(20) == 124
+
+
+def pair():
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
+def test_a_job_that_waits_for_its_reader_is_not_idle(cli):
+    line = "yes | head -c 300000; exit 5"
+    process = cli.start("--live", "--idle-timeout", "0.2", "--", "sh", "-c", line, stdout=subprocess.PIPE)
+    process.stdout.read(1)
+    waiting = os.pidfd_open(process.pid)
+    assert not select.select([waiting], [], [], 0.5)[0]
+    os.close(waiting)
+    process.stdout.read()
+    assert process.wait(20) == 5
 
 
 def test_both_streams_into_one_pipe_that_is_full_block_nothing(cli):

@@ -16,7 +16,7 @@ PASSWORD = "import getpass; print('got', getpass.getpass('Password: '))"
 
 
 @pytest.fixture
-def shell(cli):
+def shell(cli, wait_until):
     """A real interactive bash in a terminal, where ``cronwrap`` is the installed one."""
     terminal = cli.terminal(
         "--norc",
@@ -30,6 +30,7 @@ def shell(cli):
         },
     )
     terminal.read_until(b"<ready>")
+    terminal.resize(24, 1000)  # no echo of a command is broken into lines
 
     def say(line, wanted=b"<ready>"):
         """Type a line and read on to what is wanted, its echo left out."""
@@ -39,7 +40,12 @@ def shell(cli):
         terminal.shown = terminal.shown.partition(b"\n")[2]
         return terminal.read_until(wanted)
 
-    terminal.say = say
+    def fg():
+        """Bring the stopped job to the foreground; the shell says so just before it does."""
+        say("fg", b"cronwrap")
+        wait_until(lambda: os.tcgetpgrp(terminal.master) != terminal.process.pid)
+
+    terminal.say, terminal.fg = say, fg
     yield terminal
     terminal.process.send_signal(signal.SIGKILL)
 
@@ -81,7 +87,7 @@ def test_ctrl_z_stops_and_fg_goes_on(shell):
     shell.write(b"\x1a")
     shell.read_until(b"Stopped")
     shell.read_until(b"<ready>")
-    shell.say("fg", b"cronwrap")
+    shell.fg()
     shell.write(b"hello\n")
     shell.read_until(b"got hello")
     shell.read_until(b"<ready>")
@@ -94,7 +100,7 @@ def test_ctrl_z_twice_is_no_different(shell):
         shell.write(b"\x1a")
         shell.read_until(b"Stopped")
         shell.read_until(b"<ready>")
-        shell.say("fg", b"cronwrap")
+        shell.fg()
     shell.write(b"hello\n")
     shell.read_until(b"got hello")
 
@@ -112,7 +118,7 @@ def test_a_stopped_job_goes_on_in_the_background(shell):
 def test_a_job_in_the_background_that_reads_is_stopped_until_fg(shell):
     shell.say(f"cronwrap -- sh -c '{READ}' &", b"<ready>")
     shell.say("wait; jobs -l", b"Stopped")
-    shell.say("fg", b"cronwrap")
+    shell.fg()
     shell.write(b"hello\n")
     shell.read_until(b"got hello")
     shell.read_until(b"<ready>")
@@ -137,7 +143,7 @@ def test_ctrl_z_in_a_pipeline_stops_all_of_it(shell):
     shell.write(b"\x1a")
     shell.read_until(b"Stopped")
     shell.read_until(b"<ready>")
-    shell.say("fg", b"cronwrap")
+    shell.fg()
     shell.write(b"hello\n")
     shell.read_until(b"got hello")
 
@@ -175,9 +181,16 @@ def test_live_output_is_not_stopped_by_tostop(shell):
     shell.read_until(b"<ready>")
 
 
-def test_a_job_that_left_the_terminal_to_somebody_dead_gives_it_back(shell):
-    shell.say("cronwrap -- bash -ic 'sleep 60 >/dev/null 2>&1 & kill -9 $$'", b"<ready>")
-    shell.say("cronwrap -- sh -c 'read x; echo got $x'\nhello", b"got hello")
+def test_a_try_that_left_the_terminal_to_somebody_dead_does_not_take_it_from_the_next(shell, cli, wait_until):
+    """An interactive shell is killed while a group of its own is in the foreground."""
+    with open(f"{cli.home}/try.sh", "w", encoding="ascii") as file:
+        file.write("if [ -e n ]; then read x; echo got $x; exit; fi\n>n\nexec bash -ic 'sh ./kill.sh; :'\n")
+    with open(f"{cli.home}/kill.sh", "w", encoding="ascii") as file:
+        file.write("kill -9 $PPID\n")
+    shell.say("cronwrap --retries 1 --retry-delay 0s -- sh ./try.sh", b"")
+    wait_until(lambda: os.path.exists(f"{cli.home}/n"))
+    shell.write(b"hello\n")
+    shell.read_until(b"got hello")
 
 
 def test_ctrl_z_while_cronwrap_waits_stops_it_as_well(shell, wait_until):
@@ -186,7 +199,7 @@ def test_ctrl_z_while_cronwrap_waits_stops_it_as_well(shell, wait_until):
     shell.write(b"\x1a")
     shell.read_until(b"Stopped")
     shell.read_until(b"<ready>")
-    shell.say("fg", b"cronwrap")
+    shell.fg()
     shell.write(b"\x03")
     shell.read_until(b"<ready>")
     shell.say("echo status $?", b"status 130")
