@@ -67,7 +67,9 @@ class Conversation:
         try:
             reply = await self._client.connect()
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            self._fail(stage, error)
+            # Whoever was answered in SMTP has come through TLS.
+            answered = isinstance(error, aiosmtplib.SMTPResponseException)
+            self._fail("greeting" if answered else stage, error)
         self.greeting = reply.message
         if implicit:
             self._check_certificate()

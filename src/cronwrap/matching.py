@@ -6,6 +6,7 @@ All lines are looked at, those included that are left out of the report.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 
 from cronwrap.model import STDERR, STDOUT
@@ -23,8 +24,10 @@ class Matcher:
 
     def __init__(self, fail: Iterable[str], ignore: Iterable[str]) -> None:
         """Take regular expressions, searched for anywhere in a line (``re.search``)."""
-        self._fail = [re.compile(pattern) for pattern in fail]
-        self._ignore = [re.compile(pattern) for pattern in ignore]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            self._fail = [re.compile(pattern) for pattern in fail]
+            self._ignore = [re.compile(pattern) for pattern in ignore]
         self._rest = {STDOUT: b"", STDERR: b""}
         self.matched: list[str] = []
         """The first lines that make the run a failure."""

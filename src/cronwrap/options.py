@@ -107,12 +107,16 @@ def codes(value: object) -> tuple[int, ...]:
         if not 0 <= first <= last <= 255:
             raise ValueError(f"{item!r} is not a range of exit codes between 0 and 255")
         found.update(range(first, last + 1))
+    if not found:
+        raise ValueError("no exit code: write numbers and ranges, as in 0,24,100-103")
     return tuple(sorted(found))
 
 
 def events(value: object) -> tuple[str, ...]:
     """Read the events to mail on, else ValueError."""
     items = tuple(str(item).lower() for item in _items(value))
+    if not items:
+        raise ValueError("no event: to mail nothing write never")
     for item in items:
         if item not in EVENTS:
             raise ValueError(f"{item!r} is not an event{nearest(item, EVENTS)}; allowed: {', '.join(EVENTS)}")
@@ -175,16 +179,26 @@ def _addresses(value: object) -> str:
     return text
 
 
+def _address(value: object) -> str:
+    text = _addresses(value)
+    if "," in text and '"' not in text:
+        raise ValueError(f"{value!r} is more than one address")
+    return text
+
+
 def _patterns(value: object) -> tuple[str, ...]:
-    items = value if isinstance(value, (list, tuple)) else str(value).splitlines()
+    items = list(map(_text, value)) if isinstance(value, (list, tuple)) else _text(value).splitlines()
     if items:
         import re  # noqa: PLC0415  # only a job that matches its output pays for it
+        import warnings  # noqa: PLC0415
 
-        for item in items:
-            try:
-                re.compile(_text(item))
-            except re.error as error:
-                raise ValueError(f"{item!r} is not a regular expression: {error}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            for item in items:
+                try:
+                    re.compile(item)
+                except (re.error, OverflowError, RecursionError) as error:
+                    raise ValueError(f"{item!r} is not a regular expression: {error}") from None
     return tuple(items)
 
 
@@ -248,7 +262,7 @@ OPTIONS = (
     _option("after", _integer(1, 10**6), "mail failures from the Nth in a row on", default=1, metavar="N"),
     _option("remind", duration, "while a job keeps failing, at most one failure mail per D", metavar="D"),
     _option("mailto", _addresses, "recipients; an empty text: no mail", metavar="ADDRS", short="t"),
-    _option("mailfrom", _addresses, "sender, header and envelope", metavar="ADDR", short="f"),
+    _option("mailfrom", _address, "sender, header and envelope", metavar="ADDR", short="f"),
     _option(
         "format", _one_of(*FORMATS), "cron: the output alone, as crond's", default="report", metavar="FORM"
     ),

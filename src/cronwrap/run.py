@@ -175,9 +175,12 @@ def _begin(run: Run, faults: list[str]) -> Entry | None:
 
     try:
         return begin(run)
-    except (StateError, OSError) as error:
-        faults.append(f"this run is not on record: {error}")
-        return None
+    except StateError as error:
+        why = str(error)
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+    faults.append(f"this run is not on record: {why}")
+    return None
 
 
 def _past(run: Run) -> tuple[Past | None, str]:
