@@ -241,7 +241,11 @@ class Drainer:
             return content
         from cronwrap.message import annotate_delay  # noqa: PLC0415  # not needed by a run whose relay works
 
-        return annotate_delay(content, waited, item.last_error or "no relay could be asked before")
+        try:
+            return annotate_delay(content, waited, item.last_error or "no relay could be asked before")
+        except Exception as error:  # noqa: BLE001  # it is in the words of strangers; better late than never
+            log(f"report {item.id} goes without a word on its delay: {type(error).__name__}: {error}")
+            return content
 
     def _mark(self, item: Item, attempted: Item) -> str:
         """Write down what became of a message, and say it; ``attempted`` has what is left of it to do."""

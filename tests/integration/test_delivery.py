@@ -367,6 +367,16 @@ def test_a_report_that_nobody_could_try_says_that_it_waited(post, relay):
     assert relay.messages[0].parsed["X-Cronwrap-Delayed"].startswith("1 min")
 
 
+def test_a_message_that_cannot_be_annotated_goes_as_it_is(post, relay, logged, monkeypatch):
+    def buggy(*_arguments):
+        raise UnicodeError("no")
+
+    monkeypatch.setattr("cronwrap.message.annotate_delay", buggy)
+    post.store("r1")
+    assert post.drain(relay, later=3600) == {"r1": "delivered"}
+    assert "without a word on its delay" in logged[0]
+
+
 def test_a_report_that_goes_at_once_says_nothing_of_a_delay(post, relay):
     post.store("r1")
     post.drain(relay, later=1)
