@@ -1,12 +1,8 @@
-"""A run's place in the journal, and what each run does for those before it.
-
-On the way of every run, but only once its job runs.
-"""
+"""A run's place in the journal: put there once its job runs, completed when it has ended."""
 
 from __future__ import annotations
 
 import gc
-import os
 import time
 
 from cronwrap import journal
@@ -19,10 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cronwrap.journal import Entry
-    from cronwrap.model import Outcome, Verdict
-    from cronwrap.run import Run
-    from cronwrap.settings import Settings
-    from cronwrap.signals import Signals
+    from cronwrap.model import Outcome, Run, Verdict
 
 
 def begin(run: Run) -> Entry:
@@ -82,50 +75,3 @@ def finish(
     except StateError as error:
         return str(error)
     return ""
-
-
-def do_for_others(run: Run, entry: Entry | None, signals: Signals, *, mailed: bool) -> None:
-    """Do what each run does for others: abandoned runs, waiting reports, the history.
-
-    A run that has ``mailed`` has already had the outbox tended by whoever sends.
-    """
-    directory = run.settings.state_dir
-    try:
-        dead = journal.abandoned(directory, run.job, entry)
-        if dead:
-            from cronwrap.report import report_abandoned  # noqa: PLC0415
-
-            report_abandoned(run, dead)
-        if dead or not mailed or not run.settings.relays:
-            _tend_outbox(run.settings, signals)
-        if journal.fold_due(directory):
-            _fold(run.settings)
-    except (StateError, OSError) as error:
-        from cronwrap.log import log  # noqa: PLC0415
-
-        log(str(error))
-
-
-def _tend_outbox(settings: Settings, signals: Signals) -> None:
-    try:
-        waiting = os.listdir(os.path.join(settings.state_dir, "outbox/queue"))
-    except OSError:
-        return
-    if waiting:
-        from cronwrap.report import tend_outbox  # noqa: PLC0415  # rare
-
-        tend_outbox(settings, signals)
-
-
-def _fold(settings: Settings) -> None:
-    """Bring the history up to date, unless another run is just doing that."""
-    from cronwrap.history import fold  # noqa: PLC0415  # imports `sqlite3`
-    from cronwrap.lock import Lock  # noqa: PLC0415
-
-    lock = Lock(os.path.join(settings.state_dir, "locks", ".history"))
-    if lock.take():
-        from cronwrap.log import log  # noqa: PLC0415
-
-        for notice in fold(settings.state_dir, settings["history.keep"]):
-            log(notice)
-    lock.release()

@@ -10,13 +10,10 @@ from cronwrap import dispatch
 from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.message import compose, output_digest
-from cronwrap.model import Past, Report
+from cronwrap.model import Past, Report, Run, Tries
 from cronwrap.outbox import Outbox
 from cronwrap.record import finish
 from cronwrap.redact import Redactor
-from cronwrap.run import Run, Tries
-from cronwrap.text import duration
-from cronwrap.waiter import waits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,9 +22,6 @@ if TYPE_CHECKING:
     from cronwrap.settings import Settings
     from cronwrap.signals import Signals
     from cronwrap.verdict import Policy
-
-LOUD_AFTER = 3600.0
-"""Seconds; from then on every run says in the system log that reports do not get out."""
 
 
 def report(run: Run, tries: Tries, verdict: Verdict, past: Past | None, signals: Signals) -> None:
@@ -167,27 +161,6 @@ def _hand_over(settings: Settings, identity: str, words: str, signals: Signals) 
         words = f"kept: {error.strerror}"
     if words.startswith(("kept", "failed")):
         say(f"the report {'is ' if words.startswith('kept') else ''}{words}")
-
-
-def tend_outbox(settings: Settings, signals: Signals) -> None:
-    """See to it that what waits is sent; be loud about what has waited for long.
-
-    Where a waiter looks after the queue, only its oldest message is looked at.
-    """
-    box = Outbox(settings.state_dir)
-    oldest = next(box.each(), None)
-    if oldest is None:
-        return
-    now = time.time()
-    if now - oldest.queued > LOUD_AFTER:
-        log(
-            f"{len(box.ids())} reports wait in the outbox {box.directory}, the oldest for "
-            f"{duration(now - oldest.queued)}: {oldest.last_error or 'no relay is configured'}"
-        )
-    if not settings.relays or waits(box):
-        return
-    if settings["delivery.background"] or any(item.due(now) for item in box.each()):
-        dispatch.dispatch(settings, "", signals)
 
 
 def report_abandoned(run: Run, entries: list[Entry]) -> None:

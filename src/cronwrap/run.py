@@ -8,7 +8,7 @@ import time
 from cronwrap import settings as config
 from cronwrap import signals as sig
 from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, StateError
-from cronwrap.model import Record
+from cronwrap.model import Run, Tries
 from cronwrap.spawn import Start
 from cronwrap.supervise import Limits, Supervisor
 
@@ -27,33 +27,6 @@ if TYPE_CHECKING:
 
 COERCED_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")
 """What Python puts into LC_CTYPE when it finds itself in the C locale (PEP 538)."""
-
-
-class Run(Record):
-    """What is settled about a run before its job starts."""
-
-    run_id: str
-    command: Command
-    settings: Settings
-    user: str
-    host: str
-    started: float
-    """Unix time."""
-
-    @property
-    def job(self) -> str:
-        """Give the job's name."""
-        return str(self.settings["name"])
-
-
-class Tries(Record):
-    """What became of a run's tries, and what was noticed beside."""
-
-    outcomes: tuple[Outcome, ...]
-    entry: Entry | None
-    """The run's place in the journal; None when it could not be put there."""
-    faults: tuple[str, ...]
-    ping: Ping | None = None
 
 
 def main(invocation: Invocation) -> int:
@@ -130,7 +103,8 @@ def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
 
 def conclude(run: Run, tries: Tries, signals: sig.Signals) -> int:
     """Judge the run, report it if that is due, put it on record; give the exit status."""
-    from cronwrap.record import do_for_others, finish  # noqa: PLC0415
+    from cronwrap.duties import do_for_others  # noqa: PLC0415
+    from cronwrap.record import finish  # noqa: PLC0415
     from cronwrap.verdict import exit_status, judge  # noqa: PLC0415
 
     last = tries.outcomes[-1]
@@ -195,7 +169,7 @@ def _past(run: Run) -> tuple[Past | None, str]:
 
 def _skipped(run: Run, why: str, signals: sig.Signals, interrupted: int) -> int:
     """Record, and report if that is wanted, a run that does not take place."""
-    from cronwrap.record import do_for_others  # noqa: PLC0415
+    from cronwrap.duties import do_for_others  # noqa: PLC0415
     from cronwrap.report import report, say  # noqa: PLC0415
     from cronwrap.verdict import skipped  # noqa: PLC0415
 

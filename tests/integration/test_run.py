@@ -418,6 +418,7 @@ LOADED = {
             "__main__",
             "capture",
             "course",
+            "duties",
             "errors",
             "journal",
             "known_secrets",

@@ -1,0 +1,62 @@
+"""What each run does for others once its own work is done: abandoned runs, waiting reports, the history."""
+
+from __future__ import annotations
+
+import os
+
+from cronwrap import journal
+from cronwrap.errors import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.journal import Entry
+    from cronwrap.model import Run
+    from cronwrap.settings import Settings
+    from cronwrap.signals import Signals
+
+
+def do_for_others(run: Run, entry: Entry | None, signals: Signals, *, mailed: bool) -> None:
+    """Do what each run does for others: abandoned runs, waiting reports, the history.
+
+    A run that has ``mailed`` has already had the outbox tended by whoever sends.
+    """
+    directory = run.settings.state_dir
+    try:
+        dead = journal.abandoned(directory, run.job, entry)
+        if dead:
+            from cronwrap.report import report_abandoned  # noqa: PLC0415
+
+            report_abandoned(run, dead)
+        if dead or not mailed or not run.settings.relays:
+            _tend_outbox(run.settings, signals)
+        if journal.fold_due(directory):
+            _fold(run.settings)
+    except (StateError, OSError) as error:
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(str(error))
+
+
+def _tend_outbox(settings: Settings, signals: Signals) -> None:
+    try:
+        waiting = os.listdir(os.path.join(settings.state_dir, "outbox/queue"))
+    except OSError:
+        return
+    if waiting:
+        from cronwrap.tend import tend_outbox  # noqa: PLC0415  # rare
+
+        tend_outbox(settings, signals)
+
+
+def _fold(settings: Settings) -> None:
+    """Bring the history up to date, unless another run is just doing that."""
+    from cronwrap.history import fold  # noqa: PLC0415  # imports `sqlite3`
+    from cronwrap.lock import Lock  # noqa: PLC0415
+
+    lock = Lock(os.path.join(settings.state_dir, "locks", ".history"))
+    if lock.take():
+        from cronwrap.log import log  # noqa: PLC0415
+
+        for notice in fold(settings.state_dir, settings["history.keep"]):
+            log(notice)
+    lock.release()

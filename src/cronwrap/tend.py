@@ -1,0 +1,40 @@
+"""Looking after the outbox, as each run does when something waits in it."""
+
+from __future__ import annotations
+
+import time
+
+from cronwrap import dispatch
+from cronwrap.log import log
+from cronwrap.outbox import Outbox
+from cronwrap.text import duration
+from cronwrap.waiter import waits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.settings import Settings
+    from cronwrap.signals import Signals
+
+LOUD_AFTER = 3600.0
+"""Seconds; from then on every run says in the system log that reports do not get out."""
+
+
+def tend_outbox(settings: Settings, signals: Signals) -> None:
+    """See to it that what waits is sent; be loud about what has waited for long.
+
+    Where a waiter looks after the queue, only its oldest message is looked at.
+    """
+    box = Outbox(settings.state_dir)
+    oldest = next(box.each(), None)
+    if oldest is None:
+        return
+    now = time.time()
+    if now - oldest.queued > LOUD_AFTER:
+        log(
+            f"{len(box.ids())} reports wait in the outbox {box.directory}, the oldest for "
+            f"{duration(now - oldest.queued)}: {oldest.last_error or 'no relay is configured'}"
+        )
+    if not settings.relays or waits(box):
+        return
+    if settings["delivery.background"] or any(item.due(now) for item in box.each()):
+        dispatch.dispatch(settings, "", signals)
