@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from collections import Counter
@@ -200,10 +201,10 @@ def test_a_sender_killed_at_any_call_loses_nothing_and_doubles_one_message_at_mo
     assert doubled < len(points) / 2
 
 
+# Not write: signals are written to a pipe, which no disk can fill; see the full disk below.
 FAILING = {
     "mkdir": ("EROFS", "ENOSPC"),
     "openat": ("EROFS", "EIO"),
-    "write": ("ENOSPC", "EIO"),
     "fsync": ("EIO", "ENOSPC"),
     "rename": ("ENOSPC", "EIO", "EROFS"),
     "flock": ("ENOLCK",),
@@ -244,7 +245,35 @@ def test_a_full_disk_and_a_dead_relay_leave_the_report_on_standard_error(place, 
         assert "\nsaid\n" in run.stderr
 
 
-@pytest.mark.parametrize("call", ["unlink", "rename", "write", "fsync"])
+def limited():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+def test_a_limit_on_files_costs_neither_the_status_nor_the_report(place, relay):
+    process = place.start(*RUN[1:], preexec_fn=limited, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    _out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 7
+    assert b"the outbox" in err
+    assert b"File too large" in err
+    assert ["said" in mail.body for mail in relay.messages] == [True]
+    assert (Outbox(place.state).ids(), Outbox(place.state).ids("tmp")) == ([], [])
+
+
+@pytest.mark.parametrize("room", ["4k", "8k", "64k"])
+def test_a_disk_that_is_really_full_costs_neither_the_status_nor_the_report(place, relay, room):
+    if fault := debian.cannot_unshare():
+        pytest.skip(fault)
+    os.makedirs(place.state, mode=0o700)
+    mount = f'mount -t tmpfs -o size={room},mode=700 none "$CRONWRAP_STATE_DIR" && exec "$0" "$@"'
+    words = ["--mount", "sh", "-c", mount, *RUN]
+    process = place.start(*words, program="unshare", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    _out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 7
+    assert ["said" in mail.body for mail in relay.messages] == [True]
+    assert (b"No space left on device" in err) == (room != "64k")
+
+
+@pytest.mark.parametrize("call", ["unlink", "rename", "fsync"])
 def test_a_sender_whose_disk_fails_says_so_and_ends(place, relay, tmp_path, call):
     state = str(tmp_path / "state")
     place.env["CRONWRAP_STATE_DIR"] = state
