@@ -80,14 +80,8 @@ class Course:
     # What happens -------------------------------------------------------------------------------
 
     def wrote(self, now: float) -> None:
-        """Note that there was output."""
+        """Note that there was output, or that it has to wait for somebody who reads slowly."""
         self._last_output = now
-
-    def held_up(self, now: float) -> None:
-        """Note that no output is read until somebody has taken what was passed on: not the job's fault."""
-        self._last_output = now
-        if self._stop_reading_at is not None:
-            self._stop_reading_at = now + self._limits.drain
 
     def exited(self, now: float, *, orphans_known: bool = True) -> None:
         """Note that the job has ended."""

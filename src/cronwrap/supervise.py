@@ -179,7 +179,7 @@ class Supervisor:
     def _on_time(self, pipes: Pipes) -> None:
         now = time.monotonic()
         if self._held:
-            self._course.held_up(now)
+            self._course.wrote(now)  # the job is not idle, it waits for who reads its output
         due = self._course.due(now)
         if due == TERMINATE:
             self._terminate(pipes, self._reason())

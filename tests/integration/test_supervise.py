@@ -14,7 +14,8 @@ import sys
 import psutil
 import pytest
 
-from support.jobs import catches, number, rehearse
+from support.cli import Result
+from support.jobs import catches, lives, number, rehearse, told
 
 EXITS = """
 import os, sys
@@ -357,14 +358,27 @@ def test_no_drain_at_all_still_reads_what_is_there(cli):
     assert run.details["still running"].splitlines()[0].endswith(" sleep 60")
 
 
-def test_no_drain_at_all_reads_what_is_there_even_from_a_large_pipe(cli):
+def test_no_drain_at_all_reads_all_that_is_there_at_the_end(cli, tmp_path, wait_until):
+    """While cronwrap stands still more is written than it reads at a time, and the job ends."""
     line = (
-        "import fcntl, os, time\nfcntl.fcntl(1, 1031, 1 << 20)\n"
+        "import fcntl, os, sys, time\nfcntl.fcntl(1, 1031, 1 << 20)\n"
+        f"print(os.getpid(), file=open({str(tmp_path / 'ready')!r}, 'w'))\n"
+        "sys.stdin.read()\n"
         "if not os.fork(): time.sleep(60)\n"
         "os.write(1, b'x' * 900000); os._exit(0)\n"
     )
-    run = rehearse(cli, "--drain", "0", "--", "python3", "-c", line)
+    words = "--dry-run", "--on", "always", "--drain", "0", "--", "python3", "-c", line
+    process = cli.start(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    job = wait_until(lambda: number(str(tmp_path / "ready")))
+    process.send_signal(signal.SIGSTOP)
+    process.stdin.close()
+    wait_until(lambda: not lives(job))
+    process.send_signal(signal.SIGCONT)
+    with process.stdout as file:
+        out = file.read()
+    run = told(Result(process.wait(20), out, b""))
     assert run.details["output"].startswith("900,000 bytes")
+    assert run.details["still running"]
 
 
 def test_what_holds_the_output_and_writes_for_ever_does_not_hold_up_the_report(cli):
@@ -525,12 +539,12 @@ def test_a_slow_reader_gets_everything_and_the_job_waits_for_it(cli):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "terminal"])
-def test_a_reader_that_stops_reading_does_not_put_the_timeout_out_of_force(cli, wait_until, kind):
+def test_a_reader_that_stops_reading_does_not_put_the_timeout_out_of_force(cli, tmp_path, wait_until, kind):
     ours, theirs = os.pipe() if kind == "pipe" else pty.openpty() if kind == "terminal" else pair()
-    process = cli.start("--live", "--timeout", "0.4", "--", "sh", "-c", "exec yes 2>&1", stdout=theirs)
+    line = f"echo $$ >{tmp_path}/job; exec yes 2>&1"
+    process = cli.start("--live", "--timeout", "0.4", "--", "sh", "-c", line, stdout=theirs)
     os.close(theirs)
-    (job,) = wait_until(lambda: psutil.Process(process.pid).children())
-    handle = os.pidfd_open(job.pid)
+    handle = os.pidfd_open(wait_until(lambda: number(f"{tmp_path}/job")))
     assert select.select([handle], [], [], 10)[0], "the job was not ended"
     os.close(handle)
     os.close(ours)

@@ -264,6 +264,8 @@ def test_a_number_that_was_given_to_somebody_else_is_never_hit():
 
 
 def test_where_proc_is_not_that_of_our_own_numbers_nobody_is_found(monkeypatch, tmp_path):
+    os.symlink(f"/proc/{os.getppid()}", tmp_path / str(os.getppid()))
+    os.symlink(f"/proc/{os.getpid()}", tmp_path / str(os.getpid()))
     os.symlink("4711", tmp_path / "self")
     assert list(usage.walk(os.getppid(), 0.0)) != []
     monkeypatch.setattr(usage, "PROC", str(tmp_path))

@@ -177,7 +177,7 @@ def test_the_job_sees_the_windows_size_and_its_changes(shell):
 
 def test_live_output_is_not_stopped_by_tostop(shell):
     shell.say("stty tostop")
-    shell.say("cronwrap -- sh -c 'echo hello; sleep 0.1; echo again'", b"again")
+    shell.say("cronwrap -- sh -c 'echo hello; sleep 0.1; echo again $((1 + 1))'", b"again 2")
     shell.read_until(b"<ready>")
 
 

@@ -233,17 +233,6 @@ def test_no_drain_means_no_waiting():
     assert course.due(0.5) == STOP_READING
 
 
-def test_what_cannot_be_read_for_a_slow_reader_is_neither_idle_nor_drained():
-    course = Course(Limits(idle_timeout=2.0, drain=3.0), 0.0)
-    course.sampled(0.0, 0.009)
-    course.held_up(1.9)
-    assert course.due(3.8) == ""
-    course.exited(3.8)
-    course.held_up(6.0)
-    assert course.due(8.9) == ""
-    assert course.due(9.0) == STOP_READING
-
-
 def test_output_puts_the_idle_timeout_off():
     course = Course(Limits(idle_timeout=2.0), 0.0)
     course.wrote(1.5)
