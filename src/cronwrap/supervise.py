@@ -207,7 +207,7 @@ class Supervisor:
 
     def _read_bulk(self, descriptor: int) -> None:
         for _ in range(BULK_READS):
-            if self._read(descriptor) < BULK or descriptor in self._held.values():
+            if self._read(descriptor) < BULK or self._open.get(descriptor) in self._held.values():
                 return
 
     def _read(self, descriptor: int) -> int:
@@ -281,7 +281,7 @@ class Supervisor:
     def _stop_reading(self) -> None:
         """Read what is there at this moment, name who holds the output open, and let go of it."""
         for descriptor in list(self._open):
-            left = PIPE_SIZE  # more than a pipe holds was written meanwhile
+            left = PIPE_SIZE  # more than a pipe holds was written meanwhile; it may wait for a slow reader
             while left > 0 and descriptor in self._open and (length := self._read(descriptor)):
                 left -= length
         inodes = [os.fstat(descriptor).st_ino for descriptor in self._open]

@@ -547,6 +547,7 @@ def test_a_reader_that_stops_reading_does_not_put_the_timeout_out_of_force(cli, 
     handle = os.pidfd_open(wait_until(lambda: number(f"{tmp_path}/job")))
     assert select.select([handle], [], [], 10)[0], "the job was not ended"
     os.close(handle)
+    assert psutil.Process(process.pid).memory_info().rss < 14 << 20
     os.close(ours)
     assert process.wait(20) == 124
 

@@ -167,7 +167,7 @@ def test_a_password_is_asked_for_whatever_the_streams_are(shell, cli):
 
 
 def test_the_job_sees_the_windows_size_and_its_changes(shell):
-    line = 'trap "stty size" WINCH; echo runs; while :; do sleep 0.02; done'
+    line = 'trap "stty size" WINCH; trap "exit 3" INT; echo runs; while :; do sleep 0.02; done'
     shell.say(f"cronwrap -- bash -c '{line}'", b"runs")
     shell.resize(33, 111)
     shell.read_until(b"33 111")
