@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.made-from-pyproject
 PYTEST := $(BIN)/pytest -q -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage check format bench clean
+.PHONY: help venv demo test coverage check format completions bench clean
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
@@ -16,6 +16,7 @@ help:
 	@echo 'make bench     what it costs, against what people use today'
 	@echo 'make coverage  the tests again, with what they leave out'
 	@echo 'make format    let ruff put the code into shape'
+	@echo 'make completions  write the files for shell completion anew'
 	@echo 'make clean     remove .venv and whatever the other targets left'
 
 venv: $(STAMP)
@@ -46,6 +47,9 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+completions: $(STAMP)
+	$(BIN)/python tools/completions.py
 
 bench: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+ALIASES = {"sendmail": ["sendmail"], "mailq": ["sendmail", "-bp"], "newaliases": ["sendmail", "-bi"]}
+"""What cronwrap is when a link of that name leads to it, as other programs call /usr/sbin/sendmail."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what a command line says; give the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    return _bounded(lambda: _main(words))
+    name = sys.argv[0].rpartition("/")[2]
+    return _bounded(lambda: _main([*ALIASES.get(name, ()), *words]))
 
 
 def shell_main(argv: Sequence[str] | None = None) -> int:

@@ -118,13 +118,13 @@ def _shown(default: object) -> str:
 
 @click.pass_context
 def _group(ctx: click.Context, /, **given: Any) -> None:
-    r"""Run a command, and mail what crond would have mailed, only on failure or output.
+    """Run a command, and mail what crond would have mailed, only on failure or output.
 
     \b
     cronwrap [OPTIONS] -- COMMAND [ARG]...   run COMMAND as given
     cronwrap [OPTIONS] -c TEXT               run TEXT with the shell
     cronwrap SUBCOMMAND ...
-    """
+    """  # noqa: D301  # it is click's mark for "do not fill the next lines"
     misplaced = [key for key, value in given.items() if key != "config" and value not in (None, (), False)]
     if misplaced:
         flag = "-c" if misplaced[0] == "shell_text" else f"--{misplaced[0].replace('_', '-')}"

@@ -72,17 +72,6 @@ def relays(settings: Settings) -> tuple[Endpoint, ...]:
     return (environment,) if environment else config.relays(settings.paths)
 
 
-def environment_login() -> str:
-    """Give the user that ``CRONWRAP_RELAY`` logs in as, or an empty text."""
-    from cronwrap.endpoint import from_environment  # noqa: PLC0415
-
-    try:
-        relay = from_environment(os.environ)
-    except ConfigError:
-        return ""
-    return relay.user if relay else ""
-
-
 def dispatch(settings: Settings, own: str, signals: Signals) -> str:
     """Have what is due sent; give what became of the message ``own``, or an empty text.
 

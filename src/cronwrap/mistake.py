@@ -26,7 +26,7 @@ def report_mistake(text: str) -> None:
     if os.isatty(2):
         return
     words = " ".join(map(quote, ["cronwrap", *sys.argv[1:]]))
-    settings = config.load({}, os.environ)
+    settings = config.load({}, os.environ, words)
     if not settings.relays or settings["mailto"] is None:
         return
     run = new_run(Command(argv=("cronwrap",), text=words), settings)

@@ -101,13 +101,8 @@ def sender(settings: Settings, run: Run) -> str:
 
     Many relays refuse any other sender than the login.
     """
-    login = settings.login
-    if os.environ.get("CRONWRAP_RELAY"):
-        login = dispatch.environment_login()
-    for candidate in (settings["mailfrom"], login if "@" in login else ""):
-        if candidate:
-            return str(candidate)
-    return f"{run.user}@{run.host}"
+    login = settings.login if "@" in settings.login else ""
+    return str(settings["mailfrom"] or login or f"{run.user}@{run.host}")
 
 
 # On its way -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import time
 from cronwrap import dispatch
 from cronwrap.log import log
 from cronwrap.outbox import Outbox
-from cronwrap.text import duration
+from cronwrap.text import count, duration
 from cronwrap.waiter import waits
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def tend_outbox(settings: Settings, signals: Signals) -> None:
     now = time.time()
     if now - oldest.queued > LOUD_AFTER:
         log(
-            f"{len(box.ids())} reports wait in the outbox {box.directory}, the oldest for "
+            f"the outbox {box.directory} holds {count(len(box.ids()), 'report')}, the oldest for "
             f"{duration(now - oldest.queued)}: {oldest.last_error or 'no relay is configured'}"
         )
     if not settings.relays or waits(box):

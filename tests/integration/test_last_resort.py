@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cronwrap import dispatch, log, report
+from cronwrap import dispatch, log, report, tend
 from cronwrap import settings as config
 from cronwrap.model import Envelope, Message
 from cronwrap.outbox import Outbox
@@ -151,8 +151,8 @@ def waiting_since(job, seconds, **changes):
 def test_what_waits_for_over_an_hour_is_an_error_at_every_run(here, job, logged, signals, age, loud):
     waiting_since(job, age, next_attempt=time.time() + 600)
     for _run in range(2):
-        report.tend_outbox(here, signals)
-    wanted = [line for line in logged if "1 reports wait in the outbox" in line or "1 report waits" in line]
+        tend.tend_outbox(here, signals)
+    wanted = [line for line in logged if "holds 1 report, the oldest for" in line]
     assert len(wanted) == (2 if loud else 0)
     assert all("451 later" in line and "1 h" in line for line in wanted)
 

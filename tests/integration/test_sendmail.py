@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 
 import pytest
 
 from cronwrap import submission
 from cronwrap.outbox import Outbox
+from support.cli import CRONWRAP
 
 MAIL = b'From: "(Cron Daemon)" <root>\nTo: root\nSubject: Cron <root@web1> x\n\nsaid\n'
 
@@ -151,3 +153,15 @@ def test_help_is_there(sendmail):
     result = sendmail("--help")
     assert result.status == 0
     assert "-oi" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["sendmail", "cronwrap"])
+def test_a_link_named_sendmail_is_sendmail(cli, relay, tmp_path, name):
+    cli.write_config(f'mailto = "ops@example.test"\nmailfrom = "cron@example.test"\n{relay.table}')
+    link = tmp_path / name
+    link.symlink_to(CRONWRAP)
+    words = [] if name == "sendmail" else ["sendmail"]
+    process = cli.start(*words, "-t", "-i", program=str(link), stdin=subprocess.PIPE)
+    process.communicate(b"To: a@example.test\nSubject: hello\n\nbody\n")
+    assert process.returncode == 0
+    assert [mail.subject for mail in relay.messages] == ["hello"]
