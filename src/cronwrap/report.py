@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from cronwrap.verdict import Policy
 
 
+PRINTED = "printed"
+"""What became of a message that could be neither stored nor sent."""
+
+
 def report(run: Run, tries: Tries, verdict: Verdict, past: Past | None, signals: Signals) -> None:
     """Report a run if that is due, and put it on record."""
     redactor = Redactor(run.settings["redact.patterns"])
@@ -40,7 +44,8 @@ def report(run: Run, tries: Tries, verdict: Verdict, past: Past | None, signals:
         words = post(run.settings, run.run_id, message)
     if tries.entry:
         digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
-        fault = finish(tries.entry, verdict, outcomes, mailed=verdict.mail, digest=digest)
+        mailed = verdict.mail and words != PRINTED
+        fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest)
         if fault:
             say(fault)
             log(fault)
@@ -125,7 +130,7 @@ def post(settings: Settings, identity: str, message: Message) -> str:
         say(words)
         log(f"{words}: {message.subject}")
         _last_resort(message)
-        return "printed"
+        return PRINTED
     return ""
 
 
@@ -167,7 +172,8 @@ def report_abandoned(run: Run, entries: list[Entry]) -> None:
         fields = entry.fields
         verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
         identity = f"{fields['run']}-abandoned"  # it may have left a report of its own before it died
-        if verdict.mail and recipients(run.settings, run):
+        mailed = verdict.mail and bool(recipients(run.settings, run))
+        if mailed:
             began = float(fields["started"])
             message = compose(
                 Report(
@@ -186,8 +192,8 @@ def report_abandoned(run: Run, entries: list[Entry]) -> None:
                     environment=dict(os.environ),
                 )
             )
-            post(run.settings, identity, message)
-        finish(entry, verdict, (), mailed=verdict.mail)
+            mailed = post(run.settings, identity, message) != PRINTED
+        finish(entry, verdict, (), mailed=mailed)
 
 
 def rehearse(run: Run, tries: Tries, policy: Policy) -> int:
