@@ -1,22 +1,23 @@
-"""How long the look-ups take over a million runs, and what a fold costs.
+"""Look-ups over a million runs, against the time they may take."""
 
-    python benchmarks/history_queries.py [RUNS]
-
-Prints one line a look-up: the median of several, in milliseconds, and the limit it has to keep.
-"""
+from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
+from typing import TYPE_CHECKING
 
+from benchmarks.bench import Installation, Row, main
 from cronwrap import history, journal
 from cronwrap.model import Output
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUNS = 1_000_000
 JOBS = 200
 TURNS = 15
 LIMIT_MS = 50.0
@@ -84,35 +85,36 @@ def timed(call) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-def main() -> int:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+def measure(_installation: Installation) -> Iterator[Row]:
+    """Give a row for each look-up over a million runs, as a part of the time it may take."""
     with tempfile.TemporaryDirectory(prefix="cronwrap-bench-") as state_dir:
-        fill(state_dir, count)
-        end = START + count
+        fill(state_dir, RUNS)
+        end = START + RUNS
         questions = {
             "history -n 20": lambda: list(history.runs(state_dir)),
             "history -n 20 --job": lambda: list(history.runs(state_dir, job="job-007")),
             "history -n 20 --failed": lambda: list(history.runs(state_dir, failed=True)),
             "history -n 20 --failed --job": lambda: list(history.runs(state_dir, job="job-007", failed=True)),
             "history -n 20 --since 1h": lambda: list(history.runs(state_dir, since=end - 3600)),
-            "show RUN": lambda: history.run(state_dir, f"{count // 2:012x}"),
+            "show RUN": lambda: history.run(state_dir, f"{RUNS // 2:012x}"),
             "status": lambda: history.jobs(state_dir),
             "past of a job": lambda: history.past(state_dir, "job-007", "root"),
-            "starts of a day": lambda: history.starts(state_dir, end - 86400),
         }
-        found = {name: statistics.median(timed(ask) for _ in range(TURNS)) for name, ask in questions.items()}
+        for name, ask in questions.items():
+            took = statistics.median(timed(ask) for _ in range(TURNS))
+            yield Row(
+                what=f"10⁶ runs: {name}",
+                ours=f"{took:.2f} ms",
+                theirs=f"limit {LIMIT_MS:g} ms",
+                ratio=took / LIMIT_MS,
+                must=1.0,
+            )
         folds = []
         for _ in range(5):
             fold_sixty_four(state_dir)
             folds.append(timed(lambda: history.fold(state_dir)))
-        found["fold of 64 runs"] = statistics.median(folds)
-        for name, milliseconds in found.items():
-            print(
-                json.dumps({"what": name, "runs": count, "ms": round(milliseconds, 2), "limit_ms": LIMIT_MS})
-            )
-        asked = [name for name in questions if name != "starts of a day"]
-        return int(any(found[name] > LIMIT_MS for name in asked))
+        yield Row(what="10⁶ runs: fold of 64 more", ours=f"{statistics.median(folds):.1f} ms")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(measure)

@@ -11,15 +11,29 @@ if TYPE_CHECKING:
 
 ROUNDS = 50
 
+RUN = """
+import gc
+gc.disable()
+from cronwrap.__main__ import leave, main
+leave(main(["--", "true"]))
+"""
+WITHOUT_RECORD = """
+from cronwrap import duties, run
+run._begin = lambda run, faults: None
+duties.do_for_others = lambda *words, **more: None
+"""
+
 
 def measure(installation: Installation) -> Iterator[Row]:
-    """Give the row: from start to end of ``cronwrap -- true`` with a configuration file."""
+    """Give two rows: ``cronwrap -- true`` with a configuration file, and what of it is for the record."""
     chronic = need("chronic", "moreutils")
     with own_place() as (_directory, env):
         medians = alternate(
             {
                 "cronwrap": lambda: whole([installation.cronwrap, "--", "true"], env),
                 "chronic": lambda: whole([chronic, "true"], env),
+                "recorded": lambda: whole([installation.python, "-c", RUN], env),
+                "unrecorded": lambda: whole([installation.python, "-c", WITHOUT_RECORD + RUN], env),
                 "python": lambda: whole([installation.python, "-I", "-c", "pass"], env),
             },
             ROUNDS,
@@ -32,6 +46,12 @@ def measure(installation: Installation) -> Iterator[Row]:
         must=1.0,
         aim=0.6,
         note=f"python -I -c pass: {ms(medians['python'])}",
+    )
+    yield Row(
+        what="quiet run with its record",
+        ours=ms(medians["recorded"]),
+        theirs=f"without {ms(medians['unrecorded'])}",
+        ratio=medians["recorded"] / medians["unrecorded"],
     )
 
 
