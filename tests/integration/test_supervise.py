@@ -430,6 +430,20 @@ def test_many_exits_in_a_row_leave_no_descriptor_and_no_zombie():
     assert python(script).stdout == "none\n"
 
 
+def test_a_clock_that_jumps_changes_no_duration_and_no_timeout():
+    script = EXITS + (
+        "import random, time\n"
+        "true_time = time.time\n"
+        "time.time = lambda: true_time() + random.choice([-1, 1]) * random.random() * 1e8\n"
+        "found = outcome('/bin/sleep', '0.2')\n"
+        "assert found.exit_code == 0 and 0.2 <= found.duration < 2, found\n"
+        "found = outcome('/bin/sleep', '60', timeout=0.2)\n"
+        "assert found.ended_by == 'timeout' and 0.2 <= found.duration < 2, found\n"
+        "assert [name.split()[1] for name in found.ended_processes] == ['/bin/sleep'], found\n"
+    )
+    python(script)
+
+
 def test_a_thousand_orphans_are_all_reaped(cli, tmp_path, wait_until):
     line = (
         "import os, sys, time\n"
