@@ -87,6 +87,18 @@ def become_subreaper() -> bool:
         return False
 
 
+def children_before() -> set[int]:
+    """Give the children that cronwrap has already: those of the program whose place it took by exec."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return set()
+    from cronwrap import usage  # noqa: PLC0415  # hardly ever
+
+    return set(usage.children(os.getpid()))
+
+
 def spawn(start: Start, signals: Signals) -> Pipes:
     """Start a job in a process group of its own; OSError when there is no process or pipe to be had."""
     descriptors: list[int] = []

@@ -15,7 +15,16 @@ from cronwrap.course import ENDING, GIVE_UP, KILL, SAMPLE, STOP_READING, TERMINA
 from cronwrap.errors import EXIT_INTERNAL, StateError
 from cronwrap.model import STDERR, STDOUT, Outcome
 from cronwrap.signals import LONGEST_POLL, Signals
-from cronwrap.spawn import Pipes, Start, StartError, become_subreaper, read_report, spawn, tell_group
+from cronwrap.spawn import (
+    Pipes,
+    Start,
+    StartError,
+    become_subreaper,
+    children_before,
+    read_report,
+    spawn,
+    tell_group,
+)
 from cronwrap.terminal import Foreground
 
 TYPE_CHECKING = False
@@ -71,7 +80,7 @@ class Supervisor:
     def spawn(self) -> None:
         """Start the job; whether that worked is known to ``watch``."""
         self._subreaper = become_subreaper()
-        self._others = _children_before()
+        self._others = children_before()
         self._foreground = Foreground()
         self._start = self._start.replace(terminal=self._foreground.lent)
         self._error: StartError | None = None
@@ -397,18 +406,6 @@ class Supervisor:
             note()
         except StateError as error:
             self.remarks.append(f"this run is not safely on record: {error}")
-
-
-def _children_before() -> set[int]:
-    """Give the children that cronwrap has already: those of the program whose place it took by exec."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return set()
-    from cronwrap import usage  # noqa: PLC0415  # hardly ever
-
-    return set(usage.children(os.getpid()))
 
 
 def _rss_octets(maxrss: int) -> int:

@@ -355,7 +355,7 @@ def test_no_drain_at_all_still_reads_what_is_there(cli):
     line = "head -c 60000 /dev/zero | tr '\\0' x; sleep 60 & exit 0"
     run = rehearse(cli, "--drain", "0", "--", "sh", "-c", line)
     assert run.details["output"].startswith("60,000 bytes")
-    assert run.details["still running"].splitlines()[0].endswith(" sleep 60")
+    assert "sleep 60" in run.details["still running"]
 
 
 def test_no_drain_at_all_reads_all_that_is_there_at_the_end(cli, tmp_path, wait_until):
