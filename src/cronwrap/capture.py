@@ -29,6 +29,11 @@ class Capture:
         self._marks: tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]] = ([], [])
         self._timed = timed
         self._stream = 0
+        self._pouring = 0
+        """The stream that came last, once the ring is complete; 0 before."""
+        self._place = 0
+        """Where in the ring it goes on."""
+        self._ring = memoryview(b"")
         self._data = bytearray()
         self._view = memoryview(self._data)
 
@@ -38,6 +43,15 @@ class Capture:
         ``elapsed`` is the time of their arrival in seconds since the job's start.
         """
         self._totals[stream] += length
+        place = self._place
+        if stream == self._pouring and data is self._data and place + length <= self._tail_size:
+            # What gigabytes take: one stream, into a ring that is complete, without going round its end.
+            if data.find(b"\n", 0, length) >= 0:  # memchr is many times as fast as counting to zero
+                self._tail_newlines += data.count(b"\n", 0, length)
+            self._ring[place : place + length] = self._view[:length]
+            self._tail_total += length
+            self._place = place + length
+            return
         if data is not self._data:
             self._data, self._view = data, memoryview(data)
         if self._matcher:
@@ -50,11 +64,15 @@ class Capture:
             if stream != self._stream or self._timed or not self._marks[1]:
                 self._mark(1, self._tail_total, stream, elapsed)
             self._add_tail(room, length)
+            if len(self._tail) == self._tail_size and self._tail_size and not (self._timed or self._matcher):
+                if not self._pouring:
+                    self._ring = memoryview(self._tail)
+                self._pouring = stream
+                self._place = self._tail_total % self._tail_size
 
     def _add_tail(self, start: int, end: int) -> None:
-        """Take a part of the buffer into the ring. A job that pours gigabytes comes through here."""
-        if self._data.find(b"\n", start, end) >= 0:  # memchr is many times as fast as counting to zero
-            self._tail_newlines += self._data.count(b"\n", start, end)
+        """Take a part of the buffer into the ring."""
+        self._tail_newlines += self._data.count(b"\n", start, end)
         size, total = self._tail_size, self._tail_total
         self._tail_total += end - start
         if not size:
@@ -89,6 +107,7 @@ class Capture:
         left_out = max(0, self._tail_total - self._tail_size)
         with memoryview(self._tail) as ring:
             tail = b"".join((ring[place:], ring[:place])) if left_out else bytes(ring[: self._tail_total])
+        self._ring.release()
         self._tail.clear()
         shift = len(head) - left_out
         marks = [Mark(offset=offset, stream=stream, elapsed=at) for offset, stream, at in self._marks[0]]
