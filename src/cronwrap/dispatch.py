@@ -200,7 +200,6 @@ def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int,
         # Names of files in settings and environment are relative to where the run is.
         found = relays(settings)
         settings = _absolute(settings)
-        drop_inherited()
         detach()
         drain_and_look_again(box, claim, obedient(drainers(settings, box, found, told)), first=own)
         os.close(report)
@@ -222,23 +221,6 @@ def _absolute(settings: Settings) -> Settings:
     named = settings["config"]
     values = {**settings.values, "config": os.path.abspath(named) if named else named}
     return settings.replace(values=values, paths=tuple(map(os.path.abspath, settings.paths)))
-
-
-def drop_inherited() -> None:
-    """Close what our caller left open beside the standard streams; ours are not inheritable (PEP 446).
-
-    Who waits for such a pipe's end would wait for the sender, or for the waiter after it.
-    """
-    try:
-        names = os.listdir("/dev/fd")
-    except OSError:
-        return
-    for descriptor in map(int, names):
-        try:
-            if descriptor > 2 and os.get_inheritable(descriptor):
-                os.close(descriptor)
-        except OSError:
-            continue  # the one that listed the directory
 
 
 def drainers(

@@ -11,6 +11,7 @@ from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, StateError
 from cronwrap.model import Run, Tries
 from cronwrap.spawn import Start
 from cronwrap.supervise import Limits, Supervisor
+from cronwrap.terminal import watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def main(invocation: Invocation) -> int:
     command = invocation.command(os.environ)
     settings = config.load(invocation.flags, os.environ, command.text, lean=True)
     run = new_run(command, settings)
-    signals = sig.Signals(terminal=any(os.isatty(descriptor) for descriptor in range(3)))
+    signals = sig.Signals(terminal=watched())
     if settings["jitter"] and (number := signals.wait(_jitter(run))):
         return EXIT_SIGNAL_BASE + number
     if settings["dry-run"]:
@@ -84,13 +85,12 @@ def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
         supervisor = Supervisor(start, _limits(settings), signals)
         supervisor.spawn()
         # The job runs: what is loaded and written from here on costs it nothing.
+        from cronwrap.record import settle_in  # noqa: PLC0415
+
         if guard:
             supervisor.overlap_asked = guard.asked_by
-            if not outcomes:
-                from cronwrap.record import settle_in  # noqa: PLC0415
-
-                entry = _begin(run, faults)
-                supervisor.on_long_run = settle_in(entry)
+            entry = entry if outcomes else _begin(run, faults)
+        supervisor.on_long_run = settle_in(entry)
         outcomes.append(supervisor.watch())
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
@@ -116,7 +116,10 @@ def conclude(run: Run, tries: Tries, signals: sig.Signals) -> int:
         verdict = judge(last, policy, past, time.time())
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
-        tries.ping.end(failed=verdict.failed, status=exit_status(last), text=verdict.headline)
+        from cronwrap.redact import Redactor  # noqa: PLC0415
+
+        text = Redactor(run.settings["redact.patterns"]).text(verdict.headline)
+        tries.ping.end(failed=verdict.failed, status=exit_status(last), text=text)
     if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
         from cronwrap.report import report  # noqa: PLC0415  # a quiet run has no use for it
 

@@ -81,6 +81,14 @@ def controlling() -> int:
         return -1  # there is none, as under crond
 
 
+def watched() -> bool:
+    """Say whether there is a controlling terminal at all."""
+    terminal = controlling()
+    if terminal > 2:
+        os.close(terminal)
+    return terminal >= 0
+
+
 def foreground(terminal: int) -> int:
     """Give the process group in the foreground of a terminal, or -1."""
     try:
