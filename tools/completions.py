@@ -362,13 +362,21 @@ def texts() -> dict[str, str]:
     return {"cronwrap.bash": bash(root), "_cronwrap": zsh(root), "cronwrap.fish": fish(root)}
 
 
-def main() -> int:
-    """Write the files."""
+def main(words: list[str]) -> int:
+    """Write the files or, with ``--check``, say whether they are as they would be written."""
+    status = 0
     for name, text in texts().items():
-        with open(os.path.join(PLACE, name), "w", encoding="utf-8") as file:
-            file.write(text)
-    return 0
+        path = os.path.join(PLACE, name)
+        if words == ["--check"]:
+            with open(path, encoding="utf-8") as file:
+                if file.read() != text:
+                    print(f"{name} is out of date: make completions")
+                    status = 1
+        else:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+    return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

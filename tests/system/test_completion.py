@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 import subprocess
@@ -33,28 +32,17 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def tool(monkeypatch):
-    """The script that writes the files, as a module."""
-    path = os.path.join(PROJECT, "tools/completions.py")
-    spec = importlib.util.spec_from_file_location("completions_tool", path)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "completions_tool", module)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    spec.loader.exec_module(module)
-    return module
-
-
 def lines_of(*command):
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=30)
     return done.stdout.splitlines() + done.stderr.splitlines()
 
 
-def test_the_files_are_what_the_command_line_is_now(tool):
-    for name, text in tool.texts().items():
-        with open(os.path.join(PLACE, name), encoding="utf-8") as file:
-            assert file.read() == text, "run tools/completions.py"
+def test_the_files_are_what_the_command_line_is_now():
+    # In a process of its own: click remembers help options as the first caller in a process has them.
+    tool = os.path.join(PROJECT, "tools", "completions.py")
+    done = subprocess.run([sys.executable, tool, "--check"], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
 
 
 @pytest.mark.parametrize(("line", "wanted"), [*CASES, ("cronwrap --on failure,reco", "failure,recovery")])
