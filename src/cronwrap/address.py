@@ -40,17 +40,35 @@ def addresses(text: str, host: str) -> tuple[Address, ...]:
     A bare local name gets ``host`` as its domain; a domain outside ASCII its IDNA form. Empty members
     are passed over. ValueError says which member is no address, and why.
     """
+    return tuple(_address(member, host) for member in _members(text))
+
+
+def usable(text: str, host: str) -> tuple[tuple[Address, ...], tuple[str, ...]]:
+    """Give the members of a list that are addresses, and what is wrong with the others, a line each."""
+    found, faults = [], []
+    try:
+        members = _members(text)
+    except ValueError as error:
+        return (), (str(error),)
+    for member in members:
+        try:
+            found.append(_address(member, host))
+        except ValueError as error:
+            faults.append(str(error))
+    return tuple(found), tuple(faults)
+
+
+def _members(text: str) -> list[list[tuple[int, str]]]:
+    """Give the tokens of each member that is not empty; ValueError when the text cannot be taken apart."""
     if any(character in "\r\n\0" for character in text):
         raise ValueError(f"{_shown(text)} holds a line break or NUL, which no address may")
-    found = []
-    member: list[tuple[int, str]] = []
-    for token in [*_tokens(text), (SIGN, ",")]:
-        if token != (SIGN, ","):
-            member.append(token)
-        elif member:
-            found.append(_address(member, host))
-            member = []
-    return tuple(found)
+    found: list[list[tuple[int, str]]] = [[]]
+    for token in _tokens(text):
+        if token == (SIGN, ","):
+            found.append([])
+        else:
+            found[-1].append(token)
+    return [member for member in found if member]
 
 
 def fallback(user: str, host: str) -> str:

@@ -7,7 +7,7 @@ is slow to import may be needed for it.
 from __future__ import annotations
 
 from cronwrap import body, details, html, mime
-from cronwrap.address import Address, addresses, domain, fallback
+from cronwrap.address import Address, addresses, domain, fallback, usable
 from cronwrap.model import Envelope, Message
 from cronwrap.text import one_line, visible
 
@@ -84,11 +84,10 @@ def _recipients(report: Report) -> tuple[tuple[Address, ...], tuple[str, ...]]:
     found: dict[str, Address] = {}
     faults = []
     for text in report.recipients:
-        try:
-            for address in addresses(text, report.host):
-                found.setdefault(address.spec, address)
-        except ValueError as error:
-            faults.append(f"recipient passed over: {error}")
+        good, wrong = usable(text, report.host)
+        for address in good:
+            found.setdefault(address.spec, address)
+        faults += [f"recipient passed over: {fault}" for fault in wrong]
     if not found:
         found[""] = Address(name="", spec=fallback(report.user, report.host))
     return tuple(found.values()), tuple(faults)

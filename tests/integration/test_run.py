@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from support.cli import CRONWRAP_SHELL, SCRIPTS
+
 HEAD = 'mailto = "ops@example.test"\nmailfrom = "cron@example.test"\n'
 
 
@@ -199,6 +201,19 @@ def test_a_changed_configuration_holds_at_once(cli, relay):
     assert [mail.recipients for mail in relay.messages] == [("ops@example.test",), ("new@example.test",)]
 
 
+def test_a_line_that_is_wrapped_already_is_not_wrapped_again_by_the_shell(job, relay):
+    def shell(text):
+        process = job.start("-c", text, program=CRONWRAP_SHELL, env={"SHELL": CRONWRAP_SHELL})
+        return process.wait(30)
+
+    line = "cronwrap -n once -- sh -c 'echo said by $SHELL; exit 3'"
+    assert shell(f"PATH={SCRIPTS}:$PATH; {line}") == 3  # another first word: wrapped like any other
+    assert shell(f"{SCRIPTS}/{line}") == 3
+    assert [mail.parsed["X-Cronwrap-Job"] for mail in relay.messages[-1:]] == ["once"]
+    assert len(relay.messages) == 3
+    assert "said by /bin/sh" in relay.messages[-1].body
+
+
 # The mail ---------------------------------------------------------------------------------------
 
 
@@ -252,6 +267,14 @@ def test_a_mailto_with_a_line_break_injects_nothing(job, relay):
     (mail,) = relay.messages
     assert "evil@example.test" not in mail.recipients
     assert mail.parsed["Bcc"] is None
+
+
+def test_a_mailto_with_one_faulty_address_reaches_the_others(job, relay):
+    result = job("--", "echo", "hi", MAILTO="bad address, ok@example.test")
+    mail = relay.messages[-1]
+    assert mail.recipients == ("ok@example.test",)
+    assert "'bad address' is not an address" in mail.body
+    assert "'bad address' is not an address" in result.stderr
 
 
 def test_the_output_survives_octet_by_octet(job, relay):

@@ -94,6 +94,14 @@ def test_recipients_are_in_the_envelope_once_and_in_the_header_as_written():
     assert "recipient passed over" in text_of(mail)
 
 
+def test_one_faulty_address_does_not_keep_the_others_beside_it_from_the_mail():
+    made = message.compose(report(recipients=('a b, ok@b.example, x@y@z, "Doe, Jo" <jo@b.example>',)))
+    assert made.envelope.recipients == ("ok@b.example", "jo@b.example")
+    body = text_of(parsed(made.content))
+    assert "recipient passed over: 'a b' is not an address" in body
+    assert "recipient passed over: 'x@y@z' is not an address" in body
+
+
 @pytest.mark.parametrize("recipients", [(), ("",), ("no address at all",), ("a@b\r\nRCPT TO:<c@d>",)])
 def test_a_report_without_a_usable_recipient_goes_to_the_user_at_this_host(recipients):
     made = message.compose(report(recipients=recipients))
