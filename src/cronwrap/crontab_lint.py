@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from cronwrap.crontab import Assignment, Job, Line, Unreadable, encode, parse, shell_texts, split_input
 from cronwrap.crontab_schedule import ScheduleError, read
 from cronwrap.crontab_shell import BUILTINS, Word, balanced, is_assignment, words
-from cronwrap.crontab_wrap import LONGEST_COMMAND, PROGRAM, use_in, use_of, why_left
+from cronwrap.crontab_wrap import LONGEST_COMMAND, PROGRAM, Use, operand, use_in, use_of, why_left
 from cronwrap.errors import UsageError
 from cronwrap.model import Record
 from cronwrap.options import parse as read_arguments
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
+HELP = frozenset(("-h", "--help", "--version"))
+"""Options that need no command."""
 
 CRON_PATH = "/usr/bin:/bin"
 """What a job's PATH is when the crontab sets none (``_PATH_DEFPATH``)."""
@@ -45,6 +47,8 @@ class World(Record):
     find: Callable[[str, str], str | None]
     """Gives where a program is, from its name and a PATH."""
     is_user: Callable[[str], bool]
+    subcommands: frozenset[str]
+    """Cronwrap's own, which need no ``--``."""
 
 
 class Finding(Record):
@@ -131,7 +135,7 @@ def _job(job: Job, world: World) -> Iterator[Said]:
     if (size := len(encode(job.command))) > LONGEST_COMMAND:
         yield ERROR, f"the command has {size} octets, cron takes {LONGEST_COMMAND}: move it into a script"
     yield from _percent(job)
-    yield from _wrapping(job)
+    yield from _wrapping(job, world)
     yield from _programs(job, world)
 
 
@@ -193,7 +197,7 @@ def _all_words(text: str) -> Iterator[Word]:
         at += end + 1
 
 
-def _wrapping(job: Job) -> Iterator[Said]:
+def _wrapping(job: Job, world: World) -> Iterator[Said]:
     use = use_of(job.command)
     if use is None:
         reason = why_left(job)
@@ -201,11 +205,25 @@ def _wrapping(job: Job) -> Iterator[Said]:
             yield NOTE, f"the job is not wrapped: cronwrap crontab wrap puts {PROGRAM} before it"
         elif reason:
             yield NOTE, f"the job is not wrapped: {reason}"
-    elif use.form:
-        try:
-            read_arguments([word.value for word in use.arguments])
-        except UsageError as error:
-            yield ERROR, f"{PROGRAM} does not understand this line: {error}"
+    elif misuse := _misuse(use, world.subcommands):
+        yield ERROR, f"{PROGRAM} does not understand this line: {misuse}"
+
+
+def _misuse(use: Use, subcommands: frozenset[str]) -> str:
+    """Give why cronwrap would end with status 2 and run nothing, or an empty text."""
+    values = [word.value for word in use.arguments]
+    try:
+        runs = read_arguments(values) is not None
+    except UsageError as error:
+        return str(error)
+    if runs or HELP & set(values):
+        return ""
+    first = operand(use.arguments)
+    if first is None:
+        return f"it names no command: {PROGRAM} [OPTIONS] -- COMMAND [ARG]..."
+    if first.fixed and first.value not in subcommands:
+        return f"there is no subcommand {first.value!r}; to run a command: {PROGRAM} -- {first.value}"
+    return ""
 
 
 def _programs(job: Job, world: World) -> Iterator[Said]:

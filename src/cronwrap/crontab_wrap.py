@@ -163,11 +163,12 @@ def _option_length(arguments: tuple[Word, ...], at: int) -> int:
     return 2 if unknown and not arguments[at + 1].value.startswith("-") else 1
 
 
-def _only_options(arguments: tuple[Word, ...]) -> bool:
+def operand(arguments: tuple[Word, ...]) -> Word | None:
+    """Give the first word that is neither an option nor an option's value, None when there is none."""
     at = 0
     while at < len(arguments) and arguments[at].value.startswith("-"):
         at += _option_length(arguments, at)
-    return at == len(arguments)
+    return arguments[at] if at < len(arguments) else None
 
 
 def _wrapped(job: Job, prefix: str) -> str:
@@ -215,7 +216,7 @@ def _unwrapped(command: str, use: Use) -> tuple[str | None, str]:
             return None, "more than one quoted text follows -c; take it off by hand"
         word, after = use.arguments[use.at + 1], use.arguments[use.at + 2 :]
         text = _text_of(written[word.start : word.end])
-        if text is None or not _only_options(after) or use.before:
+        if text is None or operand(after) is not None or use.before:
             return None, "the text of -c is not one quoted word alone; take it off by hand"
         options += after
         # Blanks after a quoted text are of no account to the shell; the ones before a % go with them.

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cronwrap import crontab_store, journal
+from cronwrap.cli import SUBCOMMANDS
 from cronwrap.commands.crontab import command
 from cronwrap.crontab_store import File, find_program
 from cronwrap.errors import CronwrapError, UsageError
@@ -352,3 +353,13 @@ def test_audit_without_cronsim_says_what_to_install(run, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", missing)
     done = run("audit", "-", given=EVERY_HOUR)
     assert str(done.exception) == "audit needs cronsim: pip install 'cronwrap[audit]'"
+
+
+def test_lint_takes_every_subcommand_for_one_and_nothing_else(run):
+    lines = "".join(f"@daily cronwrap {name}\n" for name in SUBCOMMANDS)
+    assert "there is no subcommand" not in run("lint", "-", given=lines.encode()).stdout
+    done = run("lint", "-", given=b"@daily cronwrap backup\n")
+    assert done.exit_code == 1
+    assert (
+        "-:1: error: cronwrap does not understand this line: there is no subcommand 'backup'" in done.stdout
+    )

@@ -15,7 +15,7 @@ from cronwrap.crontab_lint import ERROR, World, lint
 from cronwrap.crontab_wrap import LONGEST_COMMAND, wrap
 
 SPOOL = "/var/spool/cron/crontabs"
-WORLD = World(find=lambda name, _path: name, is_user=lambda _name: False)
+WORLD = World(find=lambda name, _path: name, is_user=lambda _name: False, subcommands=frozenset())
 
 ASK = """\
 mount --bind "$1/spool" "$2" || exit 77

@@ -17,7 +17,11 @@ from support.documents import PASSWORD, PROJECT, USER, Stage
 
 DOCUMENTS = documents.documents()
 CHECKED = {"console", "sh", "toml", "crontab", "ini", "dockerfile", "text"}
-HOST = crontab_lint.World(find=lambda name, _path: f"/usr/bin/{name}", is_user=lambda _name: True)
+HOST = crontab_lint.World(
+    find=lambda name, _path: f"/usr/bin/{name}",
+    is_user=lambda _name: True,
+    subcommands=frozenset(surface.SUBCOMMANDS),
+)
 """A host that has every program: what lint then still finds is wrong anywhere."""
 
 

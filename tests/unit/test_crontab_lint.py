@@ -19,7 +19,9 @@ def find(name, path):
     return f"/usr/bin/{name}" if f"/usr/bin/{name}" in PROGRAMS and "/usr/bin" in path.split(":") else None
 
 
-WORLD = World(find=find, is_user=lambda name: name in {"root", "joe"})
+WORLD = World(
+    find=find, is_user=lambda name: name in {"root", "joe"}, subcommands=frozenset({"crontab", "status"})
+)
 
 
 def findings(text, **options):
@@ -41,6 +43,9 @@ MAILTO="a@example.com"
 @daily cronwrap -c '[ -x /usr/sbin/gone ] && /usr/sbin/gone'
 @daily cronwrap -c 'A=b tool >/dev/null 2>&1; B=c tool'
 @hourly cronwrap -- cronwrap crontab audit
+@hourly cronwrap --config /etc/other.toml status
+@hourly cronwrap "$WHAT"
+@hourly cronwrap --version
 """
 
 
@@ -92,6 +97,12 @@ def test_a_sound_crontab_gives_no_finding():
         ("every day at noon tool\n", ERROR, "five time fields"),
         (f"@daily cronwrap -- tool {'x' * 998}\n", ERROR, "octets, cron takes 998"),
         ("@daily cronwrap --timeoot 2h -- tool\n", ERROR, "did you mean --timeout"),
+        ("@daily cronwrap tool --flag\n", ERROR, "to run a command: cronwrap -- tool"),
+        ("@daily cronwrap -n nightly --live tool\n", ERROR, "to run a command: cronwrap -- tool"),
+        ("@daily cronwrap --timeoot=2h tool\n", ERROR, "did you mean --timeout"),
+        ("@daily cronwrap --after many tool\n", ERROR, "not a whole number"),
+        ("@daily cronwrap -n nightly\n", ERROR, "names no command"),
+        ("@daily cronwrap >/dev/null\n", ERROR, "names no command"),
     ],
 )
 def test_a_mistake_is_found_with_its_line_and_what_to_do(text, severity, part):

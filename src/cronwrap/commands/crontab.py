@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import pkgutil
 import sys
 import time
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from cronwrap import crontab_lint, text
+from cronwrap import commands, crontab_lint, text
 from cronwrap.crontab import decode, encode, jobs, parse
 from cronwrap.crontab_audit import EARLY, Missed, Unwatched, Watched, Window, missed, watch
 from cronwrap.crontab_lint import CRON_PATH, NOTE, Finding, World
@@ -88,7 +89,7 @@ def unwrap_command(path: str | None, system: bool, in_place: bool, yes: bool) ->
 def lint_command(ctx: click.Context, path: str | None, system: bool) -> None:
     """Find mistakes; exits 1 when there is an error or a warning, 0 when there are notes at most."""
     store = open_store(path)
-    world = World(find=find_program, is_user=is_user)
+    world = World(find=find_program, is_user=is_user, subcommands=_subcommands())
     findings = crontab_lint.lint(decode(store.read()), world, system=_system(store, system))
     _print_findings(store.name, findings)
     if any(finding.severity != NOTE for finding in findings):
@@ -150,6 +151,11 @@ def _system(store: Store, given: bool) -> bool:
     if given and store.name == "crontab":
         raise UsageError("--system needs a FILE: one's own crontab has no user column")
     return given or store.system
+
+
+def _subcommands() -> frozenset[str]:
+    """Give the names of cronwrap's subcommands: each is a module beside this one."""
+    return frozenset(module.name for module in pkgutil.iter_modules(commands.__path__))
 
 
 def _prefix_for(crontab: str, *, own: bool) -> str:
