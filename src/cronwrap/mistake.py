@@ -6,13 +6,20 @@ import os
 import sys
 
 from cronwrap import settings as config
+from cronwrap.errors import UsageError
 from cronwrap.log import log
 from cronwrap.message import compose
 from cronwrap.model import Command, Report
-from cronwrap.options import quote
+from cronwrap.options import quote, take
+from cronwrap.redact import Redactor
 from cronwrap.report import post, recipients, say, sender
 from cronwrap.run import new_run
 from cronwrap.verdict import Policy, not_run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 FORM = "cronwrap [OPTIONS] -- COMMAND [ARG]...   or   cronwrap [OPTIONS] -c TEXT   or   cronwrap --help"
 
@@ -26,9 +33,11 @@ def report_mistake(text: str) -> None:
     if os.isatty(2):
         return
     words = " ".join(map(quote, ["cronwrap", *sys.argv[1:]]))
-    settings = config.load({}, os.environ, words)
-    if not settings.relays or settings["mailto"] is None:
+    settings = config.load(understood(sys.argv[1:]), os.environ, words)
+    if not settings.relays or settings["mailto"] is None or settings["dry-run"]:
         return
+    redactor = Redactor(settings["redact.patterns"])
+    words, text = redactor.text(words), redactor.text(text)
     run = new_run(Command(argv=("cronwrap",), text=words), settings)
     to = recipients(settings, run)
     if not to:
@@ -55,6 +64,26 @@ def report_mistake(text: str) -> None:
         from cronwrap.signals import Signals  # noqa: PLC0415
 
         dispatch(settings, run.run_id, Signals(terminal=False))
+
+
+def understood(words: Sequence[str]) -> dict[str, Any]:
+    """Give what can be understood of a faulty command line's options: they may say whom to tell, and how."""
+    flags: dict[str, Any] = {}
+    left, after_mistake = list(words), False
+    while left and left[0] != "--":
+        word = left.pop(0)
+        if word == "-c":
+            del left[:1]
+        elif word.startswith("-") and len(word) > 1:
+            try:
+                take(word, left, flags)
+            except UsageError:
+                after_mistake = True  # the next word may be its value
+                continue
+        elif not after_mistake:
+            break  # a command; what follows is its own
+        after_mistake = False
+    return flags
 
 
 def report_bug(error: Exception) -> None:

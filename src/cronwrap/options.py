@@ -350,7 +350,7 @@ def parse(argv: Sequence[str]) -> Invocation | None:
                 raise UsageError("-c needs a command text: cronwrap -c 'TEXT'")
             text = words.pop(0)
         elif word.startswith("-") and len(word) > 1:
-            _take(word, words, flags)
+            take(word, words, flags)
         elif text is not None:
             raise UsageError(f"unexpected {word!r} after -c TEXT: quote the whole command as one word")
         else:
@@ -366,8 +366,8 @@ def _finish(flags: dict[str, Any], text: str | None, words: tuple[str, ...]) -> 
     return Invocation(flags=flags, words=words, text=text)
 
 
-def _take(word: str, words: list[str], flags: dict[str, Any]) -> None:
-    """Move one option, and its value, from the words to the flags."""
+def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
+    """Move one option, and its value, from the words to the flags; else UsageError."""
     if word.startswith("--"):
         name, equals, value = word.partition("=")
         option = BY_KEY.get(name[2:])

@@ -78,6 +78,39 @@ def test_a_mistake_in_a_line_without_the_dashes_is_mailed_too(job, relay):
     assert "cronwrap -- /usr/bin/backup" in relay.messages[0].body
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--mailto", "own@example.test", "--name", "sync", "--timeuot", "5m", "--", "true"),
+        ("--timeuot", "5m", "--mailto=own@example.test", "-n", "sync", "--", "true"),
+        ("--timeout", "soon", "-town@example.test", "-nsync", "-c", "--mailto=other@example.test"),
+        ("--live=yes", "-t", "own@example.test", "-nsync", "--", "true", "-t", "other@example.test"),
+    ],
+)
+def test_a_mistake_is_told_to_whom_the_line_itself_names(job, relay, words):
+    assert job(*words).status == 2
+    (mail,) = relay.messages
+    assert mail.recipients == ("own@example.test",)
+    assert mail.parsed["X-Cronwrap-Job"] == "sync"
+
+
+def test_a_mistake_in_a_line_that_wants_no_mail_is_not_mailed(job, relay):
+    assert job("--mailto", "", "--timeuot", "5m", "--", "true").status == 2
+    assert job("--dry-run", "--timeuot", "5m", "--", "true").status == 2
+    assert relay.messages == []
+
+
+def test_options_of_a_command_without_dashes_say_nothing_about_its_mail(job, relay):
+    assert job("backup", "--mailto", "other@example.test").status == 2
+    assert relay.messages[0].recipients == ("ops@example.test",)
+
+
+def test_secrets_are_taken_out_of_what_is_told_about_a_mistake(cli, relay):
+    cli.write_config(HEAD + relay.table + "[redact]\npatterns = ['code \\d+']\n")
+    assert cli("--timeuot", "5m", "-c", "open --door 'code 4711'").status == 2
+    assert b"4711" not in relay.messages[0].content
+
+
 # The configuration ------------------------------------------------------------------------------
 
 
