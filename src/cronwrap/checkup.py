@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cronwrap import credentials, dispatch, trial
 from cronwrap.endpoint import LOCAL_KINDS, Endpoint
-from cronwrap.errors import ConfigError, TemporaryError
+from cronwrap.errors import ConfigError, StateError, TemporaryError
 from cronwrap.model import Record
-from cronwrap.outbox import Summary, summary
+from cronwrap.outbox import Outbox, Summary, summary
 from cronwrap.relay_probe import Step, probe, reach
 from cronwrap.settings import Settings, config_paths, make_state
 from cronwrap.text import DAY, HOUR, count, duration, moment, size
@@ -50,16 +50,18 @@ class Check(Record):
 
 def checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     """Give the steps in the order a mail takes them, as they come; an outbox that is stuck comes first."""
-    waiting = summary(settings.state_dir)
+    fault, waiting = _outbox(settings.state_dir)
+    if fault:
+        yield fault
     if waiting and waiting.queued and waiting.oldest_age > LOUD_AFTER:
         yield _queued(waiting)
     yield from _settings(settings, environ)
     yield from _state(settings.state_dir)
     yield _clock(settings)
     yield from _relays(settings)
-    if waiting is None:
+    if waiting is None and not fault:
         yield Check(name="outbox", ok=True, text="empty")
-    elif waiting.queued and waiting.oldest_age <= LOUD_AFTER:
+    elif waiting and waiting.queued and waiting.oldest_age <= LOUD_AFTER:
         yield _queued(waiting)
     if waiting and waiting.failed:
         yield Check(
@@ -68,6 +70,22 @@ def checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
             text=f"{count(waiting.failed, 'report')} could not be delivered",
             advice="read: cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID",
         )
+
+
+def _outbox(state_dir: str) -> tuple[Check | None, Summary | None]:
+    """Give what is wrong with the outbox as files, and what waits in it."""
+    box = Outbox(state_dir)
+    advice = f"let this user read and write {box.directory} and what is in it"
+    try:
+        waiting = summary(state_dir)
+    except StateError as error:
+        if not os.path.isdir(state_dir):
+            return None, None  # told of the state directory
+        return Check(name="outbox", ok=False, text=str(error), advice=advice), None
+    if waiting and not box.writable():
+        text = f"the outbox {box.directory} cannot be written: nothing is sent from it"
+        return Check(name="outbox", ok=False, text=text, advice=advice), waiting
+    return None, waiting
 
 
 def _queued(waiting: Summary) -> Check:

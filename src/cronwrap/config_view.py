@@ -8,7 +8,7 @@ from typing import Any
 from cronwrap import options
 from cronwrap.endpoint import LOCAL_KINDS, Endpoint
 from cronwrap.model import Record
-from cronwrap.settings import Settings
+from cronwrap.settings import STATE_KEY, Settings
 
 HIDDEN = "(hidden)"
 _SPANS = ((86400, "d"), (3600, "h"), (60, "m"))
@@ -41,7 +41,8 @@ def settings(found: Settings) -> Iterator[Shown]:
         value = _harmless(option, found[option.key])
         source = found.sources.get(option.key, "")
         yield Shown(key=option.key, value=value, text=_text(value), source=source)
-    yield Shown(key="state directory", value=found.state_dir, text=found.state_dir)
+    source = found.sources.get(STATE_KEY, "")
+    yield Shown(key=STATE_KEY, value=found.state_dir, text=found.state_dir, source=source)
 
 
 def relay(number: int, found: Endpoint) -> Iterator[Shown]:

@@ -22,6 +22,7 @@ from cronwrap.stored import HEAD_LIMIT, Damaged, Item, head, read_content, read_
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
 __all__ = ["Damaged", "Item", "Outbox", "Summary", "summary"]
 
@@ -214,6 +215,18 @@ class Outbox:
         if changed.state != item.state:
             self.remove(item)
 
+    def look(self) -> Self:
+        """Give the outbox; StateError when there is one that cannot be read, for it may hold anything."""
+        for place in (self.directory, *self._places):
+            try:
+                os.listdir(place)
+            except FileNotFoundError:
+                continue  # nothing was ever stored
+            except OSError as error:
+                text = f"the outbox {self.directory} cannot be read: {error.strerror}"
+                raise StateError(text) from error
+        return self
+
     def writable(self) -> bool:
         """Tell whether what is sent can be taken off; if not, sending would never end."""
         return all(os.access(place, os.W_OK | os.X_OK) for place in self._places)
@@ -225,6 +238,7 @@ class Outbox:
             name += "~"
         source = os.path.join(self.directory, QUEUE, identity)
         try:
+            self._make()
             os.rename(source, os.path.join(self.directory, FAILED, name))
         except OSError:
             return
@@ -265,8 +279,8 @@ class Outbox:
 
 
 def summary(state_dir: str, now: float | None = None) -> Summary | None:
-    """Give the numbers of an outbox, or None when nothing is in it."""
-    box = Outbox(state_dir)
+    """Give the numbers of an outbox, or None when nothing is in it; StateError when it cannot be read."""
+    box = Outbox(state_dir).look()
     if not box.ids() and not box.ids(FAILED):
         return None
     items, _ = box.items()

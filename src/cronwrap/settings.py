@@ -34,6 +34,8 @@ RACY = 0.1
 """Seconds, some ticks of the clock of file systems: a file changed so shortly ago may change again
 without another time stamp, so it is not cached."""
 EFFECTIVE_IDS = os.access in os.supports_effective_ids
+STATE_KEY = "state directory"
+"""Under which its source is found; it is no option."""
 OWN_NAMES = ("outbox", "locks", "runs", "history.db", CACHE)
 """What the names in a state directory begin with."""
 
@@ -111,6 +113,8 @@ def load(
     ):
         values[key], sources[key] = value, source
     values["name"] = name
+    if variable := _state_variable(environ):
+        sources[STATE_KEY] = variable
     relays, login = _relays(files, environ, faults)
     return Settings(
         values=values,
@@ -193,6 +197,14 @@ def state_directory(environ: Mapping[str, str]) -> str:
     if os.geteuid() == 0:
         return "/var/lib/cronwrap"
     return os.path.join(_base(environ, "XDG_STATE_HOME", ".local/state"), "cronwrap")
+
+
+def _state_variable(environ: Mapping[str, str]) -> str:
+    """Give the variable that names the state directory, or an empty text."""
+    if environ.get("CRONWRAP_STATE_DIR"):
+        return "CRONWRAP_STATE_DIR"
+    named = os.geteuid() != 0 and environ.get("XDG_STATE_HOME", "").startswith("/")
+    return "XDG_STATE_HOME" if named else ""
 
 
 def user_config(environ: Mapping[str, str]) -> str:

@@ -132,7 +132,8 @@ def test_without_a_relay_the_next_thing_to_do_is_init(cli):
 def test_the_variables_that_count_are_named(cli, relay):
     steps = examined(cli, **relay.environment, MAILTO="ops@example.test", CRONWRAP_NICE="", HOME=cli.home)
     (told,) = [step["text"] for step in named(steps, "settings") if "environment" in step["text"]]
-    assert told.endswith(": CRONWRAP_CONFIG, CRONWRAP_DELIVERY_BACKGROUND, CRONWRAP_RELAY, MAILTO")
+    variables = "CRONWRAP_CONFIG, CRONWRAP_DELIVERY_BACKGROUND, CRONWRAP_RELAY, CRONWRAP_STATE_DIR, MAILTO"
+    assert told.endswith(f": {variables}")
 
 
 def test_faults_of_the_settings_are_faults_here(patient, relay):
@@ -403,3 +404,23 @@ def test_what_a_server_says_moves_no_cursor():
     shown = list(doctor.lines(views.Screen(), check))
     assert len(shown) == 2
     assert all(line.isprintable() for line in shown)
+
+
+def test_an_outbox_that_is_none_is_a_fault(patient):
+    os.makedirs(patient.state, mode=0o700)
+    with open(os.path.join(patient.state, "outbox"), "w", encoding="ascii"):
+        pass
+    steps = examined(patient)
+    ((name, text, advice),) = faults(steps)
+    assert (name, steps[0]["name"]) == ("outbox", "outbox")
+    assert "cannot be read: Not a directory" in text
+    assert "let this user read and write" in advice
+
+
+def test_an_outbox_from_which_nothing_can_be_taken_is_a_fault(patient):
+    box = Outbox(patient.state)
+    envelope = Envelope(sender="cron@example.test", recipients=("ops@example.test",))
+    box.store("r1", Message(envelope=envelope, content=b"x", job="j", subject="s"), time.time())
+    os.rmdir(os.path.join(box.directory, "tmp"))
+    ((name, text, _advice),) = faults(examined(patient))
+    assert (name, "cannot be written" in text) == ("outbox", True)

@@ -205,3 +205,28 @@ def test_an_outbox_that_cannot_be_used_is_told_in_one_line(job):
     assert result.status == 1
     assert result.stderr.startswith("cronwrap: the outbox ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("list", "--json"), ("flush",), ("show", "x"), ("retry", "x"), ("drop", "x")]
+)
+def test_an_outbox_that_cannot_be_read_is_not_called_empty(job, words):
+    os.makedirs(job.state, mode=0o700)
+    with open(os.path.join(job.state, "outbox"), "w", encoding="ascii"):
+        pass
+    result = job("outbox", *words)
+    assert (result.status, result.stdout) == (1, "")
+    assert result.stderr == f"cronwrap: the outbox {job.state}/outbox cannot be read: Not a directory\n"
+
+
+def test_status_begins_with_an_outbox_that_cannot_be_read(job):
+    os.makedirs(job.state, mode=0o700)
+    with open(os.path.join(job.state, "outbox"), "w", encoding="ascii"):
+        pass
+    lines = job("status").stdout.splitlines()
+    assert lines == [f"the outbox {job.state}/outbox cannot be read: Not a directory", "no job has run yet"]
+
+
+def test_status_begins_with_what_was_given_up(job, box):
+    store(box, state="failed", last_error="550 5.7.1 no")
+    assert job("status").stdout.splitlines()[0].startswith("outbox: 1 report could not be delivered")

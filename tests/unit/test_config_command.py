@@ -65,3 +65,7 @@ def test_a_login_in_the_url_of_a_monitor_is_hidden():
 def test_a_relay_that_is_not_used_says_why():
     relay = endpoint.parse({"url": "smtps://h"}, "file: relay 1").replace(fault="chmod 600 file")
     assert {one.key: one.text for one in shown(relay)}["relay 1 not used"] == "chmod 600 file"
+
+
+def test_the_state_directory_comes_with_the_variable_that_names_it():
+    assert [one.source for one in shown() if one.key == "state directory"] == ["CRONWRAP_STATE_DIR"]

@@ -235,7 +235,8 @@ def test_a_working_directory_that_has_gone_stops_nothing(ground, monkeypatch, tm
 
 def test_without_files_all_is_built_in(ground):
     found = ground.load()
-    assert (found.paths, found.faults, found.relays, found.sources) == ((), (), 0, {})
+    assert (found.paths, found.faults, found.relays) == ((), (), 0)
+    assert found.sources == {settings.STATE_KEY: "CRONWRAP_STATE_DIR"}
 
 
 def test_a_named_file_that_is_missing_is_a_fault(ground):
@@ -604,6 +605,16 @@ def test_the_state_directory_follows_variable_then_xdg_then_home(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert find({"HOME": "/h", "XDG_STATE_HOME": "/x"}) == "/var/lib/cronwrap"
     assert find({"CRONWRAP_STATE_DIR": "/s"}) == "/s"
+
+
+def test_the_variable_behind_the_state_directory_is_its_source(ground, monkeypatch):
+    def source(uid, **environ):
+        monkeypatch.setattr(os, "geteuid", lambda: uid)
+        return settings.load({}, {"HOME": ground.directory, **environ}).sources.get(settings.STATE_KEY, "")
+
+    assert source(1000) == source(1000, XDG_STATE_HOME="relative") == source(0, XDG_STATE_HOME="/x") == ""
+    assert source(1000, XDG_STATE_HOME="/x") == "XDG_STATE_HOME"
+    assert source(0, CRONWRAP_STATE_DIR="/s", XDG_STATE_HOME="/x") == "CRONWRAP_STATE_DIR"
 
 
 def test_the_users_file_follows_xdg_then_home():

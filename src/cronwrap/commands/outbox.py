@@ -40,7 +40,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
 @click.pass_obj
 def list_(app: App, *, as_json: bool) -> None:
     """List the outbox."""
-    box = Outbox(app.settings().state_dir)
+    box = Outbox(app.settings().state_dir).look()
     items = [*box.items()[0], *box.failed()]
     for line in map(json.dumps, map(as_object, items)) if as_json else lines(items, time.time()):
         click.echo(line)
@@ -53,7 +53,7 @@ def list_(app: App, *, as_json: bool) -> None:
 @click.pass_obj
 def show(app: App, identity: str, *, raw: bool, as_json: bool) -> None:
     """Show one message."""
-    box = Outbox(app.settings().state_dir)
+    box = Outbox(app.settings().state_dir).look()
     item = box.find(identity)
     if as_json:
         click.echo(json.dumps(as_object(item)))
@@ -109,7 +109,7 @@ def _busy() -> None:
 def flush(ctx: click.Context, *, as_json: bool) -> None:
     """Send everything; exit 1 when something is left or was given up."""
     settings = ctx.obj.settings()
-    box = Outbox(settings.state_dir)
+    box = Outbox(settings.state_dir).look()
     if not box.ids():
         if not as_json:
             click.echo("the outbox is empty")
@@ -129,7 +129,7 @@ def flush(ctx: click.Context, *, as_json: bool) -> None:
 def retry(ctx: click.Context, identity: str) -> None:
     """Queue a message again and send it; exit 1 when that does not succeed."""
     settings = ctx.obj.settings()
-    box = Outbox(settings.state_dir)
+    box = Outbox(settings.state_dir).look()
     item = box.find(identity)
     if not item.envelope.recipients:
         raise StateError(f"{item.id} cannot be sent: {item.last_error}")
@@ -152,7 +152,7 @@ def retry(ctx: click.Context, identity: str) -> None:
 @click.pass_obj
 def drop(app: App, identity: str) -> None:
     """Throw a message away."""
-    box = Outbox(app.settings().state_dir)
+    box = Outbox(app.settings().state_dir).look()
     item = box.find(identity)
     box.remove(item)
     click.echo(f"{item.id} is gone")

@@ -11,6 +11,7 @@ import click
 
 from cronwrap import journal, views
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
+from cronwrap.errors import StateError
 from cronwrap.history import Run, jobs
 from cronwrap.outbox import Summary, summary
 from cronwrap.tally import Tally, durations
@@ -18,7 +19,7 @@ from cronwrap.text import HOUR, ago, count, duration, median, one_line
 from cronwrap.views import Cell, Screen
 
 LOUD_AFTER = HOUR
-"""Seconds after which a waiting report comes before everything else."""
+"""Seconds after which a waiting report comes before everything else, as one that was given up does."""
 
 
 @click.command("status")
@@ -35,11 +36,22 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         views.write(views.objects(itertools.starmap(public, found)))
         return
-    screen, now = Screen(), time.time()
-    waiting = summary(settings.state_dir)
-    loud = waiting is not None and waiting.oldest_age > LOUD_AFTER
-    told = [] if waiting is None else [outbox_line(screen, waiting, loud=loud)]
-    views.write([*(told if loud else []), *lines(screen, found, now), *([] if loud else told)])
+    screen = Screen()
+    told, loud = outbox_lines(screen, settings.state_dir)
+    known = list(lines(screen, found, time.time()))
+    views.write([*told, *known] if loud else [*known, *told])
+
+
+def outbox_lines(screen: Screen, state_dir: str) -> tuple[list[str], bool]:
+    """Give what is to be said of the outbox, and whether it comes before everything else."""
+    try:
+        waiting = summary(state_dir)
+    except StateError as error:
+        return [screen.paint(str(error), views.RED)], True
+    if waiting is None:
+        return [], False
+    loud = waiting.oldest_age > LOUD_AFTER or waiting.failed > 0
+    return [outbox_line(screen, waiting, loud=loud)], loud
 
 
 def public(tally: Tally, running: Run | None) -> dict[str, Any]:
@@ -73,7 +85,7 @@ def outbox_line(screen: Screen, waiting: Summary, *, loud: bool) -> str:
         parts.append(f"{count(waiting.failed, 'report')} could not be delivered")
     why = f" ({one_line(waiting.last_error)})" if waiting.last_error else ""
     line = f"outbox: {', '.join(parts)}{why}; see: cronwrap outbox list"
-    return screen.paint(line, views.RED if loud or waiting.failed else views.YELLOW)
+    return screen.paint(line, views.RED if loud else views.YELLOW)
 
 
 def lines(screen: Screen, found: list[tuple[Tally, Run | None]], now: float) -> Iterator[str]:
