@@ -11,7 +11,7 @@ import gc
 import os
 import sys
 
-from cronwrap.errors import EXIT_INTERNAL, EXIT_USAGE, CronwrapError, UsageError
+from cronwrap.errors import EXIT_INTERNAL, EXIT_USAGE, AftermathError, CronwrapError, UsageError
 from cronwrap.options import Invocation, parse
 
 TYPE_CHECKING = False
@@ -106,10 +106,20 @@ def _bounded(work: Callable[[], int]) -> int:
     except BrokenPipeError:
         return 141
     except Exception as error:  # noqa: BLE001  # a bug: no traceback reaches a person
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    """Tell of an error of our own; give the exit status, which is the job's if it had ended before."""
+    status = error.status if isinstance(error, AftermathError) else EXIT_INTERNAL
+    cause = error.__cause__ or error if isinstance(error, AftermathError) else error
+    try:
         from cronwrap.mistake import report_bug  # noqa: PLC0415
 
-        report_bug(error)
-        return EXIT_INTERNAL
+        report_bug(cause)
+    except Exception:  # noqa: BLE001  # no descriptor or memory left to load a module
+        _say(f"internal error: {type(cause).__name__}: {cause}")
+    return status
 
 
 def _open_standard_streams() -> None:

@@ -28,6 +28,14 @@ EXIT_SIGNAL_BASE = 128
 """128+N: the job died of signal N (POSIX shell)."""
 
 
+class AftermathError(Exception):
+    """A bug of ours after the job had ended (the cause); ``status`` is the exit status of the job."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 class CronwrapError(Exception):
     """Anything that a person must be told in one line."""
 

@@ -86,7 +86,7 @@ def understood(words: Sequence[str]) -> dict[str, Any]:
     return flags
 
 
-def report_bug(error: Exception) -> None:
+def report_bug(error: BaseException) -> None:
     """Report an error of our own: a line for the person, the details for the log."""
     import traceback  # noqa: PLC0415
 

@@ -328,10 +328,13 @@ class Invocation(Record):
         """Give what is to be executed; ``-c`` takes the shell from ``SHELL``, as crond does."""
         if self.text is None:
             return Command(argv=self.words, text=" ".join(map(quote, self.words)))
-        shell = environ.get("SHELL") or "/bin/sh"
-        if shell.rpartition("/")[2] == SHELL_BASENAME:
-            shell = "/bin/sh"
-        return Command(argv=(shell, "-c", self.text), text=self.text)
+        return Command(argv=(job_shell(environ) or "/bin/sh", "-c", self.text), text=self.text)
+
+
+def job_shell(environ: Mapping[str, str]) -> str:
+    """Give ``SHELL`` as the job sees it: ``/bin/sh`` where a crontab names ours; empty when it is not set."""
+    shell = environ.get("SHELL", "")
+    return "/bin/sh" if shell.rpartition("/")[2] == SHELL_BASENAME else shell
 
 
 def parse(argv: Sequence[str]) -> Invocation | None:

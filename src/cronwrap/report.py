@@ -11,6 +11,7 @@ from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.message import compose, output_digest
 from cronwrap.model import Past, Report, Run, Tries
+from cronwrap.options import job_shell
 from cronwrap.outbox import Outbox
 from cronwrap.record import finish
 from cronwrap.redact import Redactor
@@ -69,12 +70,18 @@ def _report(run: Run, tries: Tries, verdict: Verdict, past: Past | None, redacto
         started=tries.outcomes[0].started if tries.outcomes else run.started,
         ended=now,
         duration=only,
-        environment=dict(os.environ),
+        environment=_environment(),
         past=past or Past(),
         format=run.settings["format"],
         timestamps=run.settings["timestamps"],
         faults=tries.faults,
     )
+
+
+def _environment() -> dict[str, str]:
+    """Give the job's environment, as far as a report shows it."""
+    shell = job_shell(os.environ)
+    return {**os.environ, **({"SHELL": shell} if shell else {})}
 
 
 def _redacted(outcome: Outcome, redactor: Redactor) -> Outcome:
@@ -189,7 +196,7 @@ def report_abandoned(run: Run, entries: list[Entry]) -> None:
                     started=began,
                     ended=time.time(),
                     duration=max(0.0, time.time() - began),
-                    environment=dict(os.environ),
+                    environment=_environment(),
                 )
             )
             mailed = post(run.settings, identity, message) != PRINTED

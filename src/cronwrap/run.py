@@ -7,8 +7,9 @@ import time
 
 from cronwrap import settings as config
 from cronwrap import signals as sig
-from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, StateError
+from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
 from cronwrap.model import Run, Tries
+from cronwrap.options import job_shell
 from cronwrap.spawn import Start
 from cronwrap.supervise import Limits, Supervisor
 from cronwrap.terminal import watched
@@ -37,7 +38,8 @@ def main(invocation: Invocation) -> int:
     run = new_run(command, settings)
     signals = sig.Signals(terminal=watched())
     if settings["jitter"] and (number := signals.wait(_jitter(run))):
-        return EXIT_SIGNAL_BASE + number
+        why = f"signal {number} came while it waited for its time (--jitter)"
+        return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
     if settings["dry-run"]:
         from cronwrap.report import rehearse  # noqa: PLC0415
 
@@ -50,7 +52,14 @@ def main(invocation: Invocation) -> int:
         return _skipped(run, why, signals, guard.interrupted)
     tries = supervise(run, signals, guard)
     guard.leave()
-    return conclude(run, tries, signals)
+    from cronwrap.verdict import exit_status  # noqa: PLC0415  # the job has run
+
+    status = exit_status(tries.outcomes[-1])
+    try:
+        conclude(run, tries, signals)
+    except Exception as error:  # whatever is wrong with us, the status is the job's
+        raise AftermathError(status) from error
+    return status
 
 
 def new_run(command: Command, settings: Settings) -> Run:
@@ -101,13 +110,17 @@ def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
 
 
-def conclude(run: Run, tries: Tries, signals: sig.Signals) -> int:
-    """Judge the run, report it if that is due, put it on record; give the exit status."""
+def conclude(run: Run, tries: Tries, signals: sig.Signals) -> None:
+    """Judge the run, report it if that is due, put it on record."""
     from cronwrap.duties import do_for_others  # noqa: PLC0415
     from cronwrap.record import finish  # noqa: PLC0415
     from cronwrap.verdict import exit_status, judge  # noqa: PLC0415
 
     last = tries.outcomes[-1]
+    if last.error and _live(run.settings):
+        from cronwrap.report import say  # noqa: PLC0415
+
+        say(last.error)
     policy = _policy(run.settings)
     verdict = judge(last, policy, None, time.time())
     past: Past | None = None
@@ -127,7 +140,6 @@ def conclude(run: Run, tries: Tries, signals: sig.Signals) -> int:
     elif tries.entry:
         finish(tries.entry, verdict, tries.outcomes)
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
-    return exit_status(last)
 
 
 def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, bytes]:
@@ -141,8 +153,8 @@ def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, byte
                     del found[b"LC_CTYPE"]
         except OSError:
             pass  # another system: it cannot be told, so it stays
-    if os.path.basename(environ.get("SHELL", "")) == "cronwrap-shell":
-        found[b"SHELL"] = b"/bin/sh"
+    if "SHELL" in environ:
+        found[b"SHELL"] = os.fsencode(job_shell(environ))
     found[b"CRONWRAP_RUN_ID"] = run_id.encode()
     return found
 
@@ -207,8 +219,12 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-def _limits(settings: Settings) -> Limits:
+def _live(settings: Settings) -> bool:
     live = settings["live"]
+    return os.isatty(1) or os.isatty(2) if live is None else bool(live)
+
+
+def _limits(settings: Settings) -> Limits:
     same: dict[str, Any] = {
         name: settings[name.replace("_", "-")]
         for name in ("timeout", "idle_timeout", "kill_after", "drain", "max_memory", "max_output")
@@ -216,7 +232,7 @@ def _limits(settings: Settings) -> Limits:
     return Limits(
         **same,
         timed=settings["timestamps"],
-        live=os.isatty(1) or os.isatty(2) if live is None else live,
+        live=_live(settings),
         fail_match=settings["fail-match"],
         ignore_match=settings["ignore-match"],
     )
