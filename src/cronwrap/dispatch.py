@@ -216,6 +216,28 @@ def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int,
         os._exit(0)
 
 
+def leave_waiter(settings: Settings) -> None:
+    """See to it that what is queued is retried, once this process, which is no run, has gone."""
+    from cronwrap.waiter import become_waiter, waits  # noqa: PLC0415
+
+    box = Outbox(settings.state_dir)
+    stays = settings["delivery.background"] and settings.relays and os.getpid() != 1
+    try:
+        if not stays or not box.ids() or waits(box) or os.fork():
+            return
+    except (StateError, OSError) as error:
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(f"nobody waits to send what is queued: {error}")  # the next run sees to it
+        return
+    try:
+        settings = _absolute(settings)
+        detach()
+        become_waiter(settings)
+    finally:
+        os._exit(0)
+
+
 def _absolute(settings: Settings) -> Settings:
     """Give the settings for a process that has another working directory."""
     named = settings["config"]

@@ -49,10 +49,14 @@ def finish(
     """Write down how a run ended; give an empty text, or why that could not be done."""
     last = outcomes[-1] if outcomes else None
     now = time.time()
+    duration: float | None = max(0.0, now - entry.fields["started"])
+    if last and len(outcomes) == 1:
+        duration = last.duration  # by the monotonic clock: a changed clock does not show
+    elif verdict.result == "abandoned":
+        duration = None  # it is not known when its cronwrap died
     fields = {
         "ended": now,
-        # By the monotonic clock where the job ran but once, so that a changed clock does not show.
-        "duration": last.duration if last and len(outcomes) == 1 else max(0.0, now - entry.fields["started"]),
+        "duration": duration,
         "result": verdict.result,
         "reasons": verdict.reasons,
         "tries": max(1, len(outcomes)),

@@ -49,6 +49,8 @@ class Tally(Record):
 def after(tally: Tally, run: dict[str, Any]) -> Tally:
     """Give the tally with one more run that has ended; ``run`` has the columns of a run."""
     result, ended = run["result"], run["ended"]
+    if result == "abandoned" and run["started"] < tally.started and tally.result != "skipped":
+        return _found_late(tally, run)
     changes: dict[str, Any] = {
         name: run[name] for name in ("run", "result", "exit_code", "signal", "started", "ended", "duration")
     }
@@ -64,6 +66,18 @@ def after(tally: Tally, run: dict[str, Any]) -> Tally:
         changes["last_success"] = ended
         if run["duration"] is not None:
             changes["durations"] = _pushed(tally.durations, repr(float(run["duration"])))
+    return tally.replace(**changes)
+
+
+def _found_late(tally: Tally, run: dict[str, Any]) -> Tally:
+    """Give the tally with a run that was found dead when a later one had ended: it is not the last one."""
+    *earlier, last = tally.results.split()
+    changes: dict[str, Any] = {"results": " ".join([*earlier, run["result"], last][-REMEMBERED:])}
+    if tally.failures:
+        changes["failures"] = tally.failures + 1
+        changes["failing_since"] = min(run["started"], tally.failing_since or run["started"])
+        changes["last_mailed"] = run["ended"] if run["mailed"] else tally.last_mailed
+        changes["unmailed"] = tally.unmailed + (not run["mailed"])
     return tally.replace(**changes)
 
 

@@ -238,6 +238,28 @@ def test_the_past_remembers_the_last_twenty(state):
     assert len(history.past(state, "backup", "root", limit=5).results) == 5
 
 
+@pytest.mark.parametrize("folded", [True, False], ids=["folded", "waiting in the journal"])
+def test_a_run_found_dead_after_a_later_one_ended_is_not_the_last_one(state, folded):
+    record(state, "r2", "ok", started=NOW + 10)
+    record(state, "r1", "abandoned", started=NOW, ended=NOW + 20, duration=None, mailed=True)
+    if folded:
+        history.fold(state)
+    past = history.past(state, "backup", "root")
+    assert (past.results, past.failures_in_a_row) == (("abandoned", "ok"), 0)
+    history.fold(state)
+    ((tally, _running),) = history.jobs(state)
+    assert (tally.run, tally.result, tally.duration) == ("r2", "ok", 3.0)
+
+
+@pytest.mark.parametrize(("mailed", "unmailed"), [(True, 1), (False, 2)])
+def test_a_run_found_dead_before_a_failure_lengthens_the_row(state, mailed, unmailed):
+    record(state, "r2", "failed", started=NOW + 10)
+    record(state, "r1", "abandoned", started=NOW, ended=NOW + 20, mailed=mailed)
+    past = history.past(state, "backup", "root")
+    assert (past.failures_in_a_row, past.failing_since) == (2, NOW)
+    assert (past.last_failure_mailed, past.failures_since_mail) == (NOW + 20 if mailed else None, unmailed)
+
+
 def test_of_jobs_whose_names_share_a_digest_each_has_its_own_past(state, monkeypatch):
     monkeypatch.setattr(journal, "tag", lambda _job: "00000000")
     record(state, "r1", "failed", job="a")

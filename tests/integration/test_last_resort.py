@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -196,6 +197,19 @@ def test_a_waiter_delivers_when_the_relay_is_back_and_leaves(job, make_misbehavi
     wait_until(lambda: server.accepted, timeout=30)
     wait_until(lambda: not waiter.is_running() or not job.processes(), timeout=30)
     assert box.ids() == []
+
+
+def test_what_status_finds_dead_is_sent_though_no_run_follows(job, relay, wait_until):
+    process = job.start("-n", "j", "--", "sleep", "600")
+    runs = os.path.join(job.state, "runs")
+    wait_until(lambda: os.path.isdir(runs) and any(name[0] != "." for name in os.listdir(runs)))
+    process.kill()
+    process.wait()
+    assert job("status", CRONWRAP_DELIVERY_BACKGROUND="true").status == 0
+    (mail,) = relay.wait_for(1)
+    assert mail.parsed["X-Cronwrap-Result"] == "abandoned"
+    (run,) = map(json.loads, job("history", "--json").stdout.splitlines())
+    assert (run["result"], run["duration"]) == ("abandoned", None)
 
 
 def test_descriptors_of_the_caller_do_not_stay_with_the_sender(job, make_misbehaving):

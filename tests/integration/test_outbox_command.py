@@ -11,6 +11,7 @@ import pytest
 
 from cronwrap.model import Envelope, Message
 from cronwrap.outbox import FAILED, QUEUE, Outbox
+from cronwrap.waiter import waits
 
 CONTENT = (
     b"From: cron@example.test\r\nTo: ops@example.test\r\n"
@@ -230,3 +231,28 @@ def test_status_begins_with_an_outbox_that_cannot_be_read(job):
 def test_status_begins_with_what_was_given_up(job, box):
     store(box, state="failed", last_error="550 5.7.1 no")
     assert job("status").stdout.splitlines()[0].startswith("outbox: 1 report could not be delivered")
+
+
+@pytest.fixture
+def refused(job, box, make_misbehaving):
+    """A relay that takes nothing now, and a message for it."""
+    job.env |= make_misbehaving("banner", "4xx").environment
+    store(box, "a1")
+
+
+@pytest.mark.usefixtures("refused")
+@pytest.mark.parametrize("words", [("flush",), ("retry", "a1")])
+def test_what_a_person_could_not_send_is_retried_in_the_background(job, wait_until, words):
+    job.env["CRONWRAP_DELIVERY_BACKGROUND"] = "true"
+    assert job("outbox", *words).status == 1
+    (waiter,) = wait_until(job.processes)
+    wait_until(lambda: "cronwrap.waiter" in waiter.cmdline() and waits(Outbox(job.state)))
+    assert os.getsid(waiter.pid) == waiter.pid
+    assert job("outbox", *words).status == 1
+    assert job.processes() == [waiter]
+
+
+@pytest.mark.usefixtures("refused")
+def test_nobody_stays_to_retry_where_that_is_not_wanted(job):
+    assert job("outbox", "flush").status == 1
+    assert job.processes() == []

@@ -42,7 +42,7 @@ module.command(sys.argv[3:], obj=SimpleNamespace(settings=lambda: settings), pro
 
 class Settings(dict):
     def __init__(self, state_dir):
-        super().__init__({"history.keep": 90 * 86400.0})
+        super().__init__({"history.keep": 90 * 86400.0, "delivery.background": False})
         self.state_dir = state_dir
 
 

@@ -119,6 +119,7 @@ def flush(ctx: click.Context, *, as_json: bool) -> None:
     progress = Progress(len(box.ids()), as_json=as_json)
     if not dispatch.flush(settings, progress, waiting=_busy):
         raise StateError("another process is sending; try again when it is done")
+    dispatch.leave_waiter(settings)
     if progress.undelivered or box.ids():
         ctx.exit(1)
 
@@ -143,7 +144,9 @@ def retry(ctx: click.Context, identity: str) -> None:
 
     if not dispatch.flush(settings, told, first=item.id, patience=0.0):
         click.echo(f"{item.id} is queued; another process is sending, and takes it along")
-    elif progress.undelivered:
+        return
+    dispatch.leave_waiter(settings)
+    if progress.undelivered:
         ctx.exit(1)
 
 

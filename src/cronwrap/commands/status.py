@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cronwrap import journal, views
+from cronwrap import dispatch, journal, views
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
 from cronwrap.errors import StateError
 from cronwrap.history import Run, jobs
@@ -31,6 +31,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     # A run whose cronwrap died is found here or by the job's next run; whoever finds it reports it.
     if dead := journal.abandoned(settings.state_dir):
         ctx.obj.report_abandoned(dead)
+        dispatch.leave_waiter(settings)
     bring_up_to_date(settings.state_dir, settings["history.keep"])
     found = jobs(settings.state_dir)
     if as_json:
