@@ -16,7 +16,7 @@ from typing import Any
 from cronwrap import endpoint
 from cronwrap.endpoint import Endpoint
 from cronwrap.errors import ConfigError
-from cronwrap.options import BY_KEY, SECTIONS, nearest
+from cronwrap.options import BY_KEY, SECTIONS, nearest, partly_right
 from cronwrap.settings import BAD_VALUE
 from cronwrap.text import shorten
 
@@ -29,8 +29,8 @@ TYPE_NAMES = {
     bool: "true or false",
 }
 
-NOT_IN_FILES = ("config", "dry-run", "name")
-"""Options that make no sense in a file: it would name itself, or lose every report, or one name for all."""
+NOT_IN_FILES = ("config", "name")
+"""Options that make no sense in a file: it would name itself, or give one name to all jobs."""
 TOP_LEVEL = ("mailto", "mailfrom")
 TABLES = ("relay", "delivery", "defaults", "jobs", "history", "redact")
 SIZE_LIMIT = 1 << 20
@@ -202,7 +202,9 @@ def _take(found: dict[str, Any], key: str, value: object, where: str, faults: Fa
         read = option.read(value)
     except BAD_VALUE as error:
         faults.add(f"{where}: {error}")
-        return
+        read = partly_right(key, value)
+        if not read:
+            return
     if option.sets:
         found[option.sets] = not read
     else:

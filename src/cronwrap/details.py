@@ -115,8 +115,9 @@ def _amount(output: Output) -> str:
     if output.stderr_bytes:
         part = "all" if not output.stdout_bytes else f"{output.stderr_bytes:,}"
         words += f", {part} of them on standard error" if output.total_bytes > 1 else ", on standard error"
+    end_is_unknown = bool(output.left_out_bytes) and not output.tail
     last = output.tail or output.head
-    return words if last.endswith(b"\n") else f"{words}, no line end at its end"
+    return words if end_is_unknown or last.endswith(b"\n") else f"{words}, no line end at its end"
 
 
 def _halves(output: Output, *, attached: bool) -> str:

@@ -179,6 +179,19 @@ def _addresses(value: object) -> str:
     return text
 
 
+def partly_right(key: str, value: object) -> str:
+    """Give recipients that are not right throughout, if any of them is; else an empty text.
+
+    The mail goes to those who are: it must not stay away from all for the fault of one.
+    """
+    if key != "mailto" or not isinstance(value, (str, list)):
+        return ""
+    from cronwrap.address import usable  # noqa: PLC0415  # after a mistake alone
+
+    text = value if isinstance(value, str) else ",".join(item for item in value if isinstance(item, str))
+    return text if usable(text, "localhost")[0] else ""
+
+
 def _address(value: object) -> str:
     text = _addresses(value)
     if "," in text and '"' not in text:

@@ -82,7 +82,7 @@ def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
     start = Start(
         command=run.command,
         environment=job_environment(os.environ, run.run_id),
-        chdir=settings["chdir"] or "",
+        chdir=_directory(settings["chdir"] or ""),
         nice=settings["nice"],
     )
     outcomes: list[Outcome] = []
@@ -204,6 +204,13 @@ def _again(run: Run, outcome: Outcome, asked_to_end: int) -> bool:
     from cronwrap.verdict import judge  # noqa: PLC0415
 
     return judge(outcome, _policy(run.settings), None, 0.0).failed
+
+
+def _directory(named: str) -> str:
+    """Give a directory with ``~/`` as the home, which neither cron nor a file puts in its place."""
+    if named == "~" or named.startswith("~/"):
+        return os.path.join(config.home(os.environ), named[2:])
+    return named
 
 
 def _policy(settings: Settings) -> Policy:

@@ -14,7 +14,7 @@ from errno import EPERM
 from cronwrap import __version__
 from cronwrap.errors import ConfigError
 from cronwrap.model import Record
-from cronwrap.options import BY_KEY, OPTIONS, SECTIONS, job_name, nearest
+from cronwrap.options import BY_KEY, OPTIONS, SECTIONS, job_name, nearest, partly_right
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def load(
         config_paths(named, environ),
         directory,
         must_exist=bool(named),
-        keep=not flags.get("dry-run"),
+        keep=not (flags.get("dry-run") or environ.get("CRONWRAP_DRY_RUN")),
         lean=lean,
     )
     for found in files.values():
@@ -320,7 +320,9 @@ def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, tuple
             value = option.read(environ[variable])
         except BAD_VALUE as error:
             faults.append(f"{variable}: {error}")
-            continue
+            value = partly_right(option.key, environ[variable])
+            if not value:
+                continue
         found[option.sets or option.key] = (not value if option.sets else value), variable
     return found
 

@@ -127,6 +127,11 @@ def test_the_job_runs_in_the_directory_that_was_named(cli, tmp_path):
     assert rehearse(cli, "-C", str(tmp_path), "--", "pwd").output == f"{tmp_path}\n"
 
 
+@pytest.mark.parametrize("named", ["~", "~/"])
+def test_the_home_directory_can_be_named_where_no_shell_does_it(cli, tmp_path, named):
+    assert rehearse(cli, "--", "pwd", CRONWRAP_CHDIR=named, HOME=str(tmp_path)).output == f"{tmp_path}\n"
+
+
 def test_a_command_line_longer_than_the_kernel_takes_is_told(cli):
     result = cli(
         "--dry-run", "-c", "exec env x=$(head -c 200000 /dev/zero | tr '\\0' x) true", SHELL="/bin/sh"

@@ -231,6 +231,11 @@ def test_every_try_is_shown_under_its_own_heading():
     assert shown["output 2"] == "6 bytes, no line end at its end"
 
 
+def test_an_end_that_was_not_kept_is_not_said_to_lack_its_line_end():
+    gone = Output(head=b"0", left_out_bytes=9, left_out_lines=5, stdout_bytes=10)
+    assert "no line end" not in details(compose(gone))["output"]
+
+
 def test_a_try_that_cronwrap_ended_or_could_not_start_says_so():
     tries = (
         outcome(exit_code=None, signal=15, ended_by="timeout", ended_because="after 2 h"),

@@ -131,6 +131,18 @@ def test_a_partly_bad_mailto_of_the_crontab_is_told_and_still_used(ground):
     assert found.faults[0].startswith("MAILTO: ")
 
 
+@pytest.mark.parametrize("text", ['"ops@x, a b@c@d"', '["ops@x", "a b@c@d"]'])
+def test_a_partly_bad_mailto_of_a_file_or_variable_is_told_and_still_used(ground, text):
+    path = ground.write(ground.system, f"mailto = {text}\n")
+    found = ground.load()
+    assert found["mailto"].startswith("ops@x,")
+    assert found.faults[0].startswith(f"{path}: mailto: ")
+    found = ground.load(CRONWRAP_MAILTO="a b@c, own@x", MAILTO="crontab@x")
+    assert found["mailto"] == "a b@c, own@x"
+    assert any(fault.startswith("CRONWRAP_MAILTO: ") for fault in found.faults)
+    assert ground.load(CRONWRAP_MAILTO="a b@c", MAILTO="crontab@x")["mailto"] == "crontab@x"
+
+
 @pytest.mark.parametrize("option", [*OPTIONS, *SECTIONS], ids=lambda option: option.key)
 def test_every_option_is_a_variable_too(ground, option: Option):
     samples = {"config": ground.write(ground.system, ""), "on": "never", "format": "cron", "overlap": "skip"}
@@ -323,7 +335,7 @@ def test_a_byte_order_mark_is_no_fault(ground):
         ("[defaults]\nzzz = 1", "unknown key 'zzz'; allowed: chdir, on, ok-codes"),
         ("[jobs.j]\nzzz = 1", "jobs.j: unknown key 'zzz'"),
         ('[jobs.j]\nname = "x"', "jobs.j.name: not allowed in a file"),
-        ("[defaults]\ndry-run = true", "defaults.dry-run: not allowed in a file"),
+        ('[defaults]\nconfig = "x"', "defaults.config: not allowed in a file"),
         ('[delivery]\ninlin = "1s"', "delivery: unknown key 'inlin': did you mean inline?"),
         ("[history]\nzzz = 1", "history: unknown key 'zzz'; allowed: keep"),
         ("[delivery]\nbackground = 5", "delivery.background: 5 is neither true nor false"),
