@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cronwrap import config, endpoint, options
+from cronwrap import cli, config, endpoint, options
 
 MAN = os.path.join(os.path.dirname(__file__), "..", "..", "man")
 PAGES = ("cronwrap.1", "cronwrap-config.5")
@@ -58,6 +58,16 @@ def has_entry(page, name):
     return any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", tag) for tag in entries(page))
 
 
+def flags(group, above=""):
+    """Give each long option of the subcommands, with the words that name its subcommand."""
+    for name in group.list_commands(None):
+        command, words = group.get_command(None, name), f"{above} {name}".strip()
+        if hasattr(command, "list_commands"):
+            yield from flags(command, words)
+        for parameter in command.params:
+            yield from ((words, flag) for flag in parameter.opts if flag.startswith("--"))
+
+
 class TestForm:
     @pytest.mark.parametrize("page", PAGES)
     def test_man_has_no_warning_and_fills_80_columns_at_most(self, page):
@@ -89,6 +99,13 @@ class TestCompleteness:
     @pytest.mark.parametrize("subcommand", SUBCOMMANDS)
     def test_each_subcommand_has_an_entry(self, subcommand):
         assert has_entry("cronwrap.1", f"cronwrap {subcommand}")
+
+    @pytest.mark.parametrize(("words", "flag"), list(flags(cli.surface)), ids=" ".join)
+    def test_each_option_of_a_subcommand_stands_in_its_entry(self, words, flag):
+        *group, name = words.split()
+        begins = re.compile(rf"cronwrap {' '.join(group)}.*\b{name}\b")
+        found = [entry for entry in plain(source("cronwrap.1")).split("\n.TP\n") if begins.match(entry)]
+        assert any(flag in entry for entry in found)
 
     @pytest.mark.parametrize("status", ["128+ N", "124", "126, 127", "125", "75", "2"])
     def test_each_exit_status_has_an_entry(self, status):

@@ -73,7 +73,11 @@ def command(ctx: click.Context, words: tuple[str, ...]) -> int:
         ctx.invoke(outbox_command.list_, as_json=False)
         return EX_OK
     if request.mode == FLUSH:
-        return EX_OK if dispatch.flush(app.settings(), lambda _item, _words: None) else EX_TEMPFAIL
+        settings = app.settings()
+        if not dispatch.flush(settings, lambda _item, _words: None):
+            return EX_TEMPFAIL
+        dispatch.leave_waiter(settings)
+        return EX_OK
     if request.mode == ALIASES:
         return EX_OK  # there are none: local names go to mailto
     with open(0, "rb", closefd=False) as stream:
