@@ -14,6 +14,7 @@ from cronwrap.model import Delivery, Envelope, Record
 from cronwrap.outbox import Damaged, Item, Outbox
 from cronwrap.pauses import Pauses
 from cronwrap.schedule import retry_after
+from cronwrap.text import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -277,7 +278,8 @@ class Drainer:
         waiting = attempted.envelope.recipients
         reasons = list(attempted.refused)
         if waiting:
-            reasons.append(f"given up after {attempted.attempts} attempts: {attempted.last_error}")
+            tries = count(attempted.attempts, "attempt")
+            reasons.append(f"given up after {tries}: {attempted.last_error}")
         lost = (*waiting, *(words.partition(": ")[0] for words in attempted.refused))
         reason = "; ".join(reasons)
         failed = attempted.replace(

@@ -205,7 +205,7 @@ class _Transaction:
             return
         sender, words = self.envelope.sender, str(reply)
         if judge(reply) == PERMANENT:
-            words = f"{words} ({sender_advice(sender)})"
+            words = f"{words} ({sender_advice(sender, reply)})"
         self._refuse_all(reply, words)
 
     async def complete(self) -> None:

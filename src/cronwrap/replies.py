@@ -16,6 +16,8 @@ ACCOUNT_CODES = frozenset({503, 530, 534, 535, 538})
 """Refusals of who we are, not of the message, at whatever stage: login required, mechanism too weak,
 credentials invalid, encryption required (RFC 4954, 6), and MAIL before AUTH as "bad sequence"."""
 TOO_MANY_RECIPIENTS = "5.5.3"
+TOO_LARGE = "5.3.4"
+"""Refused at MAIL by the size that was declared (RFC 1870, 6.1), as a bare 552 is."""
 
 TEMPORARY, PERMANENT, ACCOUNT = "temporary", "permanent", "account"
 
@@ -88,6 +90,8 @@ def login_advice(reply: Reply, mechanism: str) -> str:
     return advice
 
 
-def sender_advice(sender: str) -> str:
-    """Say what to do about a sender that a relay will never take."""
+def sender_advice(sender: str, reply: Reply) -> str:
+    """Say what to do about a sender that a relay will not take; or about the size, which it told with it."""
+    if reply.code == 552 or reply.enhanced == TOO_LARGE:
+        return "the message is too large for this relay: lower max-output"
     return f"if the relay takes its own user as the only sender, set mailfrom to that instead of {sender}"

@@ -256,7 +256,7 @@ def test_after_its_lifetime_a_report_moves_to_failed_and_to_the_system_log(post,
     (failed,) = post.box.failed()
     assert failed.envelope.recipients == TO
     assert len(logged) == 1
-    assert logged[0].startswith("report r1 (r1) failed for good: given up after 2 attempts")
+    assert logged[0].startswith("report r1 (r1) failed for good: given up after 2 attempts: ")
     # No report is made about it, and nothing empties the place.
     assert post.drain(dead, later=LIFETIME) == {}
     assert [item.id for item in post.box.failed()] == ["r1"]

@@ -256,6 +256,14 @@ def test_552_after_an_accepted_recipient_means_too_many(relay):
     assert dict(delivery.deferred).keys() == {"b@example.test"}
 
 
+@pytest.mark.parametrize("reply", ["552 5.3.4 Message too big for system", "552 size", "554 5.3.4 too big"])
+def test_a_refused_size_hints_at_max_output_instead_of_the_sender(relay, reply):
+    relay.refuse("MAIL", reply)
+    words = dict(send(at(relay)).refused)[TO]
+    assert "max-output" in words
+    assert "mailfrom" not in words
+
+
 def test_a_refused_sender_hints_at_mailfrom(relay):
     relay.refuse("MAIL", "553 5.7.1 Sender address rejected: not owned by user")
     assert "mailfrom" in dict(send(at(relay)).refused)[TO]
