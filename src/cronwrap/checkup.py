@@ -197,11 +197,14 @@ def _relays(settings: Settings) -> Iterator[Check]:
     except ConfigError:
         found = ()  # told among the faults of the settings
     if not found:
+        missing, first = (
+            ("can be used", "correct the settings, or ") if settings.faults else ("is configured", "")
+        )
         yield Check(
             name="relay",
             ok=False,
-            text="no relay is configured: reports stay in the outbox",
-            advice="set one up with: cronwrap init",
+            text=f"no relay {missing}: reports stay in the outbox",
+            advice=f"{first}set one up with: cronwrap init",
         )
     for relay in found:
         yield from _password_file(relay)

@@ -160,7 +160,7 @@ def _hand_over(settings: Settings, identity: str, words: str, signals: Signals) 
     if words:
         return
     if not settings.relays:
-        say("no relay is configured: the report is kept in the outbox; set one up with: cronwrap init")
+        say(no_relay(settings, "report"))
         return
     try:
         words = dispatch.dispatch(settings, identity, signals)
@@ -168,6 +168,14 @@ def _hand_over(settings: Settings, identity: str, words: str, signals: Signals) 
         words = f"kept: {error.strerror}"
     if words.startswith(("kept", "failed")):
         say(f"the report {'is ' if words.startswith('kept') else ''}{words}")
+
+
+def no_relay(settings: Settings, what: str) -> str:
+    """Say that there is no relay for a report or a message, and what to do."""
+    kept = f"the {what} is kept in the outbox"
+    if settings.faults:  # a relay may be among what could not be used
+        return f"no relay can be used: {kept}; see cronwrap config check, or set one up with: cronwrap init"
+    return f"no relay is configured: {kept}; set one up with: cronwrap init"
 
 
 def report_abandoned(run: Run, entries: list[Entry]) -> None:

@@ -174,6 +174,26 @@ def test_no_report_is_made_about_a_failed_report(job, relay):
     assert (len(box.failed()), box.ids(), relay.messages) == (1, [], [])
 
 
+# No relay -----------------------------------------------------------------------------------------
+
+
+def test_without_a_relay_one_line_says_where_the_report_is_and_how_to_set_one_up(cli):
+    result = cli(*FAILING)
+    assert result.status == 7
+    assert result.stderr == (
+        "cronwrap: no relay is configured: the report is kept in the outbox; set one up with: cronwrap init\n"
+    )
+
+
+def test_a_relay_that_cannot_be_used_is_not_called_missing(cli):
+    cli.write_config('[[relay]]\nurl = "smtps://mail.example.test"\nusr = "me"\n')
+    for words, stdin in ((FAILING, b""), (("sendmail", "a@example.test"), b"\nbody\n")):
+        *faults, last = cli(*words, stdin=stdin).stderr.splitlines()
+        assert "did you mean user?" in faults[0]
+        assert last.startswith("cronwrap: no relay can be used: the ")
+        assert "cronwrap config check" in last
+
+
 # The waiter ---------------------------------------------------------------------------------------
 
 

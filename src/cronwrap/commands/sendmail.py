@@ -16,7 +16,7 @@ from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.model import Message
 from cronwrap.outbox import Outbox
-from cronwrap.report import say
+from cronwrap.report import no_relay, say
 from cronwrap.sendmail_words import (
     ALIASES,
     EX_DATAERR,
@@ -123,7 +123,7 @@ def hand_in(settings: Settings, identity: str, message: Message) -> int:
         say(f"{error}, and the message could not be sent: {why}")
         return EX_TEMPFAIL
     if not settings.relays:
-        say("no relay is configured: the message is kept in the outbox; set one up with: cronwrap init")
+        say(no_relay(settings, "message"))
         return EX_OK
     words = dispatch.dispatch(settings, identity, Signals(terminal=False))
     if words.startswith("failed"):
