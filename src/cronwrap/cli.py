@@ -27,6 +27,10 @@ SUBCOMMANDS = {
     "config": "show, check or import settings",
     "sendmail": "take a message on standard input and send it",
 }
+_NAMED_NOTHING: tuple[type[click.UsageError], ...] = tuple(
+    kind for kind in click.UsageError.__subclasses__() if kind.__name__ == "NoArgsIsHelpError"
+)
+"""The error, of click since 8.2, whose text is the help of a group of which no subcommand was named."""
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -155,6 +159,9 @@ def main(words: Sequence[str]) -> int:
         return end.exit_code
     except click.exceptions.Abort:
         return 130
+    except _NAMED_NOTHING as error:
+        sys.stderr.write(error.format_message() + "\n")
+        return EXIT_USAGE
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "cronwrap"
         raise SubcommandError(f"{error.format_message()} (see: {path} --help)") from None

@@ -238,3 +238,11 @@ def test_a_broken_relay_of_the_environment_is_told_and_the_report_is_kept(cli):
     assert "kept" in result.stderr
     assert "hunter2" not in result.stderr
     assert len(os.listdir(os.path.join(cli.state, "outbox", "queue"))) == 1
+
+
+@pytest.mark.parametrize("group", ["config", "crontab"])
+def test_a_group_without_a_subcommand_shows_its_help_as_it_is(cli, group):
+    result = cli(group)
+    assert (result.status, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Usage: cronwrap {group} [OPTIONS] COMMAND")
+    assert "see: cronwrap" not in result.stderr
