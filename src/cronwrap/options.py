@@ -74,6 +74,11 @@ def size(value: object) -> int:
     return int(digits) * (unit or 1)
 
 
+def _or_none(read: Callable[[object], Any]) -> Callable[[object], Any]:
+    """Give a reader for which 0 means no limit (timeout(1)): what ``[defaults]`` sets can be taken away."""
+    return lambda value: read(value) or None
+
+
 def _integer(low: int, high: int) -> Callable[[object], int]:
     def read(value: object) -> int:
         text = value.strip() if isinstance(value, str) else str(value)
@@ -271,7 +276,7 @@ OPTIONS = (
         repeatable=True,
     ),
     _option("min-duration", duration, "a run that ends sooner is a failure", metavar="D"),
-    _option("max-duration", duration, "a run that ends later is a failure", metavar="D"),
+    _option("max-duration", _or_none(duration), "a run that ends later is a failure", metavar="D"),
     _option("after", _integer(1, 10**6), "mail failures from the Nth in a row on", default=1, metavar="N"),
     _option("remind", duration, "while a job keeps failing, at most one failure mail per D", metavar="D"),
     _option("mailto", _addresses, "recipients; an empty text: no mail", metavar="ADDRS", short="t"),
@@ -287,8 +292,8 @@ OPTIONS = (
     ),
     _option("live", boolean, "pass output through as it comes [on a terminal]"),
     _option("quiet", boolean, "pass no output through", sets="live"),
-    _option("timeout", duration, "end the job after D", metavar="D"),
-    _option("idle-timeout", duration, "end the job after D without output", metavar="D"),
+    _option("timeout", _or_none(duration), "end the job after D", metavar="D"),
+    _option("idle-timeout", _or_none(duration), "end the job after D without output", metavar="D"),
     _option("kill-after", duration, "time between SIGTERM and SIGKILL", default=10.0, metavar="D"),
     _option("drain", duration, "how long to read on after the job ended", default=5.0, metavar="D"),
     _option(
@@ -303,7 +308,7 @@ OPTIONS = (
     _option("retry-delay", duration, "wait before the first retry, doubling", default=10.0, metavar="D"),
     _option("jitter", duration, "wait a part of D first, the same on each run", metavar="D"),
     _option("nice", _integer(-20, 19), "niceness of the job", metavar="N"),
-    _option("max-memory", size, "end the job above this resident size", metavar="SIZE"),
+    _option("max-memory", _or_none(size), "end the job above this resident size", metavar="SIZE"),
     _option("ping", _url, "tell a monitor of the start and the end", metavar="URL"),
     _option(
         "dry-run", boolean, "run the job, print the mail instead of sending, keep nothing", default=False

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cronwrap import config, settings
 from cronwrap.errors import ConfigError
-from cronwrap.options import OPTIONS, SECTIONS, Option
+from cronwrap.options import OPTIONS, SECTIONS, Option, parse
 
 
 class Ground:
@@ -141,6 +141,16 @@ def test_a_partly_bad_mailto_of_a_file_or_variable_is_told_and_still_used(ground
     assert found["mailto"] == "a b@c, own@x"
     assert any(fault.startswith("CRONWRAP_MAILTO: ") for fault in found.faults)
     assert ground.load(CRONWRAP_MAILTO="a b@c", MAILTO="crontab@x")["mailto"] == "crontab@x"
+
+
+@pytest.mark.parametrize("key", ["timeout", "idle-timeout", "max-duration", "max-memory"])
+def test_a_limit_of_zero_takes_away_the_one_of_the_defaults(ground, key):
+    ground.write(ground.system, f'[defaults]\n{key} = "2"\n[jobs.free]\n{key} = 0\n')
+    assert ground.load(command="other")[key] == 2
+    assert ground.load(command="free")[key] is None
+    variable = "CRONWRAP_" + key.upper().replace("-", "_")
+    assert ground.load(command="other", **{variable: "0"})[key] is None
+    assert ground.load(parse([f"--{key}", "0", "--", "other"]).flags, "other")[key] is None
 
 
 @pytest.mark.parametrize("option", [*OPTIONS, *SECTIONS], ids=lambda option: option.key)
