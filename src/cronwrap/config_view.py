@@ -69,9 +69,9 @@ def relay(number: int, found: Endpoint) -> Iterator[Shown]:
 
 def _harmless(option: options.Option, value: Any) -> Any:
     """Give a value in the words of the configuration, and without what a URL says of a login."""
-    if option.read is options.duration and value is not None:
+    if value is not None and (option.metavar == "D" or option.read is options.duration):
         return _duration(value)
-    if option.read is options.size and value is not None:
+    if value is not None and option.metavar == "SIZE":
         return _size(value)
     if option.key == "ping" and value and "@" in value:
         scheme, _, rest = value.partition("://")

@@ -69,3 +69,10 @@ def test_a_relay_that_is_not_used_says_why():
 
 def test_the_state_directory_comes_with_the_variable_that_names_it():
     assert [one.source for one in shown() if one.key == "state directory"] == ["CRONWRAP_STATE_DIR"]
+
+
+@pytest.mark.parametrize("option", [option for option in options.OPTIONS if option.metavar in ("D", "SIZE")])
+def test_each_limit_is_shown_as_it_can_be_written(option):
+    text = "1h30m" if option.metavar == "D" else "64K"
+    (found,) = [one for one in shown(**{option.key: option.read(text)}) if one.key == option.key]
+    assert (found.value, found.text) == (text, text)
