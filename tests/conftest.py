@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 
 import pytest
@@ -19,8 +20,17 @@ SCRUBBED = ("CRONWRAP_", "MAIL", "XDG_")
 
 
 def pytest_configure(config):
+    hear_signals()
     config.stash[GUARD] = Guard(real_directories())
     config.stash[GUARD].install()
+
+
+def hear_signals():
+    """Begin as from a login shell: who starts the tests in the background has them ignore SIGINT."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 GUARD = pytest.StashKey[Guard]()
