@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import shutil
 import subprocess
@@ -15,7 +16,9 @@ LOCK = "/var/lock/cronwrap-tests-apt"
 
 
 def find(program: str) -> str | None:
-    """Give the path of an installed program, those for administrators included."""
+    """Give the path of an installed program, those for administrators included, or of a file by a pattern."""
+    if program.startswith("/"):
+        return next(iter(glob.glob(program)), None)
     return shutil.which(program, path=SEARCH_PATH)
 
 

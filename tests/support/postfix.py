@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
     from support.pki import Authority
 
-PROGRAMS = {"postfix": "postfix", "saslpasswd2": "sasl2-bin"}
+PROGRAMS = {
+    "postfix": "postfix",
+    "saslpasswd2": "sasl2-bin",
+    "/usr/lib/*/sasl2/libplain.so": "libsasl2-modules",  # Postfix only recommends it
+}
 DOMAIN = "example.test"
 USER, PASSWORD = f"cron@{DOMAIN}", "correct horse battery"
 MAIL_UID = 65534
