@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from cronwrap import __version__, settings
-from cronwrap.errors import EXIT_USAGE, SubcommandError, UsageError
+from cronwrap.errors import EXIT_USAGE, CronwrapError, SubcommandError, UsageError
 from cronwrap.journal import Entry
 from cronwrap.model import Command
 from cronwrap.options import OPTIONS, nearest
@@ -31,6 +32,8 @@ _NAMED_NOTHING: tuple[type[click.UsageError], ...] = tuple(
     kind for kind in click.UsageError.__subclasses__() if kind.__name__ == "NoArgsIsHelpError"
 )
 """The error, of click since 8.2, whose text is the help of a group of which no subcommand was named."""
+_DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Without the name of a file it is standard output that cannot be written."""
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
@@ -168,4 +171,8 @@ def main(words: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except OSError as error:
+        if error.filename is not None or error.errno not in _DISK_IS_FULL:
+            raise
+        raise CronwrapError(f"the output cannot be written: {error.strerror}") from None
     return result if isinstance(result, int) else 0

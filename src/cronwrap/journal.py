@@ -321,7 +321,8 @@ def _names(state_dir: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise _fault(error, os.path.join(state_dir, RUNS)) from error
+        text = f"the records in {os.path.join(state_dir, RUNS)} cannot be read: {error.strerror}"
+        raise StateError(text) from error
 
 
 def _begun(state_dir: str, job: str | None) -> list[str]:

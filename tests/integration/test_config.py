@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import tomllib
 
 import pytest
@@ -246,3 +247,14 @@ def test_a_group_without_a_subcommand_shows_its_help_as_it_is(cli, group):
     assert (result.status, result.stdout) == (2, "")
     assert result.stderr.startswith(f"Usage: cronwrap {group} [OPTIONS] COMMAND")
     assert "see: cronwrap" not in result.stderr
+
+
+@pytest.mark.parametrize("words", [("config", "show"), ("outbox",), ("history",), ("doctor", "--json")])
+def test_a_full_disk_behind_standard_output_is_told_in_one_line(cli, words):
+    with open("/dev/full", "wb") as full:
+        process = cli.start(*words, stdout=full, stderr=subprocess.PIPE)
+        _out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (
+        1,
+        b"cronwrap: the output cannot be written: No space left on device\n",
+    )
