@@ -78,13 +78,13 @@ def _folded(name: str, text: str) -> str | None:
         return None
     lines = [f"{name}:"]
     for word in text.split(" "):
-        if len(lines[-1]) + 1 + len(word) <= LINE_WANTED:
+        # The first word stays beside the name: a line of nothing but the name is not folded but empty.
+        if len(lines[-1]) + 1 + len(word) <= LINE_WANTED or lines == [f"{name}:"]:
             lines[-1] += f" {word}"
-        elif len(word) < LINE_WANTED and len(lines[-1]) > len(name) + 1:
-            lines.append(f" {word}")
         else:
-            return None
-    return "\r\n".join(lines)
+            lines.append(f" {word}")
+    # A long path has no place to fold at; people and filters read it better plain than encoded.
+    return "\r\n".join(lines) if max(map(len, lines)) <= LINE_LIMIT else None
 
 
 def encoded_words(text: str, column: int) -> list[str]:
