@@ -10,7 +10,7 @@ import base64
 import re
 
 from cronwrap import mime
-from cronwrap.address import Address, addresses, domain
+from cronwrap.address import Address, addresses, domain, usable
 from cronwrap.model import Envelope, Message, Record
 from cronwrap.sendmail_words import EX_DATAERR, EX_NOUSER, EX_USAGE, Rejected, Request
 from cronwrap.text import one_line
@@ -237,10 +237,9 @@ def _recipients(
 
 def _lenient(text: str) -> tuple[tuple[Address, ...], list[str]]:
     """Give the addresses of a list and what is wrong with the others, groups (RFC 5322, 3.4) taken apart."""
-    try:
-        return addresses(text, LOCAL), []
-    except ValueError as error:
-        fault = str(error)
+    found, faults = usable(text, LOCAL)
+    if not faults or ";" not in text:
+        return found, list(faults)
     from email.utils import getaddresses  # noqa: PLC0415  # such lists are rare
 
     good: list[Address] = []
@@ -253,7 +252,7 @@ def _lenient(text: str) -> tuple[tuple[Address, ...], list[str]]:
         except ValueError as error:
             bad.append(str(error))
     empty_group = text.rstrip().endswith(":;")
-    return tuple(good), bad if good or bad or empty_group else [fault]
+    return tuple(good), bad if good or bad or empty_group else list(faults)
 
 
 # The body ---------------------------------------------------------------------------------------
