@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def do_for_others(run: Run, entry: Entry | None, signals: Signals, *, mailed: bool) -> None:
     """Do what each run does for others: abandoned runs, waiting reports, the history.
 
-    A run that has ``mailed`` has already had the outbox tended by whoever sends.
+    A run that has ``mailed`` has already had sent what waits, or left it to whoever sends.
     """
     directory = run.settings.state_dir
     try:
@@ -27,8 +27,7 @@ def do_for_others(run: Run, entry: Entry | None, signals: Signals, *, mailed: bo
             from cronwrap.report import report_abandoned  # noqa: PLC0415
 
             report_abandoned(run, dead)
-        if dead or not mailed or not run.settings.relays:
-            _tend_outbox(run.settings, signals)
+        _tend_outbox(run.settings, signals, sent=mailed and not dead)
         if journal.fold_due(directory):
             _fold(run.settings)
     except (StateError, OSError) as error:
@@ -37,7 +36,7 @@ def do_for_others(run: Run, entry: Entry | None, signals: Signals, *, mailed: bo
         log(str(error))
 
 
-def _tend_outbox(settings: Settings, signals: Signals) -> None:
+def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:
     try:
         waiting = os.listdir(os.path.join(settings.state_dir, "outbox/queue"))
     except OSError:
@@ -45,7 +44,7 @@ def _tend_outbox(settings: Settings, signals: Signals) -> None:
     if waiting:
         from cronwrap.tend import tend_outbox  # noqa: PLC0415  # rare
 
-        tend_outbox(settings, signals)
+        tend_outbox(settings, signals, sent=sent)
 
 
 def _fold(settings: Settings) -> None:

@@ -19,8 +19,8 @@ LOUD_AFTER = 3600.0
 """Seconds; from then on every run says in the system log that reports do not get out."""
 
 
-def tend_outbox(settings: Settings, signals: Signals) -> None:
-    """See to it that what waits is sent; be loud about what has waited for long.
+def tend_outbox(settings: Settings, signals: Signals, *, sent: bool = False) -> None:
+    """See to it that what waits is sent, unless this run has ``sent`` already; be loud about a long wait.
 
     Where a waiter looks after the queue, only its oldest message is looked at.
     """
@@ -34,7 +34,7 @@ def tend_outbox(settings: Settings, signals: Signals) -> None:
             f"the outbox {box.directory} holds {count(len(box.ids()), 'report')}, the oldest for "
             f"{duration(now - oldest.queued)}: {oldest.last_error or 'no relay is configured'}"
         )
-    if not settings.relays or waits(box):
+    if sent or not settings.relays or waits(box):
         return
     if settings["delivery.background"] or any(item.due(now) for item in box.each()):
         dispatch.dispatch(settings, "", signals)

@@ -10,10 +10,11 @@ import time
 
 import pytest
 
-from cronwrap import dispatch, log, report, tend
+from cronwrap import dispatch, duties, log, report, tend
 from cronwrap import settings as config
-from cronwrap.model import Envelope, Message
+from cronwrap.model import Command, Envelope, Message
 from cronwrap.outbox import Outbox
+from cronwrap.run import new_run
 from cronwrap.signals import Signals
 from support.cli import Result
 
@@ -156,6 +157,17 @@ def test_what_waits_for_over_an_hour_is_an_error_at_every_run(here, job, logged,
     wanted = [line for line in logged if "holds 1 report, the oldest for" in line]
     assert len(wanted) == (2 if loud else 0)
     assert all("451 later" in line and "1 h" in line for line in wanted)
+
+
+@pytest.mark.parametrize("mailed", [False, True])
+def test_a_run_with_a_report_of_its_own_is_as_loud_and_asks_no_relay_twice(
+    here, job, relay, logged, signals, mailed
+):
+    waiting_since(job, 3700, next_attempt=0.0)
+    run = new_run(Command(argv=("false",), text="false"), here)
+    duties.do_for_others(run, None, signals, mailed=mailed)
+    assert [line for line in logged if "holds 1 report, the oldest for" in line]
+    assert len(relay.messages) == (0 if mailed else 1)
 
 
 def test_a_quiet_run_sends_what_is_due(job, relay):
