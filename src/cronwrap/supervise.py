@@ -388,6 +388,9 @@ class Supervisor:
             self._status, self._ended = int(_signal.SIGKILL), now
 
     def _sample(self, pipes: Pipes) -> None:
+        self._reap(pipes)  # should the word of an exit ever be lost on its way, this bounds the wait
+        if self._status is not None:
+            return
         if self.on_long_run:
             self._note_long_run(self.on_long_run)
         before = time.process_time()
