@@ -44,8 +44,10 @@ def judge(outcome: Outcome, policy: Policy, past: Past | None, now: float) -> Ve
         events.append("output")
     if outcome.spoke_stderr:
         events.append("stderr")
-    if not verdict.failed and past and past.failures_in_a_row and past.last_failure_mailed:
-        events.append("recovery")
+    if not verdict.failed and past and past.failures_in_a_row:
+        # The end of what nobody was told of is no news, unless failures are not to be told at all.
+        silent = not {"failure", "always"} & {*policy.on}
+        events += ["recovery"] if past.last_failure_mailed or silent else []
     return _decide(verdict.replace(events=tuple(events)), policy, past, now)
 
 

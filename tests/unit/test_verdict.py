@@ -112,7 +112,8 @@ def expected_mail(end, said, on, past, after, remind):
     happened = {"failure"} if failed else {"success"}
     happened |= {"output"} if said != "silent" else set()
     happened |= {"stderr"} if said == "stderr" else set()
-    happened |= {"recovery"} if not failed and past == "failing, told" else set()
+    told = past == "failing, told" or (past == "failing, untold" and not {"failure", "always"} & {*on})
+    happened |= {"recovery"} if not failed and told else set()
     if not happened & set(on):
         return False
     if failed and "failure" in on and past != "unknown":
@@ -157,6 +158,11 @@ def test_a_recovery_tells_how_long_and_how_many():
     verdict = judge(outcome(), Policy(on=("recovery",)), PASTS["failing, told"], NOW)
     assert (verdict.mail, verdict.label) == (True, "recovered")
     assert verdict.headline == "recovered after 2 failures over 2 h: ok after 3.1 s"
+
+
+def test_who_wants_to_hear_of_recoveries_alone_hears_of_each():
+    assert judge(outcome(), Policy(on=("recovery",)), PASTS["failing, untold"], NOW).mail
+    assert not judge(outcome(), Policy(on=("recovery", "failure")), PASTS["failing, untold"], NOW).mail
 
 
 def test_a_recovery_from_failures_nobody_was_told_of_is_no_event():
