@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from types import SimpleNamespace
+
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap import config_view, endpoint, options, settings
+from cronwrap import config, config_view, endpoint, options, settings
+from cronwrap.commands.config import command
 
 SECRET = "hunter2 #1"
 
@@ -76,3 +82,19 @@ def test_each_limit_is_shown_as_it_can_be_written(option):
     text = "1h30m" if option.metavar == "D" else "64K"
     (found,) = [one for one in shown(**{option.key: option.read(text)}) if one.key == option.key]
     assert (found.value, found.text) == (text, text)
+
+
+def test_check_names_a_file_that_is_passed_over(tmp_path, monkeypatch):
+    """What another user's permissions do is done by hand here: to root every file is open."""
+    path = tmp_path / "config.toml"
+    path.write_text("")
+
+    def closed(name):
+        raise PermissionError(errno.EACCES, "Permission denied", name)
+
+    monkeypatch.setattr(settings, "SYSTEM_CONFIG", str(path))
+    monkeypatch.setattr(config, "File", closed)
+    monkeypatch.setattr(os, "access", lambda *_args, **_options: False)
+    app = SimpleNamespace(settings=lambda: settings.load({}, os.environ))
+    done = CliRunner().invoke(command, ["check"], obj=app)
+    assert (done.exit_code, done.output) == (0, f"{path}: passed over, this user may not read it\n")

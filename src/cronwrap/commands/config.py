@@ -14,7 +14,7 @@ from cronwrap.config_view import Shown
 from cronwrap.endpoint import LOCAL_KINDS, Endpoint
 from cronwrap.errors import ConfigError, CronwrapError, TemporaryError
 from cronwrap.importers import Imported
-from cronwrap.settings import Settings, load
+from cronwrap.settings import Settings, config_paths, load
 from cronwrap.views import Cell, Screen
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ def check(ctx: click.Context, path: str | None) -> None:
         ctx.exit(1)
     for name in settings.paths:
         click.echo(f"{name}: no faults")
-    if not settings.paths:
+    passed_over = [name for name in config_paths(settings["config"] or "", os.environ) if _passed_over(name)]
+    for name in passed_over:
+        click.echo(f"{name}: passed over, this user may not read it")
+    if not settings.paths and not passed_over:
         click.echo("there is no configuration file; set one up with: cronwrap init")
 
 
@@ -123,6 +126,10 @@ def _row(one: Shown) -> list[Cell]:
 
 
 # Check ------------------------------------------------------------------------------------------
+
+
+def _passed_over(path: str) -> bool:
+    return os.path.exists(path) and not os.access(path, os.R_OK)
 
 
 def _faults_beside(settings: Settings) -> Iterator[str]:
