@@ -256,3 +256,13 @@ def test_what_a_person_could_not_send_is_retried_in_the_background(job, wait_unt
 def test_nobody_stays_to_retry_where_that_is_not_wanted(job):
     assert job("outbox", "flush").status == 1
     assert job.processes() == []
+
+
+@pytest.mark.parametrize("age", [60.0, 7200.0])
+def test_status_tells_what_waits_even_if_the_history_cannot_be_used(job, box, age):
+    store(box, age=age)
+    os.mkdir(os.path.join(job.state, "history.db"), mode=0o700)
+    result = job("status")
+    assert result.status == 1
+    assert result.stdout.startswith("outbox: 1 report waits for ")
+    assert "the history cannot be used" in result.stderr

@@ -32,15 +32,20 @@ def command(ctx: click.Context, as_json: bool) -> None:
     if dead := journal.abandoned(settings.state_dir):
         ctx.obj.report_abandoned(dead)
         dispatch.leave_waiter(settings)
-    bring_up_to_date(settings.state_dir, settings["history.keep"])
-    found = jobs(settings.state_dir)
     if as_json:
-        views.write(views.objects(itertools.starmap(public, found)))
+        bring_up_to_date(settings.state_dir, settings["history.keep"])
+        views.write(views.objects(itertools.starmap(public, jobs(settings.state_dir))))
         return
     screen = Screen()
     told, loud = outbox_lines(screen, settings.state_dir)
-    known = list(lines(screen, found, time.time()))
-    views.write([*told, *known] if loud else [*known, *told])
+    if loud:
+        views.write(told)
+    try:
+        bring_up_to_date(settings.state_dir, settings["history.keep"])
+        views.write(lines(screen, jobs(settings.state_dir), time.time()))
+    finally:  # a history that cannot be used hides no report that waits
+        if not loud:
+            views.write(told)
 
 
 def outbox_lines(screen: Screen, state_dir: str) -> tuple[list[str], bool]:
