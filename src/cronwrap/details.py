@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cronwrap.text import count, duration, moment, one_line, size, strip, usual, visible
+from cronwrap.verdict import ABANDONED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def rows(report: Report, attached: dict[int, str], *, same_output: bool | None) 
         ("host", one_line(report.host)),
         ("user", one_line(report.user)),
         ("started", moment(report.started)),
-        ("ended", moment(report.ended)),
-        *_cost(report),
+        *(_cost(report) if report.verdict.result != ABANDONED else []),  # nobody saw its end
         *_tries(report),
         *_processes(report),
         *_outputs(report, attached, same_output),
@@ -53,9 +53,10 @@ def rows(report: Report, attached: dict[int, str], *, same_output: bool | None) 
 
 
 def _cost(report: Report) -> Rows:
-    """Give what the run took, and what it takes as a rule."""
+    """Give when the run ended, what it took, and what it takes as a rule."""
     before = usual(report.past.durations)
-    rows = [("duration", duration(report.duration) + (f" (usually {before})" if before else ""))]
+    took = duration(report.duration) + (f" (usually {before})" if before else "")
+    rows = [("ended", moment(report.ended)), ("duration", took)]
     if report.outcomes:
         rows.append(("CPU time", duration(sum(outcome.cpu_seconds for outcome in report.outcomes))))
     peaks = [outcome.max_rss_bytes for outcome in report.outcomes if outcome.max_rss_bytes is not None]

@@ -10,6 +10,7 @@ from cronwrap import body, details, html, mime
 from cronwrap.address import Address, addresses, domain, fallback, usable
 from cronwrap.model import Envelope, Message
 from cronwrap.text import one_line, visible
+from cronwrap.verdict import ABANDONED
 
 try:  # what hashlib itself would load, after a millisecond and OpenSSL
     from _blake2 import blake2b
@@ -109,6 +110,8 @@ def _trace(report: Report) -> tuple[bytes, ...]:
     """
     host = domain(report.host)
     run = report.run_id
+    if report.verdict.result == ABANDONED:
+        run += f"-{ABANDONED}"  # it may have left a report of its own before its cronwrap died
     if not 0 < len(run) <= ID_LIMIT or not _ID.issuperset(run):
         run = _seed(report)
     thread = _digest(report.user, report.job, report.host)

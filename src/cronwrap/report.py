@@ -181,18 +181,17 @@ def no_relay(settings: Settings, what: str) -> str:
 def report_abandoned(run: Run, entries: list[Entry]) -> None:
     """Report the runs of this job whose cronwrap died, as failures, each once."""
     from cronwrap.journal import why_abandoned  # noqa: PLC0415
-    from cronwrap.verdict import abandoned  # noqa: PLC0415
+    from cronwrap.verdict import ABANDONED, abandoned  # noqa: PLC0415
 
     for entry in entries:
         fields = entry.fields
         verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
-        identity = f"{fields['run']}-abandoned"  # it may have left a report of its own before it died
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
             began = float(fields["started"])
             message = compose(
                 Report(
-                    run_id=identity,
+                    run_id=fields["run"],
                     job=fields["job"],
                     command=fields["command"],
                     user=fields["user"],
@@ -207,7 +206,8 @@ def report_abandoned(run: Run, entries: list[Entry]) -> None:
                     environment=_environment(),
                 )
             )
-            mailed = post(run.settings, identity, message) != PRINTED
+            # It may have left a report of its own before it died.
+            mailed = post(run.settings, f"{fields['run']}-{ABANDONED}", message) != PRINTED
         finish(entry, verdict, (), mailed=mailed)
 
 
