@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 
+import psutil
 import pytest
 
 from support.cli import CRONWRAP
@@ -40,10 +41,17 @@ def shell(cli, wait_until):
         terminal.shown = terminal.shown.partition(b"\n")[2]
         return terminal.read_until(wanted)
 
+    def goes_on():
+        front = os.tcgetpgrp(terminal.master)
+        return front != terminal.process.pid and psutil.Process(front).status() != psutil.STATUS_STOPPED
+
     def fg():
-        """Bring the stopped job to the foreground; the shell says so just before it does."""
+        """Bring the stopped job to the foreground; the shell says so just before it does.
+
+        A Ctrl-Z that comes before the job has gone on is lost: SIGCONT discards it (signal(7)).
+        """
         say("fg", b"cronwrap")
-        wait_until(lambda: os.tcgetpgrp(terminal.master) != terminal.process.pid)
+        wait_until(goes_on)
 
     terminal.say, terminal.fg = say, fg
     yield terminal
