@@ -6,11 +6,13 @@ import asyncio
 import base64
 import email
 import email.policy
+import gc
 import hashlib
 import hmac
 import logging
 import threading
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -301,6 +303,7 @@ class Relay:
         self._thread = threading.Thread(target=self._serve, name="relay", daemon=True)
         self._listening = threading.Event()
         self._protocols: list[_Protocol] = []
+        self._cut = False
 
     # What the tests say
 
@@ -368,6 +371,12 @@ class Relay:
     def __exit__(self, *_exception: object) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
+        if self._cut:
+            # Python warns of what was cut off in the middle of TLS, and some later test would be blamed.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                self._protocols.clear()
+                gc.collect()
 
     def _protocol(self) -> _Protocol:
         protocol = _Protocol(self, _Handler(self))
@@ -388,6 +397,11 @@ class Relay:
             if protocol.transport is not None and not protocol.transport.is_closing():
                 protocol.transport.abort()
         self.loop.run_until_complete(self._wind_up())
+        # Whose client went away during the handshake has no protocol of ours yet.
+        for transport in list(self.loop._transports.values()):
+            self._cut = True
+            transport.abort()
+        self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()
 
     async def _wind_up(self) -> None:
