@@ -199,7 +199,6 @@ def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int,
     try:
         # Names of files in settings and environment are relative to where the run is.
         found = relays(settings)
-        settings = _absolute(settings)
         detach()
         drain_and_look_again(box, claim, obedient(drainers(settings, box, found, told)), first=own)
         os.close(report)
@@ -231,18 +230,10 @@ def leave_waiter(settings: Settings) -> None:
         log(f"nobody waits to send what is queued: {error}")  # the next run sees to it
         return
     try:
-        settings = _absolute(settings)
         detach()
         become_waiter(settings)
     finally:
         os._exit(0)
-
-
-def _absolute(settings: Settings) -> Settings:
-    """Give the settings for a process that has another working directory."""
-    named = settings["config"]
-    values = {**settings.values, "config": os.path.abspath(named) if named else named}
-    return settings.replace(values=values, paths=tuple(map(os.path.abspath, settings.paths)))
 
 
 def drainers(

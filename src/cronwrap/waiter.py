@@ -43,8 +43,10 @@ def waits(box: Outbox) -> bool:
 
 def _environment(settings: Settings) -> dict[str, str]:
     environ = dict(os.environ, CRONWRAP_STATE_DIR=settings.state_dir)
-    if settings["config"]:
-        environ["CRONWRAP_CONFIG"] = os.path.abspath(settings["config"])
+    if settings["config"] and settings.paths:
+        environ["CRONWRAP_CONFIG"] = settings.paths[0]
+    # A crontab's own PYTHONPATH may lead to modules of other names' sakes (an ssl.py): ours alone counts.
+    environ["PYTHONPATH"] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return environ
 
 
