@@ -37,7 +37,8 @@ class Foreground:
         """Stop as well, now that the job has; when it only waits for the terminal, hand that over."""
         front = foreground(self._terminal)
         wants_terminal = number in (_signal.SIGTTIN, _signal.SIGTTOU)
-        if wants_terminal and front == os.getpgrp():
+        # Who had it may have died only since the last try ended: nobody else would bring it back.
+        if wants_terminal and (front == os.getpgrp() or is_gone(front)):
             set_foreground(self._terminal, job)
         else:
             if front == job:

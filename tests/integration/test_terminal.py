@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 
 import psutil
 import pytest
@@ -37,21 +38,29 @@ def shell(cli, wait_until):
         """Type a line and read on to what is wanted, its echo left out."""
         terminal.shown = b""
         terminal.write(line.encode() + b"\n")
-        terminal.read_until(line.split("\n")[0].encode()[:20])
-        terminal.shown = terminal.shown.partition(b"\n")[2]
+        typed = line.split("\n")[0].encode()[:20]
+        terminal.read_until(typed)
+        while b"\n" not in terminal.shown.partition(typed)[2]:  # the rest of the echo may say what is wanted
+            assert terminal._read(10)
+        terminal.shown = terminal.shown.partition(typed)[2].partition(b"\n")[2]
         return terminal.read_until(wanted)
 
-    def goes_on():
+    def goes_on(of_job):
         front = os.tcgetpgrp(terminal.master)
-        return front != terminal.process.pid and psutil.Process(front).status() != psutil.STATUS_STOPPED
+        if front == terminal.process.pid:
+            return False
+        leader = psutil.Process(front)
+        # With a job it is the job's turn: cronwrap has handed over and told it to go on.
+        waits = not of_job or CRONWRAP not in leader.cmdline()[:2]
+        return waits and leader.status() != psutil.STATUS_STOPPED
 
-    def fg():
+    def fg(*, of_job=True):
         """Bring the stopped job to the foreground; the shell says so just before it does.
 
         A Ctrl-Z that comes before the job has gone on is lost: SIGCONT discards it (signal(7)).
         """
         say("fg", b"cronwrap")
-        wait_until(goes_on)
+        wait_until(lambda: goes_on(of_job))
 
     terminal.say, terminal.fg = say, fg
     yield terminal
@@ -73,15 +82,31 @@ def test_the_terminal_is_the_shells_again_after_the_job(shell):
 
 
 def test_ctrl_c_ends_the_job_with_its_status(shell):
-    shell.say("cronwrap -- sh -c 'echo runs; sleep 60'", b"runs")
+    # A shell that is about to start a program may take a Ctrl-C as meant for that one, and wait for its end.
+    shell.say("cronwrap -- sh -c 'echo runs; exec sleep 60'", b"runs")
     shell.write(b"\x03")
     shell.read_until(b"<ready>")
     shell.say("echo status $?", b"status 130")
 
 
-def test_a_job_that_wants_ctrl_c_for_itself_keeps_it(shell):
-    line = 'trap "echo caught" INT; echo runs; sleep 1 & wait; wait; exit 7'
-    shell.say(f"cronwrap -- bash -c '{line}'", b"runs")
+TWO_CATCHES = """
+import signal, sys, time
+caught = []
+def catch(number, frame):
+    caught.append(number)
+    print("caught", flush=True)
+signal.signal(signal.SIGINT, catch)
+print("runs", flush=True)
+while len(caught) < 2:
+    time.sleep(0.01)
+sys.exit(7)
+"""
+
+
+def test_a_job_that_wants_ctrl_c_for_itself_keeps_it(shell, cli):
+    with open(f"{cli.home}/job.py", "w", encoding="ascii") as file:
+        file.write(TWO_CATCHES)
+    shell.say(f"cronwrap -- {sys.executable} job.py", b"runs")
     for _ in range(2):
         shell.shown = b""
         shell.write(b"\x03")
@@ -140,7 +165,7 @@ def test_in_a_pipeline_the_job_reads_from_the_terminal_too(shell):
 
 
 def test_ctrl_c_in_a_pipeline_reaches_the_job(shell):
-    shell.say("cronwrap --live -- sh -c 'echo runs; sleep 60' | cat", b"runs")
+    shell.say("cronwrap --live -- sh -c 'echo runs; exec sleep 60' | cat", b"runs")
     shell.write(b"\x03")
     shell.read_until(b"<ready>")
     shell.say("echo status ${PIPESTATUS[0]}", b"status")
@@ -207,7 +232,7 @@ def test_ctrl_z_while_cronwrap_waits_stops_it_as_well(shell, wait_until):
     shell.write(b"\x1a")
     shell.read_until(b"Stopped")
     shell.read_until(b"<ready>")
-    shell.fg()
+    shell.fg(of_job=False)
     shell.write(b"\x03")
     shell.read_until(b"<ready>")
     shell.say("echo status $?", b"status 130")
