@@ -61,28 +61,14 @@ def skipped(reason: str, policy: Policy) -> Verdict:
 
 def not_run(reason: str, policy: Policy) -> Verdict:
     """Judge a run that cronwrap did not come to start."""
-    verdict = Verdict(
-        result=NOT_STARTED,
-        label="not started",
-        headline=f"not started: {reason}",
-        failed=True,
-        reasons=(reason,),
-        events=("failure",),
-    )
-    return _decide(verdict, policy, None, 0.0)
+    verdict = _failure(NOT_STARTED, "not started", f"not started: {reason}", reason)
+    return _decide(verdict.replace(events=("failure",)), policy, None, 0.0)
 
 
 def abandoned(reason: str, on: tuple[str, ...]) -> Verdict:
     """Judge a run whose cronwrap died before it could report; ``on`` as in ``Policy``."""
-    verdict = Verdict(
-        result=ABANDONED,
-        label="abandoned",
-        headline=f"abandoned: {reason}",
-        failed=True,
-        reasons=(reason,),
-        events=("failure",),
-    )
-    return _decide(verdict, Policy(on=on), None, 0.0)
+    verdict = _failure(ABANDONED, "abandoned", f"abandoned: {reason}", reason)
+    return _decide(verdict.replace(events=("failure",)), Policy(on=on), None, 0.0)
 
 
 # What it is -------------------------------------------------------------------------------------
