@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from benchmarks.bench import Installation, Row, main
-from cronwrap import history, journal
+from cronwrap.history import journal
+from cronwrap.history import runs as history
 from cronwrap.model import Output
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from cronwrap.__main__ import leave, main
 leave(main(["--", "true"]))
 """
 WITHOUT_RECORD = """
-from cronwrap import duties, run
+from cronwrap.pipeline import housekeeping
+from cronwrap import run
 run._begin = lambda run, faults: None
 duties.do_for_others = lambda *words, **more: None
 """

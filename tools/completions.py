@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cronwrap.cli import surface
-from cronwrap.options import EVENTS, FORMATS, OVERLAPS
+from cronwrap.commands.cli import surface
+from cronwrap.settings.options import FORMATS, OVERLAPS
+from cronwrap.settings.values import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

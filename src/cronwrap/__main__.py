@@ -12,7 +12,7 @@ import os
 import sys
 
 from cronwrap.errors import EXIT_INTERNAL, EXIT_USAGE, AftermathError, CronwrapError, UsageError
-from cronwrap.options import Invocation, parse
+from cronwrap.settings.command_line import Invocation, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _is_wrapped(text: str) -> bool:
 def _become_shell(text: str) -> NoReturn:
     import _signal  # noqa: PLC0415  # builtin
 
-    from cronwrap.signals import RESTORED  # noqa: PLC0415
+    from cronwrap.job.signals import RESTORED  # noqa: PLC0415
 
     for number in RESTORED:
         _signal.signal(number, _signal.SIG_DFL)
@@ -77,7 +77,7 @@ def _main(words: list[str]) -> int:
     if invocation is not None:
         return _run(invocation)
     gc.enable()  # the script has switched it off
-    from cronwrap.cli import main as click_main  # noqa: PLC0415  # click
+    from cronwrap.commands.cli import main as click_main  # noqa: PLC0415  # click
 
     return click_main(words)
 
@@ -94,7 +94,7 @@ def _bounded(work: Callable[[], int]) -> int:
         _open_standard_streams()
         return work()
     except UsageError as error:
-        from cronwrap.mistake import report_mistake  # noqa: PLC0415
+        from cronwrap.pipeline.mistakes import report_mistake  # noqa: PLC0415
 
         report_mistake(str(error))
         return EXIT_USAGE
@@ -114,7 +114,7 @@ def _bug(error: Exception) -> int:
     status = error.status if isinstance(error, AftermathError) else EXIT_INTERNAL
     cause = error.__cause__ or error if isinstance(error, AftermathError) else error
     try:
-        from cronwrap.mistake import report_bug  # noqa: PLC0415
+        from cronwrap.pipeline.mistakes import report_bug  # noqa: PLC0415
 
         report_bug(cause)
     except Exception:  # noqa: BLE001  # no descriptor or memory left to load a module

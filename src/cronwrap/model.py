@@ -11,10 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self, dataclass_transform
-
-    from cronwrap.journal import Entry
-    from cronwrap.ping import Ping
-    from cronwrap.settings import Settings
 else:
 
     def dataclass_transform(**_options: object) -> Callable[[type], type]:
@@ -252,30 +248,3 @@ class Delivery(Record):
     do. Every recipient is then in ``deferred``, and no other message need be tried with it now."""
     login_refused: bool = False
     """Whether that fault was a refused login: to repeat it often may lock the account."""
-
-
-class Run(Record):
-    """What is settled about a run before its job starts."""
-
-    run_id: str
-    command: Command
-    settings: Settings
-    user: str
-    host: str
-    started: float
-    """Unix time."""
-
-    @property
-    def job(self) -> str:
-        """Give the job's name."""
-        return str(self.settings["name"])
-
-
-class Tries(Record):
-    """What became of a run's tries, and what was noticed beside."""
-
-    outcomes: tuple[Outcome, ...]
-    entry: Entry | None
-    """The run's place in the journal; None when it could not be put there."""
-    faults: tuple[str, ...]
-    ping: Ping | None = None

@@ -5,54 +5,55 @@ from __future__ import annotations
 import os
 import time
 
-from cronwrap import settings as config
-from cronwrap import signals as sig
 from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
-from cronwrap.model import Run, Tries
-from cronwrap.options import job_shell
-from cronwrap.spawn import Start
-from cronwrap.supervise import Limits, Supervisor
-from cronwrap.terminal import watched
+from cronwrap.job.signals import Signals
+from cronwrap.job.spawn import Start
+from cronwrap.job.supervise import Limits, Supervisor
+from cronwrap.job.terminal import watched
+from cronwrap.paths import home
+from cronwrap.pipeline.context import RunContext, Tries, new_run
+from cronwrap.settings.command_line import job_shell
+from cronwrap.settings.load import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from cronwrap.journal import Entry
-    from cronwrap.model import Command, Outcome, Past
-    from cronwrap.options import Invocation
-    from cronwrap.overlap import Guard
-    from cronwrap.ping import Ping
-    from cronwrap.settings import Settings
-    from cronwrap.verdict import Policy
+    from cronwrap.channels.ping import Ping
+    from cronwrap.history.journal import Entry
+    from cronwrap.job.overlap import Guard
+    from cronwrap.model import Outcome, Past
+    from cronwrap.report.verdict import Policy
+    from cronwrap.settings.command_line import Invocation
+    from cronwrap.settings.load import Settings
 
 COERCED_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")
 """What Python puts into LC_CTYPE when it finds itself in the C locale (PEP 538)."""
 
 
 def main(invocation: Invocation) -> int:
-    """Run a command as the command line says; give the exit status."""
+    """RunContext a command as the command line says; give the exit status."""
     command = invocation.command(os.environ)
-    settings = config.load(invocation.flags, os.environ, command.text, lean=True)
+    settings = load(invocation.flags, os.environ, command.text, lean=True)
     run = new_run(command, settings)
-    signals = sig.Signals(terminal=watched())
+    signals = Signals(terminal=watched())
     if settings["jitter"] and (number := signals.wait(_jitter(run))):
         why = f"signal {number} came while it waited for its time (--jitter)"
         return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
     if settings["dry-run"]:
-        from cronwrap.report import rehearse  # noqa: PLC0415
+        from cronwrap.pipeline.reporting import rehearse  # noqa: PLC0415
 
         return rehearse(run, supervise(run, signals, None), _policy(settings))
 
-    from cronwrap.overlap import Guard  # noqa: PLC0415
+    from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
     guard = Guard(settings.state_dir, run.job, run.run_id)
     if why := guard.enter(settings["overlap"], settings["overlap-wait"], signals):
         return _skipped(run, why, signals, guard.interrupted)
     tries = supervise(run, signals, guard)
     guard.leave()
-    from cronwrap.verdict import exit_status  # noqa: PLC0415  # the job has run
+    from cronwrap.report.verdict import exit_status  # noqa: PLC0415  # the job has run
 
     status = exit_status(tries.outcomes[-1])
     try:
@@ -62,22 +63,8 @@ def main(invocation: Invocation) -> int:
     return status
 
 
-def new_run(command: Command, settings: Settings) -> Run:
-    """Give a run its identity: the id sorts by time, and is unique."""
-    now = time.time()
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now))
-    return Run(
-        run_id=f"{stamp}-{os.urandom(4).hex()}",
-        command=command,
-        settings=settings,
-        user=config.user_name(),
-        host=os.uname().nodename,
-        started=now,
-    )
-
-
-def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
-    """Run the job, again after a failure as far as ``--retries`` goes; put it on record meanwhile."""
+def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
+    """RunContext the job, again after a failure as far as ``--retries`` goes; put it on record meanwhile."""
     settings = run.settings
     start = Start(
         command=run.command,
@@ -94,7 +81,7 @@ def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
         supervisor = Supervisor(start, _limits(settings), signals)
         supervisor.spawn()
         # The job runs: what is loaded and written from here on costs it nothing.
-        from cronwrap.record import settle_in  # noqa: PLC0415
+        from cronwrap.pipeline.run_entry import settle_in  # noqa: PLC0415
 
         if guard:
             supervisor.overlap_asked = guard.asked_by
@@ -110,15 +97,15 @@ def supervise(run: Run, signals: sig.Signals, guard: Guard | None) -> Tries:
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
 
 
-def conclude(run: Run, tries: Tries, signals: sig.Signals) -> None:
+def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     """Judge the run, report it if that is due, put it on record."""
-    from cronwrap.duties import do_for_others  # noqa: PLC0415
-    from cronwrap.record import finish  # noqa: PLC0415
-    from cronwrap.verdict import exit_status, judge  # noqa: PLC0415
+    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
+    from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
+    from cronwrap.report.verdict import exit_status, judge  # noqa: PLC0415
 
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
-        from cronwrap.report import say  # noqa: PLC0415
+        from cronwrap.pipeline.reporting import say  # noqa: PLC0415
 
         say(last.error)
     policy = _policy(run.settings)
@@ -129,12 +116,12 @@ def conclude(run: Run, tries: Tries, signals: sig.Signals) -> None:
         verdict = judge(last, policy, past, time.time())
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
-        from cronwrap.redact import Redactor  # noqa: PLC0415
+        from cronwrap.redact.redactor import Redactor  # noqa: PLC0415
 
         text = Redactor(run.settings["redact.patterns"]).text(verdict.headline)
         tries.ping.end(failed=verdict.failed, status=exit_status(last), text=text)
     if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
-        from cronwrap.report import report  # noqa: PLC0415  # a quiet run has no use for it
+        from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
 
         report(run, tries, verdict, past, signals)
     elif tries.entry:
@@ -159,8 +146,8 @@ def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, byte
     return found
 
 
-def _begin(run: Run, faults: list[str]) -> Entry | None:
-    from cronwrap.record import begin  # noqa: PLC0415  # the job runs already
+def _begin(run: RunContext, faults: list[str]) -> Entry | None:
+    from cronwrap.pipeline.run_entry import begin  # noqa: PLC0415  # the job runs already
 
     try:
         return begin(run)
@@ -172,9 +159,9 @@ def _begin(run: Run, faults: list[str]) -> Entry | None:
     return None
 
 
-def _past(run: Run) -> tuple[Past | None, str]:
+def _past(run: RunContext) -> tuple[Past | None, str]:
     """Give what is known of the job's earlier runs, or None and the reason why nothing is."""
-    from cronwrap.history import past  # noqa: PLC0415  # imports `sqlite3`
+    from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
 
     try:
         return past(run.settings.state_dir, run.job, run.user), ""
@@ -182,11 +169,11 @@ def _past(run: Run) -> tuple[Past | None, str]:
         return None, f"the history could not be asked: {error}"
 
 
-def _skipped(run: Run, why: str, signals: sig.Signals, interrupted: int) -> int:
+def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> int:
     """Record, and report if that is wanted, a run that does not take place."""
-    from cronwrap.duties import do_for_others  # noqa: PLC0415
-    from cronwrap.report import report, say  # noqa: PLC0415
-    from cronwrap.verdict import skipped  # noqa: PLC0415
+    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
+    from cronwrap.pipeline.reporting import report, say  # noqa: PLC0415
+    from cronwrap.report.verdict import skipped  # noqa: PLC0415
 
     if os.isatty(2):
         say(f"not run: {why}")
@@ -197,11 +184,11 @@ def _skipped(run: Run, why: str, signals: sig.Signals, interrupted: int) -> int:
     return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
 
 
-def _again(run: Run, outcome: Outcome, asked_to_end: int) -> bool:
+def _again(run: RunContext, outcome: Outcome, asked_to_end: int) -> bool:
     """Say whether a try failed in a way that another one may help."""
     if asked_to_end or outcome.ended_by == "overlap":
         return False
-    from cronwrap.verdict import judge  # noqa: PLC0415
+    from cronwrap.report.verdict import judge  # noqa: PLC0415
 
     return judge(outcome, _policy(run.settings), None, 0.0).failed
 
@@ -209,12 +196,12 @@ def _again(run: Run, outcome: Outcome, asked_to_end: int) -> bool:
 def _directory(named: str) -> str:
     """Give a directory with ``~/`` as the home, which neither cron nor a file puts in its place."""
     if named == "~" or named.startswith("~/"):
-        return os.path.join(config.home(os.environ), named[2:])
+        return os.path.join(home(os.environ), named[2:])
     return named
 
 
 def _policy(settings: Settings) -> Policy:
-    from cronwrap.verdict import Policy  # noqa: PLC0415
+    from cronwrap.report.verdict import Policy  # noqa: PLC0415
 
     return Policy(
         on=settings["on"],
@@ -245,7 +232,7 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _jitter(run: Run) -> float:
+def _jitter(run: RunContext) -> float:
     """Give the seconds to wait first: a part of ``--jitter`` that is the same on one host for one job."""
     from binascii import crc32  # noqa: PLC0415
 
@@ -253,9 +240,9 @@ def _jitter(run: Run) -> float:
     return float(run.settings["jitter"]) * crc32(seed) / (1 << 32)
 
 
-def _ping(run: Run) -> Ping | None:
+def _ping(run: RunContext) -> Ping | None:
     if not run.settings["ping"]:
         return None
-    from cronwrap.ping import Ping  # noqa: PLC0415
+    from cronwrap.channels.ping import Ping  # noqa: PLC0415
 
     return Ping(run.settings["ping"])

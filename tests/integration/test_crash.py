@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from cronwrap import endpoint
-from cronwrap.deliver import Drainer
 from cronwrap.model import Envelope, Message
-from cronwrap.outbox import Outbox
+from cronwrap.outbox.drain import Drainer
+from cronwrap.outbox.store import Outbox
+from cronwrap.settings import relays as endpoint
 from support import debian
 from support.cli import CRONWRAP
 
@@ -27,7 +27,7 @@ CALLS = "mkdir,openat,write,fsync,rename,unlink,sendto,recvfrom,connect,flock,cl
 LIMIT = 60.0
 """Seconds for one traced run, which takes less than one."""
 RUN = [CRONWRAP, "--", "sh", "-c", "echo said; exit 7"]
-SEND = [sys.executable, "-P", "-m", "cronwrap.waiter", "send"]
+SEND = [sys.executable, "-P", "-m", "cronwrap.outbox.waiter", "send"]
 
 _CALL = re.compile(r"(\d+) (\w+)\((.*)")
 

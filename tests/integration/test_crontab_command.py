@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from cronwrap import crontab_store, journal
-from cronwrap.cli import SUBCOMMANDS
+from cronwrap.commands import SUBCOMMANDS
 from cronwrap.commands.crontab import command
-from cronwrap.crontab_store import File, find_program
+from cronwrap.crontab import store as crontab_store
+from cronwrap.crontab.store import File, find_program
 from cronwrap.errors import CronwrapError, UsageError
+from cronwrap.history import journal
 
 PLAIN = b"# table\n0 3 * * *\ttool\n@daily a | b\n"
 WRAPPED = b"# table\n0 3 * * *\tcronwrap -- tool\n@daily cronwrap -c 'a | b'\n"
@@ -256,7 +257,7 @@ def test_lint_asks_the_host_for_users_and_programs(run):
 
 
 def test_a_place_known_to_cron_needs_no_system_option(monkeypatch, run, file):
-    monkeypatch.setattr("cronwrap.crontab.SYSTEM_PATHS", ("/etc/crontab", f"{file.parent}/"))
+    monkeypatch.setattr("cronwrap.crontab.lines.SYSTEM_PATHS", ("/etc/crontab", f"{file.parent}/"))
     file.write_bytes(b"@daily root tool\n")
     assert run("wrap", str(file)).stdout == "@daily root cronwrap -- tool\n"
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cronwrap.crontab import decode, encode, jobs, parse
-from cronwrap.crontab_audit import watch
-from cronwrap.crontab_wrap import unwrap, wrap
-from cronwrap.history import starts
+from cronwrap.crontab.audit import watch
+from cronwrap.crontab.lines import decode, encode, jobs, parse
+from cronwrap.crontab.wrap import unwrap, wrap
+from cronwrap.history.runs import starts
 from support.cli import CRONWRAP
 
 STAND_IN = """\

@@ -10,9 +10,9 @@ import subprocess
 
 import pytest
 
-from cronwrap.crontab import decode, parse
-from cronwrap.crontab_lint import ERROR, World, lint
-from cronwrap.crontab_wrap import LONGEST_COMMAND, wrap
+from cronwrap.crontab.lines import decode, parse
+from cronwrap.crontab.lint import ERROR, World, lint
+from cronwrap.crontab.wrap import LONGEST_COMMAND, wrap
 
 SPOOL = "/var/spool/cron/crontabs"
 WORLD = World(find=lambda name, _path: name, is_user=lambda _name: False, subcommands=frozenset())

@@ -6,12 +6,14 @@ import os
 
 import pytest
 
-from cronwrap import deliver, dispatch, endpoint
-from cronwrap.deliver import Drainer
 from cronwrap.errors import StateError
 from cronwrap.model import Delivery, Envelope, Message
-from cronwrap.outbox import Outbox
-from cronwrap.pauses import Pauses
+from cronwrap.outbox import dispatch
+from cronwrap.outbox import drain as deliver
+from cronwrap.outbox.drain import Drainer
+from cronwrap.outbox.relay_pauses import Pauses
+from cronwrap.outbox.store import Outbox
+from cronwrap.settings import relays as endpoint
 from support.reports import report
 
 NOW = 1_772_420_706.0
@@ -350,7 +352,7 @@ def test_without_a_relay_it_is_kept_with_the_command_that_helps(post):
 
 
 def test_a_report_that_had_to_wait_says_how_long_and_why(post, make_misbehaving, relay):
-    from cronwrap.message import compose  # noqa: PLC0415
+    from cronwrap.report.compose import compose  # noqa: PLC0415
 
     server = make_misbehaving("banner", "5xx")
     post.store("r1", content=compose(report()).content)
@@ -371,7 +373,7 @@ def test_a_message_that_cannot_be_annotated_goes_as_it_is(post, relay, logged, m
     def buggy(*_arguments):
         raise UnicodeError("no")
 
-    monkeypatch.setattr("cronwrap.message.annotate_delay", buggy)
+    monkeypatch.setattr("cronwrap.report.compose.annotate_delay", buggy)
     post.store("r1")
     assert post.drain(relay, later=3600) == {"r1": "delivered"}
     assert "without a word on its delay" in logged[0]
@@ -387,7 +389,7 @@ def test_a_report_that_goes_at_once_says_nothing_of_a_delay(post, relay):
 
 
 def test_a_bug_that_one_message_brings_out_does_not_stop_the_others(post, relay, logged, monkeypatch):
-    from cronwrap.relay import Session  # noqa: PLC0415
+    from cronwrap.relay.connect import Session  # noqa: PLC0415
 
     send = Session.send
 

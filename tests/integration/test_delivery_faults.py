@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from cronwrap import dispatch, endpoint
-from cronwrap.deliver import CUT_SHORT, Drainer
-from cronwrap.outbox import Outbox
+from cronwrap.outbox import dispatch
+from cronwrap.outbox.drain import CUT_SHORT, Drainer
+from cronwrap.outbox.store import Outbox
+from cronwrap.settings import relays as endpoint
 from support.misbehaving import CELLS
 
 TIMEOUT, INLINE = 0.4, 1.5

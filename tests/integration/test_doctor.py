@@ -10,11 +10,13 @@ import time
 
 import pytest
 
-from cronwrap import checkup, checkup_cron, endpoint, settings, views
-from cronwrap.checkup import Check
-from cronwrap.commands import doctor, init
+from cronwrap.commands import doctor, init, views
 from cronwrap.model import Envelope, Message
-from cronwrap.outbox import Outbox
+from cronwrap.outbox.store import Outbox
+from cronwrap.settings import load as settings
+from cronwrap.settings import relays as endpoint
+from cronwrap.setup import cron_checks, mail_checks
+from cronwrap.setup.mail_checks import Check
 from support.misbehaving import Misbehaving
 from support.relay import PASSWORD, USER
 
@@ -205,19 +207,19 @@ def test_a_shared_state_directory_is_a_warning(patient):
 def test_a_full_disk_is_a_fault(tmp_path, monkeypatch, blocks, inodes, said):
     full = os.statvfs_result((4096, 4096, 10**7, blocks, blocks, 10**6, inodes, inodes, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _path: full)
-    check = checkup._disk(str(tmp_path))
+    check = mail_checks._disk(str(tmp_path))
     assert not check.ok
     assert said in check.text
 
 
 def test_a_clock_from_before_the_program_is_a_fault(tmp_path, monkeypatch):
     found = settings.load({"config": str(tmp_path / "none")}, {"CRONWRAP_STATE_DIR": str(tmp_path)})
-    assert checkup._clock(found).ok
+    assert mail_checks._clock(found).ok
     monkeypatch.setattr(time, "time", lambda: 86400.0)
-    assert "set the clock" in checkup._clock(found).advice
+    assert "set the clock" in mail_checks._clock(found).advice
     monkeypatch.undo()
     os.utime(tmp_path, (time.time() + 10 * 86400,) * 2)
-    check = checkup._clock(found)
+    check = mail_checks._clock(found)
     assert not check.ok
     assert str(tmp_path) in check.text
 
@@ -291,16 +293,16 @@ def test_a_port_that_is_blocked_is_told_from_a_relay_that_is_down(monkeypatch):
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refused
         port, answering = taken.getsockname()[1], other.getsockname()[1]
         relay = endpoint.parse({"url": f"smtps://127.0.0.1:{port}"}, "test")
-        monkeypatch.setattr(checkup, "PORTS", (answering, port))
-        monkeypatch.setattr(checkup, "BETTER", (answering,))
-        monkeypatch.setattr(checkup, "KINDS", {answering: "submission"})
-        connect, ports = list(checkup.try_relay(relay, "", ()))[-2:]
+        monkeypatch.setattr(mail_checks, "PORTS", (answering, port))
+        monkeypatch.setattr(mail_checks, "BETTER", (answering,))
+        monkeypatch.setattr(mail_checks, "KINDS", {answering: "submission"})
+        connect, ports = list(mail_checks.try_relay(relay, "", ()))[-2:]
         assert (connect.name, connect.ok, ports.name, ports.ok) == ("connect", False, "ports", False)
         assert "the relay is up" in ports.text
         assert init._url_in(ports.advice) == f"submission://127.0.0.1:{answering}"
-        monkeypatch.setattr(checkup, "PORTS", (port,))
+        monkeypatch.setattr(mail_checks, "PORTS", (port,))
         relay = endpoint.parse({"url": "smtps://127.0.0.1:1"}, "test")
-        assert "takes no mail at any port" in list(checkup.try_relay(relay, "", ()))[-1].text
+        assert "takes no mail at any port" in list(mail_checks.try_relay(relay, "", ()))[-1].text
 
 
 def test_a_local_relay_is_looked_at(patient):
@@ -382,18 +384,18 @@ def test_a_job_wrapped_by_the_full_path_is_sound(patient, crontab):
 def test_what_crond_would_mail_as_well_is_told(patient, crontab, monkeypatch, text, said):
     crontab(text)
     monkeypatch.setenv("PATH", patient.directory)
-    monkeypatch.setattr(checkup_cron, "SENDMAIL", (os.path.join(patient.directory, "crontab"),))
+    monkeypatch.setattr(cron_checks, "SENDMAIL", (os.path.join(patient.directory, "crontab"),))
     found = settings.load({"config": patient.config}, patient.env)
-    (crond,) = [check for check in checkup_cron.checks(found) if check.name == "crond"]
+    (crond,) = [check for check in cron_checks.checks(found) if check.name == "crond"]
     assert said in crond.text
 
 
 def test_without_a_sendmail_program_crond_stays_silent(patient, crontab, monkeypatch):
     crontab("0 3 * * * backup\n")
     monkeypatch.setenv("PATH", patient.directory)
-    monkeypatch.setattr(checkup_cron, "SENDMAIL", ("/nonexistent",))
+    monkeypatch.setattr(cron_checks, "SENDMAIL", ("/nonexistent",))
     found = settings.load({"config": patient.config}, patient.env)
-    assert "crond cannot send mail" in list(checkup_cron.checks(found))[-1].text
+    assert "crond cannot send mail" in list(cron_checks.checks(found))[-1].text
 
 
 # Lines ------------------------------------------------------------------------------------------

@@ -10,8 +10,14 @@ import re
 import click
 import pytest
 
-from cronwrap import __version__, config, crontab, crontab_lint, errors, options, settings
-from cronwrap import cli as surface
+from cronwrap import __version__, errors
+from cronwrap.commands import SUBCOMMANDS
+from cronwrap.commands import cli as surface
+from cronwrap.crontab import lines as crontab
+from cronwrap.crontab import lint as crontab_lint
+from cronwrap.settings import files as config
+from cronwrap.settings import load as settings
+from cronwrap.settings import options
 from support import documents
 from support.documents import PASSWORD, PROJECT, USER, Stage
 
@@ -20,7 +26,7 @@ CHECKED = {"console", "sh", "toml", "crontab", "ini", "dockerfile", "text"}
 HOST = crontab_lint.World(
     find=lambda name, _path: f"/usr/bin/{name}",
     is_user=lambda _name: True,
-    subcommands=frozenset(surface.SUBCOMMANDS),
+    subcommands=frozenset(SUBCOMMANDS),
 )
 """A host that has every program: what lint then still finds is wrong anywhere."""
 
@@ -174,10 +180,10 @@ class TestClaims:
         statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
         assert statuses <= told
 
-    def test_the_architecture_names_every_module_and_no_other(self):
+    def test_the_architecture_names_every_package_and_no_other(self):
         page = documents.read("docs/ARCHITECTURE.md")
-        named = set(re.findall(r"^    +((?:commands/|importers/)?[a-z_]+\.py)\b", page, re.MULTILINE))
-        assert named == set(modules())
+        named = re.findall(r"^      ([a-z_]+(?:\.py|/)) ", page, re.MULTILINE)
+        assert sorted(named) == sorted(parts())
 
     def test_the_changelog_has_the_present_version(self):
         assert f"## [{__version__}]" in documents.read("CHANGELOG.md")
@@ -205,7 +211,7 @@ def faults_of(path):
 
 def fault_in(words):
     """Say what of a command line does not exist, as far as that can be told without running it."""
-    if words and words[0] in surface.SUBCOMMANDS:
+    if words and words[0] in SUBCOMMANDS:
         return fault_in_subcommand(words)
     known = {"-c", "-h", "--help", "--version"}
     for option in options.OPTIONS:
@@ -245,10 +251,11 @@ def anchors(text):
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
-def modules():
-    """Give the package's modules, ``__init__`` of its parts left out."""
-    package = os.path.join(PROJECT, "src/cronwrap")
-    for directory, _, names in os.walk(package):
-        for name in names:
-            if name.endswith(".py") and name != "__init__.py":
-                yield os.path.relpath(os.path.join(directory, name), package)
+def parts():
+    """Give what lies at the top of the package: modules and packages."""
+    with os.scandir(os.path.join(PROJECT, "src/cronwrap")) as found:
+        for entry in found:
+            if entry.is_dir() and not entry.name.startswith("__"):
+                yield f"{entry.name}/"
+            elif entry.name.endswith(".py") and entry.name != "__init__.py":
+                yield entry.name

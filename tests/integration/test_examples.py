@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from cronwrap.settings import load
+from cronwrap.settings.load import load
 from support import debian
 
 EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "examples")

@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from cronwrap import history, journal
-from cronwrap.database import SetAsideError
 from cronwrap.errors import StateError
+from cronwrap.history import journal
+from cronwrap.history import runs as history
+from cronwrap.history.database import SetAsideError
 from cronwrap.model import Output
 
 DAY = 86400.0
@@ -100,7 +101,8 @@ def test_a_fold_that_died_between_commit_and_unlink_counts_nothing_twice(state, 
 
 RUN_ONE = """
 import sys
-from cronwrap import history, journal
+from cronwrap.history import runs as history
+from cronwrap.history import journal
 print("ready", flush=True)
 sys.stdin.readline()
 number = int(sys.argv[2])
@@ -271,7 +273,7 @@ def test_of_jobs_whose_names_share_a_digest_each_has_its_own_past(state, monkeyp
 
 def test_a_run_that_is_killed_counts_as_a_failure_once_it_is_found(state):
     code = (
-        "import os, sys; from cronwrap import journal; journal.begin(sys.argv[1],"
+        "import os, sys; from cronwrap.history import journal; journal.begin(sys.argv[1],"
         " {'run': 'r1', 'job': 'backup', 'command': 'c', 'host': 'h', 'user': 'root', 'started': 1.0});"
         " os.kill(os.getpid(), 9)"
     )
@@ -387,7 +389,7 @@ def test_what_others_began_in_the_meantime_is_not_set_aside(state, monkeypatch):
     with open(database(state), "wb") as file:
         file.write(b"x" * 5000)
     inodes = iter((1, 2))
-    monkeypatch.setattr("cronwrap.database._inode", lambda _path: next(inodes))
+    monkeypatch.setattr("cronwrap.history.database._inode", lambda _path: next(inodes))
     with pytest.raises(StateError, match="has just been set aside"):
         list(history.runs(state))
     assert [name for name in os.listdir(state) if ".broken-" in name] == []
@@ -419,7 +421,7 @@ def test_an_empty_database_file_is_filled(state):
 
 
 def test_a_locked_database_delays_a_fold_but_not_for_ever(state, monkeypatch):
-    monkeypatch.setattr("cronwrap.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("cronwrap.history.database.BUSY_SECONDS", 0.05)
     record(state, "r1", "failed")
     history.fold(state)
     record(state, "r2", "failed")
@@ -436,7 +438,8 @@ def test_a_locked_database_delays_a_fold_but_not_for_ever(state, monkeypatch):
 def test_a_full_disk_loses_nothing(tmp_path):
     code = """
 import os, sys
-from cronwrap import history, journal
+from cronwrap.history import runs as history
+from cronwrap.history import journal
 from cronwrap.errors import StateError
 from cronwrap.model import Output
 state = sys.argv[1] + "/state"
@@ -477,7 +480,7 @@ def test_a_read_only_disk_still_answers(state, tmp_path):
     record(state, "r2", "failed", started=NOW + 1)
     code = """
 import sys
-from cronwrap import history
+from cronwrap.history import runs as history
 from cronwrap.errors import StateError
 for question in (history.fold, lambda state: history.past(state, "backup", "root").failures_in_a_row,
                  lambda state: [run.run for run in history.runs(state)]):
@@ -499,7 +502,9 @@ def test_on_a_network_file_system_no_memory_is_shared(state, monkeypatch):
     history.fold(state)
     assert mode(database(state)) == "wal"
     os.unlink(database(state))
-    monkeypatch.setattr("cronwrap.database.NETWORK_FILE_SYSTEMS", ("",))  # any file system counts as one
+    monkeypatch.setattr(
+        "cronwrap.history.database.NETWORK_FILE_SYSTEMS", ("",)
+    )  # any file system counts as one
     record(state, "r2")
     history.fold(state)
     assert mode(database(state)) == "delete"

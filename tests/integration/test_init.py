@@ -9,9 +9,9 @@ import tomllib
 
 import pytest
 
-from cronwrap import setup
 from cronwrap.errors import ConfigError, CronwrapError
-from cronwrap.setup import Answers
+from cronwrap.setup import draft as setup
+from cronwrap.setup.draft import Answers
 from support.relay import PASSWORD, USER
 
 MAILTO = "ops@example.test"

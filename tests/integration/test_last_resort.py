@@ -10,12 +10,15 @@ import time
 
 import pytest
 
-from cronwrap import dispatch, duties, log, report, tend
-from cronwrap import settings as config
+from cronwrap import log
+from cronwrap.job.signals import Signals
 from cronwrap.model import Command, Envelope, Message
-from cronwrap.outbox import Outbox
-from cronwrap.run import new_run
-from cronwrap.signals import Signals
+from cronwrap.outbox import dispatch, tend
+from cronwrap.outbox.store import Outbox
+from cronwrap.pipeline import housekeeping, reporting
+from cronwrap.pipeline.context import new_run
+from cronwrap.settings import files
+from cronwrap.settings import load as config
 from support.cli import Result
 
 FAILING = ("--", "sh", "-c", "echo said; exit 7")
@@ -105,13 +108,13 @@ def test_the_last_resort_writes_to_the_system_log_as_well(here, job, make_misbeh
     in_the_way(job)
     for name, value in make_misbehaving("banner", "5xx").environment.items():
         monkeypatch.setenv(name, value)
-    assert report.post(here, "r1", message()) == "printed"
+    assert reporting.post(here, "r1", message()) == "printed"
     assert "said" in logged
     assert any("neither stored nor sent" in line for line in logged)
 
 
 def test_a_sender_that_dies_without_a_word_has_not_delivered(here, monkeypatch):
-    monkeypatch.setattr(dispatch, "relays", lambda _settings: os.kill(os.getpid(), 9))
+    monkeypatch.setattr(files, "relays_in_force", lambda _paths: os.kill(os.getpid(), 9))
     assert dispatch.send_from_memory(here, message()).startswith("no relay has taken it")
 
 
@@ -165,7 +168,7 @@ def test_a_run_with_a_report_of_its_own_is_as_loud_and_asks_no_relay_twice(
 ):
     waiting_since(job, 3700, next_attempt=0.0)
     run = new_run(Command(argv=("false",), text="false"), here)
-    duties.do_for_others(run, None, signals, mailed=mailed)
+    housekeeping.do_for_others(run, None, signals, mailed=mailed)
     assert [line for line in logged if "holds 1 report, the oldest for" in line]
     assert len(relay.messages) == (0 if mailed else 1)
 
@@ -219,7 +222,7 @@ def test_a_waiter_delivers_when_the_relay_is_back_and_leaves(job, make_misbehavi
     box = Outbox(job.state)
     ((item,), _) = box.items()
     (waiter,) = wait_until(job.processes)
-    wait_until(lambda: "cronwrap.waiter" in waiter.cmdline())
+    wait_until(lambda: "cronwrap.outbox.waiter" in waiter.cmdline())
     assert os.getsid(waiter.pid) == waiter.pid
     assert waiter.cwd() == "/"
     assert {os.readlink(f"/proc/{waiter.pid}/fd/{number}") for number in range(3)} == {"/dev/null"}

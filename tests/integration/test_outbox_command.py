@@ -10,8 +10,8 @@ import time
 import pytest
 
 from cronwrap.model import Envelope, Message
-from cronwrap.outbox import FAILED, QUEUE, Outbox
-from cronwrap.waiter import waits
+from cronwrap.outbox.store import FAILED, QUEUE, Outbox
+from cronwrap.outbox.waiter import waits
 
 CONTENT = (
     b"From: cron@example.test\r\nTo: ops@example.test\r\n"
@@ -246,7 +246,7 @@ def test_what_a_person_could_not_send_is_retried_in_the_background(job, wait_unt
     job.env["CRONWRAP_DELIVERY_BACKGROUND"] = "true"
     assert job("outbox", *words).status == 1
     (waiter,) = wait_until(job.processes)
-    wait_until(lambda: "cronwrap.waiter" in waiter.cmdline() and waits(Outbox(job.state)))
+    wait_until(lambda: "cronwrap.outbox.waiter" in waiter.cmdline() and waits(Outbox(job.state)))
     assert os.getsid(waiter.pid) == waiter.pid
     assert job("outbox", *words).status == 1
     assert job.processes() == [waiter]

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from cronwrap import ping
+from cronwrap.channels import ping
 
 
 class Monitor:

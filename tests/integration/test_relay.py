@@ -7,9 +7,10 @@ import ssl
 
 import pytest
 
-from cronwrap import endpoint, relay_smtp
 from cronwrap.model import Envelope
-from cronwrap.relay import connect
+from cronwrap.relay import smtp as relay_smtp
+from cronwrap.relay.connect import connect
+from cronwrap.settings import relays as endpoint
 from support.pki import Authority
 from support.relay import PASSWORD, TOKEN, USER
 

@@ -6,9 +6,11 @@ import time
 
 import pytest
 
-from cronwrap import conversation, endpoint, relay_smtp
 from cronwrap.model import Envelope
-from cronwrap.relay import connect
+from cronwrap.relay import conversation
+from cronwrap.relay import smtp as relay_smtp
+from cronwrap.relay.connect import connect
+from cronwrap.settings import relays as endpoint
 from support.misbehaving import CELLS, FAULTS
 
 CONTENT = b"Subject: fault\r\n\r\ntext\r\n"

@@ -9,10 +9,11 @@ import time
 
 import pytest
 
-from cronwrap import endpoint, relay_local
 from cronwrap.model import Envelope
-from cronwrap.relay import connect
-from cronwrap.relay_probe import probe
+from cronwrap.relay import local as relay_local
+from cronwrap.relay.connect import connect
+from cronwrap.relay.probe import probe
+from cronwrap.settings import relays as endpoint
 
 CONTENT = b"Subject: local\r\n\r\none\r\n.two\r\n"
 ENVELOPE = Envelope(sender="cron@example.test", recipients=("a@example.test", "-b@example.test"))

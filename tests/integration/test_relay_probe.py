@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from cronwrap import dial, endpoint
-from cronwrap.relay_probe import probe, reach
+from cronwrap.relay import dial
+from cronwrap.relay.probe import probe, reach
+from cronwrap.settings import relays as endpoint
 from support.relay import PASSWORD, USER
 
 

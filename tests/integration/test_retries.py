@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from cronwrap import run as pipeline
 from cronwrap.model import Command
-from cronwrap.settings import load
+from cronwrap.settings.load import load
 from support.jobs import catches, number, rehearse
 
 COUNT = 'n=$(($(cat n 2>/dev/null) + 1)); echo $n >n; echo "try $n"; '

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from cronwrap import submission
-from cronwrap.outbox import Outbox
+from cronwrap.outbox.store import Outbox
+from cronwrap.sendmail import submission
 from support.cli import CRONWRAP
 
 MAIL = b'From: "(Cron Daemon)" <root>\nTo: root\nSubject: Cron <root@web1> x\n\nsaid\n'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections import Counter
 
-from cronwrap.outbox import Outbox
+from cronwrap.outbox.store import Outbox
 
 JOBS = 40
 CONNECTIONS, MESSAGES = 2, 30

@@ -20,9 +20,9 @@ from support.jobs import catches, lives, number, rehearse, told
 EXITS = """
 import os, sys
 from cronwrap.model import Command
-from cronwrap.signals import Signals
-from cronwrap.spawn import Start
-from cronwrap.supervise import Limits, Supervisor
+from cronwrap.job.signals import Signals
+from cronwrap.job.spawn import Start
+from cronwrap.job.supervise import Limits, Supervisor
 signals = Signals(terminal=False)
 
 def outcome(*argv, **limits):
@@ -257,7 +257,7 @@ def test_the_niceness_is_as_asked_for(cli):
 
 def test_a_niceness_that_may_not_be_set_is_told_and_the_job_runs(cli):
     script = EXITS + (
-        "from cronwrap.spawn import StartError, read_report\n"
+        "from cronwrap.job.spawn import StartError, read_report\n"
         "start = Start(command=Command(argv=('true',), text=''), environment={}, nice=-5)\n"
         "print(read_report(start, b'nice 13\\n'))\n"
     )

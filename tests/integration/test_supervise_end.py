@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cronwrap import usage
-from cronwrap.usage import Process
+from cronwrap.job import procfs
+from cronwrap.job.procfs import Process
 from support.debian import cannot_unshare
 from support.jobs import lives, number, rehearse
 
@@ -255,11 +255,11 @@ def test_a_cronwrap_that_is_killed_leaves_the_job_running(cli, tmp_path, wait_un
 
 def test_a_number_that_was_given_to_somebody_else_is_never_hit():
     with subprocess.Popen(["sleep", "60"]) as process:
-        found = usage.started(process.pid)
+        found = procfs.started(process.pid)
         earlier = Process(pid=process.pid, started=found - 1)
-        assert not usage.send(earlier, signal.SIGKILL)
+        assert not procfs.send(earlier, signal.SIGKILL)
         assert process.poll() is None
-        assert usage.send(Process(pid=process.pid, started=found), signal.SIGKILL)
+        assert procfs.send(Process(pid=process.pid, started=found), signal.SIGKILL)
         assert process.wait(10) == -signal.SIGKILL
 
 
@@ -267,41 +267,41 @@ def test_where_proc_is_not_that_of_our_own_numbers_nobody_is_found(monkeypatch, 
     os.symlink(f"/proc/{os.getppid()}", tmp_path / str(os.getppid()))
     os.symlink(f"/proc/{os.getpid()}", tmp_path / str(os.getpid()))
     os.symlink("4711", tmp_path / "self")
-    assert list(usage.walk(os.getppid(), 0.0)) != []
-    monkeypatch.setattr(usage, "PROC", str(tmp_path))
-    assert list(usage.walk(os.getppid(), 0.0)) == []
-    assert usage.holders([1, 2, 3]) == []
+    assert list(procfs.walk(os.getppid(), 0.0)) != []
+    monkeypatch.setattr(procfs, "PROC", str(tmp_path))
+    assert list(procfs.walk(os.getppid(), 0.0)) == []
+    assert procfs.holders([1, 2, 3]) == []
 
 
 def test_the_tree_is_found_on_a_kernel_that_lists_no_children():
     job = subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60 & wait"])
     try:
-        while len(usage.children(job.pid)) < 2:
+        while len(procfs.children(job.pid)) < 2:
             pass
-        assert sorted(usage._children_by_parent(job.pid)) == sorted(usage.children(job.pid))
+        assert sorted(procfs._children_by_parent(job.pid)) == sorted(procfs.children(job.pid))
     finally:
-        for child in usage.children(job.pid):
+        for child in procfs.children(job.pid):
             os.kill(child, signal.SIGKILL)
         job.wait()
 
 
 def test_the_other_systems_reader_gives_the_same():
-    from cronwrap import elsewhere  # noqa: PLC0415  # psutil, on other systems only
+    from cronwrap.job import psutil_tree  # noqa: PLC0415  # psutil, on other systems only
 
     job = subprocess.Popen(["sh", "-c", "sleep 60 & sleep 60 & wait"])
     try:
-        while len(usage.children(job.pid)) < 2:
+        while len(procfs.children(job.pid)) < 2:
             pass
-        assert sorted(elsewhere.children(job.pid)) == sorted(usage.children(job.pid))
-        assert elsewhere.command(job.pid) == b"sh -c sleep 60 & sleep 60 & wait"
-        assert elsewhere.resident(job.pid) == usage.resident([Process(pid=job.pid, started=0)])
-        assert abs(elsewhere.started(job.pid) / 1000 - time.time()) < 60
+        assert sorted(psutil_tree.children(job.pid)) == sorted(procfs.children(job.pid))
+        assert psutil_tree.command(job.pid) == b"sh -c sleep 60 & sleep 60 & wait"
+        assert psutil_tree.resident(job.pid) == procfs.resident([Process(pid=job.pid, started=0)])
+        assert abs(psutil_tree.started(job.pid) / 1000 - time.time()) < 60
     finally:
-        for child in usage.children(job.pid):
+        for child in procfs.children(job.pid):
             os.kill(child, signal.SIGKILL)
         job.wait()
-    assert elsewhere.started(job.pid) is None
-    assert (elsewhere.children(job.pid), elsewhere.resident(job.pid), elsewhere.command(job.pid)) == (
+    assert psutil_tree.started(job.pid) is None
+    assert (psutil_tree.children(job.pid), psutil_tree.resident(job.pid), psutil_tree.command(job.pid)) == (
         [],
         0,
         b"",

@@ -34,7 +34,7 @@ def test_modules_of_a_jobs_own_in_pythonpath_are_not_taken_for_the_librarys(job,
 
 
 def test_a_bug_after_the_job_leaves_its_status_and_no_traceback(job, tmp_path):
-    (tmp_path / "sitecustomize.py").write_text("import cronwrap.report; cronwrap.report.report = None")
+    (tmp_path / "sitecustomize.py").write_text("import cronwrap.pipeline.reporting as it; it.report = None")
     result = job("--", "sh", "-c", "exit 3", PYTHONPATH=str(tmp_path))
     assert result.status == 3
     assert result.stderr.startswith("cronwrap: internal error: TypeError")
@@ -42,7 +42,7 @@ def test_a_bug_after_the_job_leaves_its_status_and_no_traceback(job, tmp_path):
 
 
 def test_a_cronwrap_that_cannot_load_itself_says_so_in_a_line(job, tmp_path):
-    broken = "import sys; sys.modules['cronwrap.run'] = sys.modules['cronwrap.mistake'] = None"
+    broken = "import sys; sys.modules['cronwrap.run'] = sys.modules['cronwrap.pipeline.mistakes'] = None"
     (tmp_path / "sitecustomize.py").write_text(broken)
     result = job("--", "true", PYTHONPATH=str(tmp_path))
     assert result.status == 125

@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from cronwrap import message
 from cronwrap.model import STDERR, STDOUT, Mark, Output, Past
+from cronwrap.report import compose
 from support import debian
 from support.reports import FAILED, STARTED, outcome, parsed, report, text_of
 
@@ -102,7 +102,7 @@ def page_of(**more):
         **dict.fromkeys(("job", "command", "user", "host", "run_id"), EVIL + LONG),
         "faults": (LONG,),
     }
-    return text_of(parsed(message.compose(report(**(wide | more))).content), "html")
+    return text_of(parsed(compose.compose(report(**(wide | more))).content), "html")
 
 
 def test_a_report_fits_a_phone_and_a_desk_and_runs_nothing(rendered):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.capture import MARKS_LIMIT, Capture
-from cronwrap.matching import Matcher
+from cronwrap.job.capture import MARKS_LIMIT, Capture
+from cronwrap.job.matching import Matcher
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 
 PIECES = st.lists(

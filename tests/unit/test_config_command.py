@@ -11,8 +11,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap import config, config_view, endpoint, options, settings
+from cronwrap import paths
 from cronwrap.commands.config import command
+from cronwrap.settings import files as config
+from cronwrap.settings import load as settings
+from cronwrap.settings import options, values
+from cronwrap.settings import relays as endpoint
+from cronwrap.settings import view as config_view
 
 SECRET = "hunter2 #1"
 
@@ -30,14 +35,14 @@ def test_every_setting_is_shown_once():
     assert set(keys) == (wanted - {"dry-run", "name"}) | {"state directory"}
 
 
-@given(st.floats(0, options.LONGEST_DURATION).map(lambda seconds: round(seconds, 3)))
+@given(st.floats(0, values.LONGEST_DURATION).map(lambda seconds: round(seconds, 3)))
 def test_a_duration_is_shown_as_it_can_be_written(seconds):
-    assert options.duration(config_view._duration(seconds)) == pytest.approx(seconds, abs=0.001)
+    assert values.duration(config_view._duration(seconds)) == pytest.approx(seconds, abs=0.001)
 
 
 @given(st.integers(0, 10**14))
 def test_a_size_is_shown_as_it_can_be_written(octets):
-    assert options.size(config_view._size(octets)) == octets
+    assert values.size(config_view._size(octets)) == octets
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,7 @@ def test_check_names_a_file_that_is_passed_over(tmp_path, monkeypatch):
     def closed(name):
         raise PermissionError(errno.EACCES, "Permission denied", name)
 
-    monkeypatch.setattr(settings, "SYSTEM_CONFIG", str(path))
+    monkeypatch.setattr(paths, "SYSTEM_CONFIG", str(path))
     monkeypatch.setattr(config, "File", closed)
     monkeypatch.setattr(os, "access", lambda *_args, **_options: False)
     app = SimpleNamespace(settings=lambda: settings.load({}, os.environ))

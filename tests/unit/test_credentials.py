@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cronwrap import credentials, endpoint
 from cronwrap.errors import TemporaryError
+from cronwrap.relay import credentials
+from cronwrap.settings import relays as endpoint
 
 
 def relay(**keys):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.crontab_audit import Window, due_times, missed, watch
-from cronwrap.options import job_name
+from cronwrap.crontab.audit import Window, due_times, missed, watch
+from cronwrap.settings.job_name import job_name
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.crontab_lint import ERROR, LIKELY_PATH, NOTE, WARNING, World, lint
+from cronwrap.crontab.lint import ERROR, LIKELY_PATH, NOTE, WARNING, World, lint
 
 PROGRAMS = [f"/usr/bin/{name}" for name in ("tool", "mail", "date", "cronwrap", "cat", "tee", "fish")]
 PROGRAMS.append("/bin/sh")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.crontab import (
+from cronwrap.crontab.lines import (
     Assignment,
     Job,
     Unreadable,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.crontab_schedule import NICKNAMES, ScheduleError, read
+from cronwrap.crontab.schedule import NICKNAMES, ScheduleError, read
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.crontab import decode, encode, jobs, parse
-from cronwrap.crontab_shell import balanced, words
-from cronwrap.crontab_wrap import LONGEST_COMMAND, unwrap, use_of, wrap
+from cronwrap.crontab.lines import decode, encode, jobs, parse
+from cronwrap.crontab.shell import balanced, words
+from cronwrap.crontab.wrap import LONGEST_COMMAND, unwrap, use_of, wrap
 from cronwrap.errors import UsageError
 
 PIECES = (

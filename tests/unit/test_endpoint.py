@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.endpoint import KEYS, Endpoint, exposed, from_environment, loopback, parse
 from cronwrap.errors import ConfigError
+from cronwrap.settings.relays import KEYS, Endpoint, exposed, from_environment, loopback, parse
 
 LOGIN = {"user": "cron@example.com", "password": "hunter2"}
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cronwrap import endpoint, importers
 from cronwrap.errors import ConfigError
+from cronwrap.settings import relays as endpoint
+from cronwrap.setup import importers
 
 CORPUS = os.path.join(os.path.dirname(__file__), "..", "data", "import")
 CASES = sorted(entry.name for entry in os.scandir(CORPUS) if entry.is_dir())

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cronwrap import importers
-from cronwrap.importers.mailrc_syntax import (
+from cronwrap.setup import importers
+from cronwrap.setup.importers.mailrc_syntax import (
     EXPANDED,
     UnclosedQuoteError,
     logical_lines,

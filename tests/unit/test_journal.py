@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cronwrap import journal, kept
 from cronwrap.errors import StateError
+from cronwrap.history import journal, kept_output
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 
 START = {"command": "backup /home", "host": "db1.example.com", "user": "root", "started": 1000.0}
@@ -37,7 +37,7 @@ def other_process(code, *arguments, **options):
 
 PREPARE = """
 import os, resource, signal, sys
-from cronwrap import journal
+from cronwrap.history import journal
 from cronwrap.errors import StateError
 from cronwrap.model import Output
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -162,7 +162,7 @@ def test_a_claimer_that_dies_leaves_the_claim_to_the_next(state):
     with holder(state) as process:
         process.kill()
         process.wait()
-    claim = "import sys; from cronwrap import journal; print(len(journal.abandoned(sys.argv[1])))"
+    claim = "import sys; from cronwrap.history import journal; print(len(journal.abandoned(sys.argv[1])))"
     assert other_process(claim, state) == "1"
     assert other_process(claim, state) == "1"
 
@@ -173,7 +173,7 @@ def test_of_many_claimers_one_gets_the_run(state):
         process.wait()
     code = """
 import sys
-from cronwrap import journal
+from cronwrap.history import journal
 print("ready", flush=True)
 sys.stdin.readline()
 for entry in journal.abandoned(sys.argv[1]):
@@ -261,7 +261,7 @@ def test_the_output_is_kept_with_its_streams(state):
     )
     journal.begin(state, fields()).finish(END, output)
     [(_, record)] = journal.ended(state)
-    assert kept.unpack(record["output"]) == kept.Kept(
+    assert kept_output.unpack(record["output"]) == kept_output.Kept(
         head=output.head, stretches=((0, STDOUT), (4, STDERR), (8, STDOUT))
     )
 
@@ -285,11 +285,11 @@ def test_of_a_long_output_both_ends_stay_and_nothing_is_unaccounted_for(head, ta
         stdout_bytes=head + tail + left_out,
         marks=marks,
     )
-    remembered = kept.unpack(kept.pack(output))
+    remembered = kept_output.unpack(kept_output.pack(output))
     assert output.kept.startswith(remembered.head)
     assert output.kept.endswith(remembered.tail)
     assert len(remembered.head + remembered.tail) + remembered.left_out_bytes == output.total_bytes
-    assert len(remembered.head + remembered.tail) <= 2 * kept.KEEP_BYTES
+    assert len(remembered.head + remembered.tail) <= 2 * kept_output.KEEP_BYTES
     offsets = [offset for offset, _ in remembered.stretches]
     assert offsets == sorted(set(offsets))
     assert all(offset <= len(remembered.head + remembered.tail) for offset in offsets)

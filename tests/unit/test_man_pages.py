@@ -7,7 +7,10 @@ import subprocess
 
 import pytest
 
-from cronwrap import cli, config, endpoint, options
+from cronwrap.commands import cli
+from cronwrap.settings import files as config
+from cronwrap.settings import options
+from cronwrap.settings import relays as endpoint
 
 MAN = os.path.join(os.path.dirname(__file__), "..", "..", "man")
 PAGES = ("cronwrap.1", "cronwrap-config.5")

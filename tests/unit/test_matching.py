@@ -7,8 +7,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap import matching
-from cronwrap.matching import LINE_LIMIT, MATCH_SHOWN, MATCHES_KEPT, Matcher
+from cronwrap.job import matching
+from cronwrap.job.matching import LINE_LIMIT, MATCH_SHOWN, MATCHES_KEPT, Matcher
 from cronwrap.model import STDERR, STDOUT
 
 

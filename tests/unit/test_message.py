@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cronwrap import html, message
 from cronwrap.model import Mark, Outcome, Output, Past, Report, Verdict
+from cronwrap.report import compose as message
+from cronwrap.report import html
 from support.reports import FAILED, STARTED, files_of, outcome, output, parsed, report, text_of
 
 ANYTHING = st.text(alphabet=st.characters(), max_size=60)
@@ -426,7 +427,8 @@ SLOW = [
 COMPOSING = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from cronwrap import html, message
+from cronwrap.report import html
+from cronwrap.report import compose as message
 from cronwrap.model import Outcome, Output, Report, Verdict
 verdict = Verdict(result="failed", label="exit 1", headline="exit status 1 after 1 s", failed=True)
 tried = Outcome(started=0.0, duration=1.0, exit_code=1, output=Output(head=b"\\x1b\\xff" * 200000))
@@ -440,7 +442,7 @@ def test_composing_imports_nothing_that_is_slow():
     source = message.__file__.rpartition("/cronwrap/")[0]
     command = [sys.executable, "-I", "-S", "-c", COMPOSING, source]
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert "cronwrap.mime" in loaded
+    assert "cronwrap.report.mime" in loaded
     assert not set(SLOW) & set(loaded)
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cronwrap import mime
 from cronwrap.address import fallback
-from cronwrap.message import addresses
+from cronwrap.report import mime
+from cronwrap.report.compose import addresses
 
 HOST = "web1.example.com"
 

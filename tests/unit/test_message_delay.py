@@ -7,19 +7,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cronwrap import message
 from cronwrap.model import Output
+from cronwrap.report import compose
 from support.reports import FAILED, files_of, output, parsed, report, text_of
 
 SENTENCE = "This report waited 2 h 5 min for a relay: connection refused"
 
 
 def stored(*tries, **more):
-    return message.compose(report(*tries, **more)).content
+    return compose.compose(report(*tries, **more)).content
 
 
 def annotated(content, waited=7500.0, reason="connection refused"):
-    return message.annotate_delay(content, waited, reason)
+    return compose.annotate_delay(content, waited, reason)
 
 
 CONTENTS = st.binary(max_size=200) | st.sampled_from(

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cronwrap import body, message
 from cronwrap.model import STDERR, STDOUT, Mark, Output
+from cronwrap.report import body
+from cronwrap.report import compose as message
 from support.reports import files_of, outcome, output, parsed, report, text_of
 
 HEADLINE = "exit status 2 after 3.1 s\n\n"

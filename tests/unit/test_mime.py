@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from cronwrap import mime
+from cronwrap.report import mime
 
 ANYTHING = st.text(alphabet=st.characters())
 """Every code point, lone surrogates included: what undecodable arguments become."""

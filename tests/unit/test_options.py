@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap import options
 from cronwrap.errors import UsageError
-from cronwrap.options import BY_KEY, OPTIONS, SECTIONS, job_name, parse, quote
+from cronwrap.settings import job_name as job_names
+from cronwrap.settings import values
+from cronwrap.settings.command_line import parse
+from cronwrap.settings.job_name import NAME_LIMIT, job_name
+from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
+from cronwrap.settings.values import quote
 
 
 @pytest.mark.parametrize(
@@ -21,7 +25,7 @@ from cronwrap.options import BY_KEY, OPTIONS, SECTIONS, job_name, parse, quote
     ],
 )
 def test_a_duration_is_read_as_the_manual_has_it(text, seconds):
-    assert options.duration(text) == seconds
+    assert values.duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,7 @@ def test_a_duration_is_read_as_the_manual_has_it(text, seconds):
 )
 def test_what_is_no_duration_is_told_with_the_right_forms(text):
     with pytest.raises(ValueError, match="write 90, 90s"):
-        options.duration(text)
+        values.duration(text)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +59,13 @@ def test_what_is_no_duration_is_told_with_the_right_forms(text):
     [("512", 512), ("64K", 65536), ("1M", 1 << 20), ("2G", 2 << 30), ("1m", 1 << 20), (512, 512), ("0", 0)],
 )
 def test_a_size_is_in_powers_of_1024(text, octets):
-    assert options.size(text) == octets
+    assert values.size(text) == octets
 
 
 @pytest.mark.parametrize("text", ["", "M", "1.5M", "-1", "1KB", "9" * 20, True, None, 1.5])
 def test_what_is_no_size_is_told_with_the_right_forms(text):
     with pytest.raises(ValueError, match="write 512, 64K"):
-        options.size(text)
+        values.size(text)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +129,7 @@ def test_a_bad_value_is_refused(key, value):
     ("word", "value"), [("1", True), ("yes", True), ("ON", True), (True, True), ("0", False), ("no", False)]
 )
 def test_booleans_have_the_usual_words(word, value):
-    assert options.boolean(word) is value
+    assert values.boolean(word) is value
 
 
 @given(st.sampled_from([*OPTIONS, *SECTIONS]))
@@ -241,6 +245,6 @@ def test_two_commands_never_share_a_name(commands):
 @given(st.text(min_size=1, max_size=300))
 def test_a_derived_name_is_short_and_plain(command):
     name = job_name(command)
-    assert 0 < len(name) <= options.NAME_LIMIT
-    assert options._NAME.issuperset(name)
+    assert 0 < len(name) <= NAME_LIMIT
+    assert job_names._NAME.issuperset(name)
     assert BY_KEY["name"].read(name) == name

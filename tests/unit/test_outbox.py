@@ -11,13 +11,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cronwrap import outbox as outbox_module
-from cronwrap import stored
 from cronwrap.errors import StateError
 from cronwrap.model import Envelope, Message
-from cronwrap.outbox import FAILED, QUEUE, TMP, Damaged, Outbox, summary
-from cronwrap.schedule import LONGEST_RETRY, due, retry_after
-from cronwrap.stored import Item, head, read_item
+from cronwrap.outbox import message_file
+from cronwrap.outbox import store as outbox_module
+from cronwrap.outbox.backoff import LONGEST_RETRY, due, retry_after
+from cronwrap.outbox.message_file import Item, head, read_item
+from cronwrap.outbox.store import FAILED, QUEUE, TMP, Damaged, Outbox, summary
 
 NOW = 1_772_420_706.0
 CONTENT = b"Subject: x\r\n\r\n\n\ntext\r\n"
@@ -310,7 +310,7 @@ def test_a_file_that_the_disk_does_not_give_stays_where_it_is(box, monkeypatch, 
 def test_a_foreign_file_of_any_size_does_not_fill_the_memory(box, monkeypatch):
     put(box, "huge", b"")
     os.truncate(path_of(box, "huge"), 1 << 40)  # a hole: it takes no room
-    monkeypatch.setattr(stored, "HEAD_LIMIT", 1 << 16)
+    monkeypatch.setattr(message_file, "HEAD_LIMIT", 1 << 16)
     others_still_go(box, "huge")
 
 

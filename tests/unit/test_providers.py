@@ -4,7 +4,8 @@ from typing import get_args
 
 import pytest
 
-from cronwrap import endpoint, providers
+from cronwrap.settings import relays as endpoint
+from cronwrap.setup import providers
 
 
 class TestTheTable:

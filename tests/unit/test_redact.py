@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cronwrap import known_secrets
 from cronwrap.model import STDERR, STDOUT, Mark, Output
-from cronwrap.redact import REPLACEMENT, Redactor
+from cronwrap.redact import known_secrets
+from cronwrap.redact.redactor import REPLACEMENT, Redactor
 
 PLAIN = Redactor()
 KEY_BODY = "\n".join(

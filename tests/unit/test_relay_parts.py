@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap import certificate, replies, sevenbit
-from cronwrap.conversation import hello_name, on_the_wire
-from cronwrap.faults import without_secrets
-from cronwrap.relay_smtp import mailbox
-from cronwrap.replies import ACCOUNT, PERMANENT, TEMPORARY, Reply, judge, judge_recipient
+from cronwrap.relay import certificate, replies, seven_bit
+from cronwrap.relay.conversation import hello_name, on_the_wire
+from cronwrap.relay.replies import ACCOUNT, PERMANENT, TEMPORARY, Reply, judge, judge_recipient
+from cronwrap.relay.smtp import mailbox
+from cronwrap.relay.wording import without_secrets
 from support.pki import Authority
 
 
@@ -74,14 +74,14 @@ def test_nothing_in_a_message_ends_it_early(content):
 
 @given(st.binary())
 def test_seven_bits_are_seven_bits_or_nothing(content):
-    converted = sevenbit.convert(content)
+    converted = seven_bit.convert(content)
     assert converted is None or converted.isascii()
 
 
 @given(st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), min_size=1))
 def test_a_body_survives_seven_bits(text):
     head = b"Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-    converted = sevenbit.convert(head + text.replace("\n", "\r\n").encode())
+    converted = seven_bit.convert(head + text.replace("\n", "\r\n").encode())
     message = message_from_bytes(converted, policy=policy.default)
     body = message.get_payload(decode=True).replace(b"\r\n", b"\n").decode()
     assert body.rstrip("\n") == text.rstrip("\n")
@@ -93,7 +93,7 @@ def test_every_part_of_a_message_is_made_fit():
         b'Subject: \xc3\xa4\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n%b--b\r\n%b--b--\r\n'
         % (part, part)
     )
-    message = message_from_bytes(sevenbit.convert(content), policy=policy.default)
+    message = message_from_bytes(seven_bit.convert(content), policy=policy.default)
     assert [part.get_content().strip() for part in message.iter_parts()] == ["ä", "ä"]
 
 

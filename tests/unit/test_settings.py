@@ -11,9 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap import config, settings
+from cronwrap import paths
 from cronwrap.errors import ConfigError
-from cronwrap.options import OPTIONS, SECTIONS, Option, parse
+from cronwrap.settings import cache, values
+from cronwrap.settings import files as config
+from cronwrap.settings import load as settings
+from cronwrap.settings.command_line import parse
+from cronwrap.settings.options import OPTIONS, SECTIONS, Option
+from cronwrap.state import make_state
 
 
 class Ground:
@@ -45,7 +50,7 @@ class Ground:
 @pytest.fixture
 def ground(tmp_path, monkeypatch):
     made = Ground(tmp_path)
-    monkeypatch.setattr(settings, "SYSTEM_CONFIG", made.system)
+    monkeypatch.setattr(paths, "SYSTEM_CONFIG", made.system)
     return made
 
 
@@ -218,7 +223,7 @@ def test_the_list_of_relays_is_one_key(ground):
     ground.write(ground.user, '[[relay]]\nurl = "maildir:/m"\n')
     found = ground.load()
     assert found.relays == 1
-    assert [relay.kind for relay in config.relays(found.paths)] == ["maildir"]
+    assert [relay.kind for relay in config.relays_in_files(found.paths)] == ["maildir"]
     ground.write(ground.user, "relay = []\n")
     assert ground.load().relays == 0
 
@@ -241,7 +246,7 @@ def test_paths_are_absolute_for_who_sends_later_from_elsewhere(ground, monkeypat
     ground.write("own.toml", '[[relay]]\nurl = "maildir:/m"\n')
     found = ground.load({"config": "own.toml"}, CRONWRAP_STATE_DIR="state")
     monkeypatch.chdir("/")
-    assert len(config.relays(found.paths)) == 1
+    assert len(config.relays_in_files(found.paths)) == 1
     assert found.state_dir == ground.state
     assert ground.load(CRONWRAP_CONFIG="~/own.toml").paths == found.paths
 
@@ -272,9 +277,9 @@ def test_a_file_that_may_not_be_read_is_passed_over_and_told_when_it_was_named(g
     monkeypatch.chdir(ground.directory)  # the way from the root is closed to others
     os.chmod(ground.directory, 0o711)
     ground.write("secret.toml", "[defaults]\nnice = 1\n")
-    monkeypatch.setattr(settings, "SYSTEM_CONFIG", "secret.toml")
+    monkeypatch.setattr(paths, "SYSTEM_CONFIG", "secret.toml")
     environ = {"HOME": "/nonexistent", "CRONWRAP_STATE_DIR": "/nonexistent/state"}
-    monkeypatch.setattr(settings, "_absolute", lambda path, _environ: path)
+    monkeypatch.setattr(paths, "absolute", lambda path, _environ: path)
     os.seteuid(65534)
     try:
         found = settings.load({}, environ)
@@ -424,7 +429,7 @@ VALUES = st.recursive(
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @given(st.sampled_from([*OPTIONS, *SECTIONS]), VALUES)
 def test_any_value_of_any_type_is_read_or_told(option, value):
-    with contextlib.suppress(*settings.BAD_VALUE):
+    with contextlib.suppress(*values.BAD_VALUE):
         option.read(value)
 
 
@@ -466,7 +471,7 @@ def test_a_file_that_holds_or_names_a_password_must_be_closed_to_others(ground, 
     (fault,) = found.faults
     assert "relay 1" in fault
     assert f"chmod 600 {ground.system}" in fault
-    first, second = config.relays(found.paths)
+    first, second = config.relays_in_files(found.paths)
     assert (bool(first.fault), second.fault, found["nice"]) == (True, "", 3)
     os.chmod(ground.system, 0o600)
     assert ground.load().faults == ()
@@ -550,9 +555,9 @@ def test_no_change_goes_unseen(ground, change):
 def test_the_cache_holds_no_secret_and_is_closed_to_others(ground):
     ground.write(ground.system, '[[relay]]\nurl = "smtps://a"\nuser = "u"\npassword = "hunter2"\n')
     ground.load()
-    path = os.path.join(ground.state, settings.CACHE)
+    path = os.path.join(ground.state, cache.CACHE)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    assert os.listdir(ground.state) == [settings.CACHE]
+    assert os.listdir(ground.state) == [cache.CACHE]
     with open(path, "rb") as file:
         assert b"hunter2" not in file.read()
 
@@ -562,12 +567,12 @@ def test_the_cache_holds_no_secret_and_is_closed_to_others(ground):
 def test_a_cache_that_is_not_ours_or_not_whole_is_not_believed(ground, damage):
     ground.write(ground.system, "[defaults]\nnice = 1\n")
     ground.load()
-    path = os.path.join(ground.state, settings.CACHE)
+    path = os.path.join(ground.state, cache.CACHE)
     with open(path, "rb") as file:
         content = file.read()
     forged = content.replace(b"nice", b"dice")
-    body = forged[settings.CHECK_LENGTH :]
-    whole = settings._check_of(body) + body
+    body = forged[cache.CHECK_LENGTH :]
+    whole = cache._check_of(body) + body
     os.unlink(path)
     if damage == "link":
         ground.write(path + "-", whole)
@@ -584,10 +589,10 @@ def test_a_cache_that_is_not_ours_or_not_whole_is_not_believed(ground, damage):
 @given(st.binary(max_size=200))
 def test_no_octets_in_the_cache_do_harm(octets):
     directory = os.environ["TMPDIR"]
-    with open(os.path.join(directory, settings.CACHE), "wb") as file:
+    with open(os.path.join(directory, cache.CACHE), "wb") as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(octets)
-    assert settings._cached(directory, ("key",)) is None
+    assert cache.read(directory, ("key",)) is None
 
 
 @settled
@@ -618,7 +623,7 @@ def test_a_disk_that_is_full_leaves_no_piece_of_a_cache(ground, monkeypatch):
 
 def test_the_state_directory_follows_variable_then_xdg_then_home(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    find = settings.state_directory
+    find = paths.state_directory
     assert find({"HOME": "/h"}) == "/h/.local/state/cronwrap"
     assert find({"HOME": "/h", "XDG_STATE_HOME": "/x"}) == "/x/cronwrap"
     assert find({"HOME": "/h", "XDG_STATE_HOME": "relative"}) == "/h/.local/state/cronwrap"
@@ -640,16 +645,16 @@ def test_the_variable_behind_the_state_directory_is_its_source(ground, monkeypat
 
 
 def test_the_users_file_follows_xdg_then_home():
-    assert settings.user_config({"HOME": "/h"}) == "/h/.config/cronwrap/config.toml"
-    assert settings.user_config({"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == "/x/cronwrap/config.toml"
-    assert settings.user_config({"HOME": "/h", "XDG_CONFIG_HOME": "x"}) == "/h/.config/cronwrap/config.toml"
+    assert paths.user_config({"HOME": "/h"}) == "/h/.config/cronwrap/config.toml"
+    assert paths.user_config({"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == "/x/cronwrap/config.toml"
+    assert paths.user_config({"HOME": "/h", "XDG_CONFIG_HOME": "x"}) == "/h/.config/cronwrap/config.toml"
 
 
 def test_the_state_directory_and_what_leads_to_it_are_made_private(tmp_path):
     state = str(tmp_path / "a" / "b" / "state")
     before = os.umask(0)
     try:
-        settings.make_state(state)
+        make_state(state)
     finally:
         os.umask(before)
     for path in (state, os.path.dirname(state), os.path.dirname(os.path.dirname(state))):
@@ -661,14 +666,14 @@ def test_a_state_directory_that_others_may_enter_is_closed_to_them(tmp_path, nam
     os.chmod(tmp_path, 0o755)
     for name in names:
         (tmp_path / name).touch()
-    settings.make_state(str(tmp_path))
+    make_state(str(tmp_path))
     assert stat.S_IMODE(os.stat(tmp_path).st_mode) == 0o700
 
 
 def test_a_directory_with_other_things_in_it_is_not_closed(tmp_path):
     os.chmod(tmp_path, 0o755)
     (tmp_path / "of-somebody").touch()
-    settings.make_state(str(tmp_path))
+    make_state(str(tmp_path))
     assert stat.S_IMODE(os.stat(tmp_path).st_mode) == 0o755
 
 
@@ -676,10 +681,10 @@ def test_a_directory_with_other_things_in_it_is_not_closed(tmp_path):
 def test_a_directory_of_somebody_else_is_refused_with_words(tmp_path):
     os.chown(tmp_path, 4711, -1)
     with pytest.raises(PermissionError, match=r"uid 4711.*chown"):
-        settings.make_state(str(tmp_path))
+        make_state(str(tmp_path))
 
 
 def test_a_file_in_the_place_of_the_state_directory_is_an_error_of_the_system(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Not a directory"):
-        settings.make_state(str(tmp_path / "file" / "state"))
+        make_state(str(tmp_path / "file" / "state"))

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cronwrap import submission
 from cronwrap.address import Address
-from cronwrap.conversation import on_the_wire
-from cronwrap.sendmail_words import Rejected, Request, read
-from cronwrap.submission import Site, submit
+from cronwrap.relay.conversation import on_the_wire
+from cronwrap.sendmail import submission
+from cronwrap.sendmail.command_line import Rejected, Request, read
+from cronwrap.sendmail.submission import Site, submit
 
 NOW = 1_772_420_706.0
 OPS = Address(name="", spec="ops@example.test")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.course import (
+from cronwrap.job.deadlines import (
     GIVE_UP,
     KILL,
     KILL_LIMIT,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cronwrap import toml_write
+from cronwrap.settings import toml_write
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 SCALARS = st.one_of(TEXT, st.integers(-(2**63), 2**63 - 1), st.booleans())

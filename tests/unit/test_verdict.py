@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from cronwrap.model import Outcome, Output, Past
-from cronwrap.verdict import Policy, abandoned, exit_status, judge, not_run, signal_name, skipped
+from cronwrap.report.verdict import Policy, abandoned, exit_status, judge, not_run, signal_name, skipped
 
 NOW = 1_800_000_000.0
 

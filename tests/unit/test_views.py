@@ -17,10 +17,12 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap import history, journal, views
 from cronwrap.commands import history as history_command
 from cronwrap.commands import show as show_command
 from cronwrap.commands import status as status_command
+from cronwrap.commands import views
+from cronwrap.history import journal
+from cronwrap.history import runs as history
 from cronwrap.model import STDERR, STDOUT, Envelope, Mark, Message, Output
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -306,7 +308,8 @@ def test_status_of_nothing_says_so(state):
 
 def test_status_finds_abandoned_runs_and_has_them_reported_once(state):
     code = (
-        "import os, sys; from cronwrap import journal; journal.begin(sys.argv[1], {'run': 'dead', 'job': 'j',"
+        "import os, sys; from cronwrap.history import journal;"
+        " journal.begin(sys.argv[1], {'run': 'dead', 'job': 'j',"
         " 'command': 'c', 'host': 'h', 'user': 'u', 'started': 1.0}); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, state], check=False)
@@ -318,7 +321,7 @@ def test_status_finds_abandoned_runs_and_has_them_reported_once(state):
 
 @pytest.mark.parametrize(("age", "first"), [(7200.0, True), (600.0, False)])
 def test_the_outbox_comes_first_once_a_report_has_waited_for_an_hour(state, age, first):
-    from cronwrap.outbox import Outbox  # noqa: PLC0415
+    from cronwrap.outbox.store import Outbox  # noqa: PLC0415
 
     message = Message(
         envelope=Envelope(sender="a@example.com", recipients=("b@example.com",)),

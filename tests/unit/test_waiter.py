@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cronwrap import waiter
 from cronwrap.model import Envelope, Message
-from cronwrap.outbox import Outbox
+from cronwrap.outbox import waiter
+from cronwrap.outbox.store import Outbox
 
 NOW = 1_772_420_706.0
 

@@ -1,1 +1,14 @@
-"""The subcommands, one thin file each."""
+"""The subcommands, one thin file each; ``cli`` is their click surface, ``views`` what they print with."""
+
+SUBCOMMANDS = {
+    "init": "set up a relay and send a test message",
+    "doctor": "check the way of a mail, step by step",
+    "status": "a line a job, and the outbox",
+    "history": "the runs, newest first",
+    "show": "one run whole, with its output",
+    "outbox": "the reports that wait to be sent",
+    "crontab": "wrap, unwrap, lint or audit a crontab",
+    "config": "show, check or import settings",
+    "sendmail": "take a message on standard input and send it",
+}
+"""Each, with what it does; it is the module of that name here."""

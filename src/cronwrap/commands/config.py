@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cronwrap import certificate, config_view, credentials, dispatch, importers, setup, toml_write, views
-from cronwrap.config_view import Shown
-from cronwrap.endpoint import LOCAL_KINDS, Endpoint
+from cronwrap.commands import views
+from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import ConfigError, CronwrapError, TemporaryError
-from cronwrap.importers import Imported
-from cronwrap.settings import Settings, config_paths, load
-from cronwrap.views import Cell, Screen
+from cronwrap.paths import config_paths
+from cronwrap.relay import certificate, credentials
+from cronwrap.settings import toml_write, view
+from cronwrap.settings.files import relays_in_force
+from cronwrap.settings.load import Settings, load
+from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
+from cronwrap.settings.view import Shown
+from cronwrap.setup import draft as setup
+from cronwrap.setup import importers
+from cronwrap.setup.importers import Imported
 
 if TYPE_CHECKING:
-    from cronwrap.cli import App
+    from cronwrap.commands.cli import App
 
 
 @click.group("config")
@@ -33,9 +39,9 @@ def command() -> None:
 def show(app: App, job: str | None, as_json: bool) -> None:
     """Show every setting in force and where it comes from; secrets are hidden."""
     settings = _for_job(app.settings(), job)
-    shown = [*config_view.settings(settings), *_relays(settings)]
+    shown = [*view.settings(settings), *_relays(settings)]
     if as_json:
-        views.write(views.objects(map(config_view.public, shown)))
+        views.write(views.objects(map(view.public, shown)))
     else:
         screen = Screen()
         rows = [_row(one) for one in shown]
@@ -114,11 +120,11 @@ def _for_job(settings: Settings, job: str | None) -> Settings:
 
 def _relays(settings: Settings) -> Iterator[Shown]:
     try:
-        found = dispatch.relays(settings)
+        found = relays_in_force(settings.paths)
     except ConfigError:
         return  # told among the faults
     for number, relay in enumerate(found, 1):
-        yield from config_view.relay(number, relay)
+        yield from view.relay(number, relay)
 
 
 def _row(one: Shown) -> list[Cell]:
@@ -135,7 +141,7 @@ def _passed_over(path: str) -> bool:
 def _faults_beside(settings: Settings) -> Iterator[str]:
     """Give what is wrong with the files that the relays name; no command is run, no relay asked."""
     try:
-        found = dispatch.relays(settings)
+        found = relays_in_force(settings.paths)
     except ConfigError:
         return
     for relay in found:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import pkgutil
 import sys
 import time
 from collections.abc import Iterable
@@ -14,15 +13,17 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from cronwrap import commands, crontab_lint, text
-from cronwrap.crontab import decode, encode, jobs, parse
-from cronwrap.crontab_audit import EARLY, Missed, Unwatched, Watched, Window, missed, watch
-from cronwrap.crontab_lint import CRON_PATH, NOTE, Finding, World
-from cronwrap.crontab_shell import words
-from cronwrap.crontab_store import Store, find_program, is_user, open_store, this_program, user_name
-from cronwrap.crontab_wrap import PROGRAM, Rewrite, check_prefix, unwrap, wrap
+from cronwrap import text
+from cronwrap.commands import SUBCOMMANDS
+from cronwrap.crontab.audit import EARLY, Missed, Unwatched, Watched, Window, missed, watch
+from cronwrap.crontab.lines import decode, encode, jobs, parse
+from cronwrap.crontab.lint import CRON_PATH, NOTE, Finding, World
+from cronwrap.crontab.lint import lint as find_mistakes
+from cronwrap.crontab.shell import words
+from cronwrap.crontab.store import Store, find_program, is_user, open_store, this_program, user_name
+from cronwrap.crontab.wrap import PROGRAM, Rewrite, check_prefix, unwrap, wrap
 from cronwrap.errors import CronwrapError, UsageError
-from cronwrap.options import duration, quote
+from cronwrap.settings.values import duration, quote
 
 DUE_SHOWN = 3
 """Missing runs of one job that are listed; a job of every minute has more than anyone reads."""
@@ -89,8 +90,8 @@ def unwrap_command(path: str | None, system: bool, in_place: bool, yes: bool) ->
 def lint_command(ctx: click.Context, path: str | None, system: bool) -> None:
     """Find mistakes; exits 1 when there is an error or a warning, 0 when there are notes at most."""
     store = open_store(path)
-    world = World(find=find_program, is_user=is_user, subcommands=_subcommands())
-    findings = crontab_lint.lint(decode(store.read()), world, system=_system(store, system))
+    world = World(find=find_program, is_user=is_user, subcommands=frozenset(SUBCOMMANDS))
+    findings = find_mistakes(decode(store.read()), world, system=_system(store, system))
     _print_findings(store.name, findings)
     if any(finding.severity != NOTE for finding in findings):
         ctx.exit(1)
@@ -153,11 +154,6 @@ def _system(store: Store, given: bool) -> bool:
     return given or store.system
 
 
-def _subcommands() -> frozenset[str]:
-    """Give the names of cronwrap's subcommands: each is a module beside this one."""
-    return frozenset(module.name for module in pkgutil.iter_modules(commands.__path__))
-
-
 def _prefix_for(crontab: str, *, own: bool) -> str:
     """Give the name alone if all jobs of this host find it on their PATH, else the path of this program.
 
@@ -171,7 +167,7 @@ def _prefix_for(crontab: str, *, own: bool) -> str:
 
 
 def _missed(watched: Iterable[Watched], state_dir: str, window: Window) -> list[Missed]:
-    from cronwrap.history import starts  # noqa: PLC0415  # SQLite is for this subcommand alone
+    from cronwrap.history.runs import starts  # noqa: PLC0415  # SQLite is for this subcommand alone
 
     watched = tuple(watched)
     try:

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from cronwrap import checkup, checkup_cron, views
-from cronwrap.checkup import Check
-from cronwrap.settings import Settings
-from cronwrap.views import GAP, Screen
+from cronwrap.commands import views
+from cronwrap.commands.views import GAP, Screen
+from cronwrap.settings.load import Settings
+from cronwrap.setup import cron_checks, mail_checks
+from cronwrap.setup.mail_checks import Check
 
 SIGNS = {True: ("ok", views.GREEN), False: ("FAULT", views.RED), None: ("note", views.YELLOW)}
 NAME_WIDTH = 11
@@ -49,10 +50,10 @@ def command(ctx: click.Context, send: bool, as_json: bool) -> None:
 
 
 def _all(settings: Settings, *, send: bool) -> Iterator[Check]:
-    yield from checkup.checks(settings, os.environ)
-    yield from checkup_cron.checks(settings)
+    yield from mail_checks.checks(settings, os.environ)
+    yield from cron_checks.checks(settings)
     if send:
-        yield checkup.send_test(settings)
+        yield mail_checks.send_test(settings)
 
 
 def public(check: Check) -> dict[str, Any]:

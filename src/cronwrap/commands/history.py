@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from cronwrap import views
+from cronwrap.commands import views
+from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import StateError
-from cronwrap.history import Run, fold, runs
-from cronwrap.options import duration as duration_of
+from cronwrap.history.runs import Run, fold, runs
+from cronwrap.settings.values import duration as duration_of
 from cronwrap.text import ago, duration
-from cronwrap.views import Cell, Screen
 
 KEYS = (
     *(

@@ -8,19 +8,22 @@ from typing import Any
 
 import click
 
-from cronwrap import providers, setup, trial, views
-from cronwrap.checkup import Check, try_relay
-from cronwrap.checkup_cron import program_for
+from cronwrap.commands import views
 from cronwrap.commands.doctor import lines
-from cronwrap.config import relays as relays_of
-from cronwrap.endpoint import exposed
+from cronwrap.commands.views import Screen
 from cronwrap.errors import ConfigError, CronwrapError
-from cronwrap.options import quote
-from cronwrap.providers import Provider
-from cronwrap.settings import SYSTEM_CONFIG, Settings, load, user_config
-from cronwrap.setup import Answers
+from cronwrap.paths import SYSTEM_CONFIG, user_config
+from cronwrap.settings.files import relays_in_files
+from cronwrap.settings.load import Settings, load
+from cronwrap.settings.relays import exposed
+from cronwrap.settings.values import quote
+from cronwrap.setup import draft as setup
+from cronwrap.setup import providers, trial
+from cronwrap.setup.cron_checks import program_for
+from cronwrap.setup.draft import Answers
+from cronwrap.setup.mail_checks import Check, try_relay
+from cronwrap.setup.providers import Provider
 from cronwrap.text import one_line
-from cronwrap.views import Screen
 
 SECRET_LIMIT = 64 * 1024
 """Octets of a password on standard input; what is longer is the wrong file."""
@@ -341,7 +344,7 @@ def _check(answers: Answers) -> Check | None:
 def _test(path: str) -> bool:
     """Send a test message by what was written, as a run would; say what became of it."""
     settings = load({"config": path}, {key: os.environ[key] for key in PLACES if key in os.environ})
-    relays = relays_of(settings.paths)
+    relays = relays_in_files(settings.paths)
     for fault in settings.faults:
         click.echo(fault)
     if not relays:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cronwrap import dispatch
 from cronwrap.errors import StateError
-from cronwrap.outbox import Item, Outbox
-from cronwrap.rehearsal import readable
-from cronwrap.stored import DAMAGED
+from cronwrap.outbox import dispatch
+from cronwrap.outbox.message_file import DAMAGED
+from cronwrap.outbox.store import Item, Outbox
+from cronwrap.report.preview import readable
 from cronwrap.text import ago, duration, shorten, visible
 
 if TYPE_CHECKING:
-    from cronwrap.cli import App
+    from cronwrap.commands.cli import App
 
 SHOWN_OF_DAMAGED = 65536
 """Octets; enough to see what kind of file it is."""

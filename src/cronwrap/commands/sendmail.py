@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from cronwrap import dispatch
-from cronwrap import settings as config
 from cronwrap.address import Address, addresses, fallback
 from cronwrap.commands import outbox as outbox_command
 from cronwrap.errors import StateError
+from cronwrap.job.signals import Signals
 from cronwrap.log import log
 from cronwrap.model import Message
-from cronwrap.outbox import Outbox
-from cronwrap.report import no_relay, say
-from cronwrap.sendmail_words import (
+from cronwrap.outbox import dispatch
+from cronwrap.outbox.store import Outbox
+from cronwrap.paths import user_name
+from cronwrap.pipeline.reporting import no_relay, say
+from cronwrap.sendmail.command_line import (
     ALIASES,
     EX_DATAERR,
     EX_OK,
@@ -28,12 +29,11 @@ from cronwrap.sendmail_words import (
     Rejected,
     read,
 )
-from cronwrap.settings import Settings
-from cronwrap.signals import Signals
-from cronwrap.submission import LOCAL, MESSAGE_LIMIT, Site, submit
+from cronwrap.sendmail.submission import LOCAL, MESSAGE_LIMIT, Site, submit
+from cronwrap.settings.load import Settings, load
 
 if TYPE_CHECKING:
-    from cronwrap.cli import App
+    from cronwrap.commands.cli import App
 
 HELP = """Take a whole message on standard input and send it, as sendmail(8) does.
 
@@ -135,7 +135,7 @@ def hand_in(settings: Settings, identity: str, message: Message) -> int:
 def site(settings: Settings) -> Site:
     """Give what local names stand for: the configured ``mailto`` and ``mailfrom``, or the relay's login."""
     host = os.uname().nodename
-    here = Address(name="", spec=fallback(config.user_name(), host))
+    here = Address(name="", spec=fallback(user_name(), host))
     login = settings.login
     senders = [*_full(settings["mailfrom"]), *(_full(login) if "@" in login else ())]
     mailto = _mailto(settings)
@@ -167,7 +167,7 @@ def _mailto(settings: Settings) -> str:
     if settings.sources.get("mailto") == "MAILTO":
         without = {name: value for name, value in os.environ.items() if name != "MAILTO"}
         flags = {"config": settings["config"]} if settings["config"] else {}
-        if found := config.load(flags, without)["mailto"]:
+        if found := load(flags, without)["mailto"]:
             return str(found)
     return settings["mailto"] or ""
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from cronwrap import views
+from cronwrap.commands import views
 from cronwrap.commands.history import bring_up_to_date, public
-from cronwrap.history import Run, run
-from cronwrap.kept import Kept
+from cronwrap.commands.views import Screen
+from cronwrap.history.kept_output import Kept
+from cronwrap.history.runs import Run, run
 from cronwrap.model import STDERR, STDOUT
 from cronwrap.text import ago, count, duration, moment, size, visible
-from cronwrap.views import Screen
 
 
 @click.command("show")

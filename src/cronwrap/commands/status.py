@@ -9,14 +9,16 @@ from typing import Any
 
 import click
 
-from cronwrap import dispatch, journal, views
+from cronwrap.commands import views
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
+from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import StateError
-from cronwrap.history import Run, jobs
-from cronwrap.outbox import Summary, summary
-from cronwrap.tally import Tally, durations
+from cronwrap.history import journal
+from cronwrap.history.runs import Run, jobs
+from cronwrap.history.tally import Tally, durations
+from cronwrap.outbox import dispatch
+from cronwrap.outbox.store import Summary, summary
 from cronwrap.text import HOUR, ago, count, duration, median, one_line
-from cronwrap.views import Cell, Screen
 
 LOUD_AFTER = HOUR
 """Seconds after which a waiting report comes before everything else, as one that was given up does."""

@@ -1,0 +1,1 @@
+"""Ways to tell somebody other than mail: a monitor that is pinged."""

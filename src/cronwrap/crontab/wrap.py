@@ -1,0 +1,239 @@
+r"""Putting cronwrap before the jobs of a crontab, and taking it off again. Pure.
+
+``wrap`` changes no job's effect. Its quoting commutes with what cron does to ``%`` and backslashes
+before a shell sees them: of a pair ``\x`` both octets stay together, and ``'`` becomes ``'\''``, in
+which cron finds one escaped quote and nothing else. So ``%`` keeps its meaning wherever it stands.
+"""
+
+from __future__ import annotations
+
+import re
+
+from cronwrap.crontab.lines import Job, encode, jobs, parse, split_input
+from cronwrap.crontab.shell import (
+    BOURNE_SHELLS,
+    POSIX_SHELLS,
+    Word,
+    is_assignment,
+    plain,
+    single_quoted,
+    words,
+)
+from cronwrap.errors import UsageError
+from cronwrap.model import Record
+from cronwrap.settings.command_line import SHELL_BASENAME
+from cronwrap.settings.command_line import parse as read_arguments
+from cronwrap.settings.options import BY_KEY, OPTIONS
+
+PROGRAM = "cronwrap"
+
+LONGEST_COMMAND = 998
+"""Octets: Debian's cron refuses a longer command (``MAX_COMMAND`` is 1000 with NUL and line feed)."""
+
+_BY_SHORT = {option.short: option for option in OPTIONS if option.short}
+_TEXT_PIECES = re.compile(r"""(?:'[^']*'|\\'|"[^"\\`]*"|[^\s'"\\`$*?\[{~])+""")
+_TEXT_PIECE = re.compile(r"""'([^']*)'|\\(')|"([^"]*)"|([^'"\\]+)""")
+
+
+class Change(Record):
+    """What was done about one job."""
+
+    number: int
+    """Of the line, counted from 1."""
+    changed: bool
+    remark: str = ""
+    """Why the line was left as it is, or what was lost; empty when there is nothing to say."""
+
+
+class Rewrite(Record):
+    """A crontab after :func:`wrap` or :func:`unwrap`."""
+
+    text: str
+    changes: tuple[Change, ...]
+    """One for each job with a command, in order."""
+
+
+class Use(Record):
+    """How a command uses cronwrap."""
+
+    before: str
+    """What stands before it on the line: assignments; usually empty."""
+    arguments: tuple[Word, ...]
+    """All words after the program up to the first operator of the shell."""
+    end: int
+    """Where the words end; less than the length of the command when an operator follows."""
+    form: str
+    """``--``, ``-c``, or empty for anything else, such as a subcommand."""
+    at: int = 0
+    """Index in ``arguments`` of the ``--`` or ``-c``."""
+
+
+def wrap(text: str, *, prefix: str = PROGRAM, system: bool = False) -> Rewrite:
+    """Give a crontab with ``prefix`` before every job that has none; UsageError when it is no good prefix."""
+    check_prefix(prefix)
+    out: dict[int, str] = {}
+    changes: list[Change] = []
+    lines = parse(text, system=system)
+    for job in jobs(lines):
+        remark = why_left(job)
+        if remark is None:
+            command = _wrapped(job, prefix)
+            if (size := len(encode(command))) > LONGEST_COMMAND:
+                remark = f"with {prefix} it would have {size} octets; cron takes {LONGEST_COMMAND}"
+            else:
+                out[job.number] = job.with_command(command)
+        changes.append(Change(number=job.number, changed=job.number in out, remark=remark or ""))
+    return Rewrite(
+        text="".join(out.get(line.number, line.raw) for line in lines),
+        changes=tuple(changes),
+    )
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise UsageError unless ``prefix`` is cronwrap by any path, with options if need be."""
+    use = use_of(prefix)
+    if use is None or use.before or use.end != len(prefix) or use.form:
+        raise UsageError(
+            f"--prefix {prefix!r}: write the path of {PROGRAM} and its options, without -- or -c"
+        )
+    if re.search(r"[%\n\r\0]|\\$", prefix):
+        raise UsageError(f"--prefix {prefix!r}: cron gives % and line breaks a meaning of their own")
+    if read_arguments([*(word.value for word in use.arguments), "--", "true"]) is None:
+        raise UsageError(f"--prefix {prefix!r}: that runs no job")
+
+
+def why_left(job: Job) -> str | None:
+    """Give why a job is not to be wrapped, empty when it is wrapped already; None when it is to be."""
+    shell = job.shell.rpartition("/")[2]
+    if shell == SHELL_BASENAME or use_of(job.command) is not None:
+        return ""
+    if shell not in BOURNE_SHELLS:
+        return f"SHELL={job.shell} has other quotes than sh; wrap it by hand"
+    if job.command.startswith("*"):
+        return "the command begins with *: cron takes that for a sixth field and refuses the line"
+    if "\0" in job.raw:
+        return "it holds a NUL character"
+    if not split_input(job.command)[0].strip(" \t"):
+        return "there is no command before the %"
+    return None
+
+
+def use_of(command: str) -> Use | None:
+    """Give how a crontab's command uses cronwrap, None when its first word is another program."""
+    return use_in(split_input(command)[0])
+
+
+def use_in(text: str) -> Use | None:
+    """Give how a shell's text uses cronwrap, None when its first word is another program."""
+    found, end = words(text)
+    index = 0
+    while index < len(found) and is_assignment(found[index], text):
+        index += 1
+    if index == len(found) or found[index].value.rpartition("/")[2] != PROGRAM:
+        return None
+    arguments = found[index + 1 :]
+    form, at = _form(arguments)
+    before = text[: found[index].start]
+    return Use(before=before, arguments=arguments, end=end, form=form, at=at)
+
+
+def _form(arguments: tuple[Word, ...]) -> tuple[str, int]:
+    at = 0
+    while at < len(arguments):
+        value = arguments[at].value
+        if value in ("--", "-c"):
+            return value, at
+        if not value.startswith("-"):
+            break
+        at += _option_length(arguments, at)
+    return "", 0
+
+
+def _option_length(arguments: tuple[Word, ...], at: int) -> int:
+    """Give of how many words an option consists: itself, and its value if that stands apart.
+
+    One that cronwrap does not know has a value if what follows looks like one: it is a typing error, and
+    the line is still one that is meant to run a job.
+    """
+    word = arguments[at].value
+    option = BY_KEY.get(word[2:]) if word.startswith("--") else _BY_SHORT.get(word[1:2])
+    if option is not None:
+        attached = not word.startswith("--") and len(word) > 2
+        return 2 if option.metavar and not attached else 1
+    unknown = "=" not in word and at + 1 < len(arguments)
+    return 2 if unknown and not arguments[at + 1].value.startswith("-") else 1
+
+
+def operand(arguments: tuple[Word, ...]) -> Word | None:
+    """Give the first word that is neither an option nor an option's value, None when there is none."""
+    at = 0
+    while at < len(arguments) and arguments[at].value.startswith("-"):
+        at += _option_length(arguments, at)
+    return arguments[at] if at < len(arguments) else None
+
+
+def _wrapped(job: Job, prefix: str) -> str:
+    written, given = split_input(job.command)
+    rest = "" if given is None else "%" + given
+    shell = job.shell.rpartition("/")[2]
+    # These files, read at every start, may define functions of any name (bash(1), sh(1)).
+    has_startup_file = any(job.environment.get(name) for name in ("ENV", "BASH_ENV"))
+    if shell in POSIX_SHELLS and not has_startup_file and plain(written):
+        return f"{prefix} -- {written}{rest}"
+    return f"{prefix} -c {single_quoted(written)}{rest}"
+
+
+def unwrap(text: str, *, system: bool = False) -> Rewrite:
+    """Give a crontab without cronwrap; what :func:`wrap` put there comes off to the octet.
+
+    Lines written by hand come off as well as can be; a remark says what options went with it.
+    """
+    out: dict[int, str] = {}
+    changes: list[Change] = []
+    lines = parse(text, system=system)
+    for job in jobs(lines):
+        use = use_of(job.command)
+        if use is None or not use.form:
+            changes.append(Change(number=job.number, changed=False))
+            continue
+        command, remark = _unwrapped(job.command, use)
+        if command is not None:
+            out[job.number] = job.with_command(command)
+        changes.append(Change(number=job.number, changed=command is not None, remark=remark))
+    return Rewrite(
+        text="".join(out.get(line.number, line.raw) for line in lines),
+        changes=tuple(changes),
+    )
+
+
+def _unwrapped(command: str, use: Use) -> tuple[str | None, str]:
+    written, _ = split_input(command)
+    options = list(use.arguments[: use.at])
+    marker = use.arguments[use.at]
+    if use.form == "--":
+        body = use.before + command[marker.end :].lstrip(" \t")
+    else:
+        if len(use.arguments) == use.at + 1 or use.end < len(written):
+            return None, "more than one quoted text follows -c; take it off by hand"
+        word, after = use.arguments[use.at + 1], use.arguments[use.at + 2 :]
+        text = _text_of(written[word.start : word.end])
+        if text is None or operand(after) is not None or use.before:
+            return None, "the text of -c is not one quoted word alone; take it off by hand"
+        options += after
+        # Blanks after a quoted text are of no account to the shell; the ones before a % go with them.
+        body = text + command[len(written) :]
+    if not body.strip(" \t"):
+        return None, "there is no command to leave"
+    dropped = " ".join(written[word.start : word.end] for word in options)
+    return body, f"options dropped: {dropped}" if dropped else ""
+
+
+def _text_of(written: str) -> str | None:
+    r"""Give the text of ``-c`` as the crontab would have it, None when that cannot be told.
+
+    Within single quotes ``\%`` stays what it is, for cron. Expansions within double quotes are kept:
+    the job's own shell finds the same variables.
+    """
+    if not _TEXT_PIECES.fullmatch(written):
+        return None
+    return "".join("".join(parts) for parts in _TEXT_PIECE.findall(written))

@@ -1,0 +1,95 @@
+"""Processes of our own beside the run: work done apart, and what goes on when the run has ended."""
+
+from __future__ import annotations
+
+import marshal
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+else:
+    import _signal
+
+DEFAULTED = (
+    _signal.SIGTERM,
+    _signal.SIGINT,
+    _signal.SIGQUIT,
+    _signal.SIGUSR1,
+    _signal.SIGUSR2,
+    _signal.SIGCHLD,
+)
+
+DESCRIPTORS = 256
+"""How many are looked at where they cannot be listed: what shells and crond hand on has small numbers."""
+
+
+def detach() -> None:
+    """Leave session, terminal, directory and standard streams: crond waits until its pipes are closed.
+
+    What cronwrap itself was handed goes too: a lock of ``flock 9; cronwrap …`` must end with the run.
+    """
+    os.setsid()
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+    os.close(null)
+    for descriptor in _handed_on():
+        os.close(descriptor)
+    _signal.set_wakeup_fd(-1)
+    for number in DEFAULTED:
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
+
+
+def _handed_on() -> list[int]:
+    """Give the descriptors above 2 that came from whoever started cronwrap; its own are not inheritable."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        numbers = list(range(3, DESCRIPTORS))
+    found = []
+    for number in numbers:
+        try:
+            if number > 2 and os.get_inheritable(number):
+                found.append(number)
+        except OSError:
+            continue  # not open, or that of the list just read
+    return found
+
+
+def compute(work: Callable[[], T]) -> T:
+    """Give what ``work`` gives, of types that ``marshal`` knows; done here where no process is to be had."""
+    try:
+        ours, theirs = os.pipe()
+        pid = os.fork()
+    except OSError:
+        return work()
+    if not pid:
+        try:
+            os.close(ours)
+            value: Any = work()
+            rest = memoryview(marshal.dumps(value))
+            while rest:
+                rest = rest[os.write(theirs, rest) :]
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    content = b""
+    while chunk := os.read(ours, 1 << 16):
+        content += chunk
+    os.close(ours)
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # SIGCHLD is ignored: nobody has to be waited for
+    try:
+        result: T = marshal.loads(content)  # noqa: S302  # our own child's
+    except (ValueError, EOFError, TypeError):
+        return work()  # it came to nothing there: here the reason shows
+    return result

@@ -1,0 +1,234 @@
+"""history.db as a file: made, opened, brought to the present schema, and set aside when it is broken.
+
+``history`` knows what is in it. Every fault leaves here as a ``StateError`` that names the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import time
+
+from cronwrap.errors import StateError
+from cronwrap.history.journal import DATABASE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_SECONDS = 2.0
+"""How long another writer is waited for; its transaction takes milliseconds, so who needs longer hangs."""
+NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "fuse.", "ncpfs", "lustre")
+"""Their names begin so. Machines do not share the memory that WAL needs (sqlite.org/wal.html)."""
+BROKEN_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+NOT_WRITABLE_CODES = (
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+)
+
+SCHEMA = (
+    """
+    CREATE TABLE runs (
+        run TEXT PRIMARY KEY, job TEXT NOT NULL, command TEXT NOT NULL, host TEXT NOT NULL,
+        user TEXT NOT NULL, started REAL NOT NULL, ended REAL NOT NULL, duration REAL,
+        result TEXT NOT NULL,
+        exit_code INTEGER, signal INTEGER, tries INTEGER NOT NULL, reasons TEXT NOT NULL,
+        output_bytes INTEGER NOT NULL, stdout_bytes INTEGER NOT NULL, stderr_bytes INTEGER NOT NULL,
+        cpu_seconds REAL, max_rss_bytes INTEGER, mailed INTEGER NOT NULL, quiet_reason TEXT NOT NULL,
+        digest TEXT NOT NULL, boot_id TEXT NOT NULL, pid INTEGER NOT NULL);
+    CREATE INDEX runs_by_time ON runs (started);
+    CREATE INDEX runs_by_ending ON runs (substr(run, -8));
+    CREATE INDEX runs_by_job ON runs (job, started);
+    CREATE INDEX failures_by_time ON runs (started) WHERE result NOT IN ('ok', 'skipped');
+    CREATE INDEX failures_by_job ON runs (job, started) WHERE result NOT IN ('ok', 'skipped');
+    CREATE TABLE outputs (
+        run TEXT PRIMARY KEY, head BLOB NOT NULL, tail BLOB NOT NULL,
+        left_out_bytes INTEGER NOT NULL, left_out_lines INTEGER NOT NULL, stretches TEXT NOT NULL);
+    CREATE TABLE jobs (
+        job TEXT NOT NULL, user TEXT NOT NULL, run TEXT NOT NULL, result TEXT NOT NULL,
+        exit_code INTEGER, signal INTEGER, started REAL NOT NULL, ended REAL NOT NULL, duration REAL,
+        results TEXT NOT NULL, durations TEXT NOT NULL, failures INTEGER NOT NULL, failing_since REAL,
+        last_success REAL, last_mailed REAL, unmailed INTEGER NOT NULL, digest TEXT NOT NULL,
+        PRIMARY KEY (job, user));
+    """,
+)
+"""What leads from one ``user_version`` to the next; the number of steps is the version we write."""
+VERSION = len(SCHEMA)
+
+
+class SetAsideError(StateError):
+    """The database was broken: it has been set aside, and whoever looks next begins a new one."""
+
+
+@contextlib.contextmanager
+def writing(state_dir: str) -> Iterator[sqlite3.Connection]:
+    """Give a connection that may write, making the database on first use."""
+    path = os.path.join(state_dir, DATABASE)
+    with _faults(path):
+        if not os.path.exists(path):
+            _create(state_dir, path)
+        with contextlib.closing(_connect(path, "mode=rw")) as connection:
+            _migrate(connection, path)
+            yield connection
+
+
+@contextlib.contextmanager
+def reading(state_dir: str) -> Iterator[sqlite3.Connection | None]:
+    """Give a connection for queries, or None while there is no database; a read-only disk will do."""
+    path = os.path.join(state_dir, DATABASE)
+    if not os.path.exists(path):
+        yield None
+        return
+    with _faults(path), contextlib.closing(_for_queries(path)) as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the one writer's place from the start: who upgrades a read lock later may never get it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk has rolled back by itself already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _connect(path: str, query: str) -> sqlite3.Connection:
+    # What has a meaning in a URI (RFC 3986); every other octet SQLite takes as it is.
+    quoted = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    uri = f"file:{quoted}?{query}"
+    connection = sqlite3.connect(uri, timeout=BUSY_SECONDS, isolation_level=None, uri=True)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _for_queries(path: str) -> sqlite3.Connection:
+    connection = _connect(path, "mode=rw")
+    try:
+        _migrate(connection, path)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if _code(error) not in NOT_WRITABLE_CODES:
+            raise
+        # The shared memory beside a WAL cannot be made on a read-only or full disk; there nobody else writes.
+        connection = _connect(path, "immutable=1")
+        _version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection, path: str) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise StateError(
+            f"the history cannot be used: {path} was written by a newer cronwrap"
+            f" (schema {version}, this one knows {VERSION}); it is left alone"
+        )
+    return version
+
+
+def _migrate(connection: sqlite3.Connection, path: str) -> None:
+    if _version(connection, path) == VERSION:
+        return
+    with transaction(connection):
+        # Asked again under the lock: another process may have been faster.
+        for number, step in enumerate(SCHEMA[_version(connection, path) :], _version(connection, path) + 1):
+            for statement in step.split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+
+
+def _create(state_dir: str, path: str) -> None:
+    """Make the database under another name, so that nobody ever opens half of one."""
+    os.makedirs(os.path.dirname(os.path.abspath(state_dir)), exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(state_dir, 0o700)
+    new = f"{path}.new-{os.getpid()}-{time.monotonic_ns()}"
+    # SQLite gives the files beside it the same mode as this one.
+    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        with contextlib.closing(_connect(new, "mode=rw")) as connection:
+            if not _on_network(state_dir):
+                connection.execute("PRAGMA journal_mode = WAL")
+            _migrate(connection, new)
+        try:
+            os.link(new, path)
+        except FileExistsError:
+            return  # another process was faster, and its database is as good
+        except OSError:
+            os.rename(new, path)  # no hard links here (vfat)
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):
+                os.unlink(new + suffix)
+
+
+def _on_network(directory: str) -> bool:
+    """Tell whether a directory's file system is another machine's (proc(5), mountinfo)."""
+    device = os.stat(directory).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+            for line in mounts:
+                before, _, after = line.partition(" - ")
+                if before.split()[2] == number:
+                    return after.startswith(NETWORK_FILE_SYSTEMS)
+    except OSError:
+        return False
+    return False
+
+
+@contextlib.contextmanager
+def _faults(path: str) -> Iterator[None]:
+    """Turn every fault of the database into one sentence; a broken one is set aside first."""
+    inode = _inode(path)
+    try:
+        yield
+    except sqlite3.Error as error:
+        if _code(error) in BROKEN_CODES:
+            raise _set_aside(path, inode, error) from error
+        raise StateError(f"the history cannot be used: {path}: {error}") from error
+    except OSError as error:
+        raise StateError(f"the history cannot be used: {path}: {error.strerror or error}") from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _set_aside(path: str, inode: int, error: sqlite3.Error) -> StateError:
+    target = f"{path}.broken-{time.strftime('%Y%m%dT%H%M%S')}"
+    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # One at a time, and only the file that was found broken: another process may have begun a new one.
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _inode(path) != inode:
+            return StateError(f"the history cannot be used: {path} was broken and has just been set aside")
+        # The log goes first: SQLite would play what is left of it into the next database of that name.
+        for suffix in ("-wal", "-shm", "-journal", ""):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path + suffix, target + suffix)
+    except OSError as fault:
+        return StateError(f"the history is broken and cannot be set aside: {path}: {fault.strerror or fault}")
+    finally:
+        os.close(fd)
+    return SetAsideError(
+        f"the history was broken ({error}): it is set aside as {target}, and a new one begins"
+    )
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0

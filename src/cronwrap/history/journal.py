@@ -1,0 +1,463 @@
+"""One small file a run: what is known of it before it reaches the history.
+
+The way of every run leads through here, so nothing is imported that costs: ``sqlite3`` alone would be
+more than a quiet run may spend. ``history`` folds the files of ended runs into its database later.
+
+    STATE/runs/RUN.TAG        a run that has begun; its cronwrap holds a flock(2) on it while it lives
+    STATE/runs/RUN.TAG.end    a run that has ended and waits for the history
+    STATE/runs/.new-RUN.TAG   the instant between creating a file and locking it
+    STATE/runs/broken/        what could not be read
+
+TAG is a digest of the job's name, so that the files of one job are found without opening the others.
+A file holds one frame, written at the start, and a second one, appended at the end. The rename to ``.end``
+is the point of no return: until then the run counts as begun, from then on as ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import marshal
+import os
+import time
+
+from cronwrap.errors import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from cronwrap.model import Output
+
+    Fields = dict[str, Any]
+
+RUNS = "runs"
+BROKEN = "broken"
+ENDED = ".end"
+NEW = ".new-"
+
+MAGIC = b"cronwrap-run 1 "
+HEADER_BYTES = len(MAGIC) + 8 + 1 + 16 + 1
+MARSHAL_VERSION = 2
+"""Read by every Python there is; what came later only saves space for shared references."""
+CHECK_MODULUS = 0xFFFFFFFFFFFFFFC5
+"""The largest prime of 64 bits: a remainder tells a torn file as a CRC would, and needs no import."""
+RECORD_MAX = 16 * 1024 * 1024
+"""No record comes near; a larger file was not written by us and is not read into memory."""
+COMMAND_MAX = 64 * 1024
+"""Characters of a command that are kept: execve(2) allows megabytes, and every run would store them."""
+FOLD_AT = 64
+"""Ended runs that may wait for the history; more would slow down each look at the directory."""
+DATABASE = "history.db"
+LEFTOVER_AGE = 86400
+"""Seconds after which a file that was never put in place is taken away: its writer died long ago."""
+
+
+class Unreadable(Exception):  # noqa: N818 - control flow inside the package, never shown
+    """A file is not what was written: cut short, torn or foreign."""
+
+
+class Entry:
+    """A run on record that has not ended, and the lock that says so."""
+
+    __slots__ = ("_directory", "_fd", "_name", "_size", "_synced", "fields")
+
+    def __init__(self, directory: str, name: str, fd: int, fields: Fields) -> None:
+        self.fields = fields
+        """What was written at the start."""
+        self._directory = directory
+        self._name = name
+        self._fd = fd
+        self._size = os.fstat(fd).st_size
+        self._synced = False
+
+    def sync(self) -> None:
+        """Have the start survive a power cut; for a job that outlives its first second.
+
+        A shorter one is spared the wait, here and at its end: to lose one of those with the power is
+        better than to make each of them wait for a disk.
+        """
+        try:
+            os.fsync(self._fd)
+            _sync_directory(self._directory)
+        except OSError as error:
+            raise _fault(error, self._directory) from error
+        self._synced = True
+
+    def finish(self, fields: Fields, output: Output | None = None) -> None:
+        """Write down how the run ended and let go of it. Raises ``StateError``.
+
+        A full disk still takes the end without the output: it fits into the block that the start has.
+        When even that fails the run is taken off the record, since it would pass for abandoned.
+        """
+        path = os.path.join(self._directory, self._name)
+        try:
+            if output is not None and output.kept:
+                self._append_with_output(fields, output)
+            else:
+                self._append(fields)
+            if self._synced:
+                os.fsync(self._fd)
+            os.rename(path, path + ENDED)
+            if self._synced:
+                _sync_directory(self._directory)
+        except OSError as error:
+            _unlink(path)
+            raise _fault(error, self._directory) from error
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let go of the lock without writing anything: whoever looks next may claim the run."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _append_with_output(self, fields: Fields, output: Output) -> None:
+        from cronwrap.history.kept_output import pack  # noqa: PLC0415 - only a run that said something pays for it
+
+        try:
+            self._append({**fields, "output": pack(output)})
+        except OSError:
+            self._append(fields)  # over what came of the first try; nobody reads beyond a frame's end
+
+    def _append(self, fields: Fields) -> None:
+        _write(self._fd, _frame(fields), self._size)
+
+
+def begin(state_dir: str, fields: Fields) -> Entry:
+    """Put a run on record: ``run job command host user started``. Raises ``StateError``."""
+    run = fields["run"]
+    if not run or not run.replace("-", "").replace("_", "").isalnum():
+        raise StateError(f"not a run id: {run!r}")
+    directory = os.path.join(state_dir, RUNS)
+    name = f"{run}.{tag(fields['job'])}"
+    new = os.path.join(directory, NEW + name)
+    fields = {
+        **fields,
+        "command": fields["command"][:COMMAND_MAX],
+        "node": os.uname().nodename,
+        "boot_id": boot_id(),
+        "pid": os.getpid(),
+        "pid_started": process_started("self"),
+    }
+    fd = -1
+    try:
+        fd = _create(state_dir, new)
+        # Locked before it has its name: nobody may see it unlocked and take its run for a dead one.
+        fields["locked"] = _lock(fd)
+        _write(fd, _frame(fields), 0)
+        os.rename(new, os.path.join(directory, name))
+    except OSError as error:
+        if fd >= 0:
+            os.close(fd)
+            _unlink(new)
+        raise _fault(error, directory) from error
+    return Entry(directory, name, fd, fields)
+
+
+def waiting(state_dir: str) -> int:
+    """Count the ended runs that wait for the history; no file is opened."""
+    return sum(name.endswith(ENDED) for name in _names(state_dir))
+
+
+def fold_due(state_dir: str) -> bool:
+    """Tell whether even a run that has nothing to ask the history should fold the ended ones into it."""
+    return waiting(state_dir) > FOLD_AT or not os.path.exists(os.path.join(state_dir, DATABASE))
+
+
+def ended(state_dir: str, job: str | None = None) -> Iterator[tuple[str, Fields]]:
+    """Give path and record of ended runs; ``Unreadable`` ones come with an empty record."""
+    suffix = ENDED if job is None else f".{tag(job)}{ENDED}"
+    for name in sorted(name for name in _names(state_dir) if name.endswith(suffix)):
+        path = os.path.join(state_dir, RUNS, name)
+        try:
+            start, end = _read(path)
+        except FileNotFoundError:
+            continue  # folded by somebody else meanwhile
+        except (OSError, Unreadable):
+            start, end = {}, None
+        yield path, {**start, **end} if end is not None else {}
+
+
+def running(state_dir: str, job: str | None = None) -> Iterator[Fields]:
+    """Give what was written at the start of the runs that are under way."""
+    for path in _begun(state_dir, job):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            start, end = _parse(_content(fd))
+            if end is None and _alive(fd, start, fcntl.LOCK_SH):
+                yield start
+        except (OSError, Unreadable):
+            continue
+        finally:
+            os.close(fd)
+
+
+def abandoned(state_dir: str, job: str | None = None, own: Entry | None = None) -> list[Entry]:
+    """Claim the runs whose cronwrap died, each for one caller only.
+
+    The claim is the dead run's lock: ``finish`` the entry once its report is safe. A claimer that dies
+    before leaves the run to the next one, so the report may come twice but is never lost.
+    """
+    skip = None if own is None else own._name  # noqa: SLF001 - of this module
+    claims = []
+    for path in _begun(state_dir, job):
+        if os.path.basename(path) != skip:
+            entry = _claim(path)
+            if entry is not None:
+                claims.append(entry)
+    return claims
+
+
+def why_abandoned(start: Fields) -> str:
+    """Give in words what must have become of a run that was claimed as abandoned."""
+    if start.get("node") == os.uname().nodename and start.get("boot_id") != boot_id():
+        return "the machine went down while it ran"
+    return "cronwrap was killed while it ran"
+
+
+def set_aside(path: str) -> str:
+    """Move a file that cannot be read out of the way; gives its new path."""
+    directory, name = os.path.split(path)
+    target = os.path.join(directory, BROKEN)
+    try:
+        os.makedirs(target, 0o700, exist_ok=True)
+        os.rename(path, os.path.join(target, name))
+    except FileNotFoundError:
+        pass  # somebody else was faster
+    except OSError as error:
+        raise _fault(error, directory) from error
+    return os.path.join(target, name)
+
+
+def unreadable(state_dir: str) -> list[str]:
+    """Give the files of begun runs that are nobody's and cannot be read."""
+    found = []
+    for path in _begun(state_dir, None):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            _parse(_content(fd))
+        except Unreadable:
+            # A run that is under way holds its lock: whatever its file looks like, it is not ours to move.
+            if _try_lock(fd, fcntl.LOCK_SH) is not False:
+                found.append(path)
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+    return found
+
+
+def sweep(state_dir: str, now: float | None = None) -> None:
+    """Take away what writers left behind that died before their file had its name."""
+    limit = (time.time() if now is None else now) - LEFTOVER_AGE
+    for name in _names(state_dir):
+        path = os.path.join(state_dir, RUNS, name)
+        try:
+            if name.startswith(NEW) and os.stat(path).st_mtime < limit:
+                _unlink(path)
+        except OSError:
+            continue
+
+
+def tag(job: str) -> str:
+    """Give eight hexadecimal digits for a job's name; two jobs may share them."""
+    return f"{int.from_bytes(job.encode('utf-8', 'surrogatepass'), 'big') % CHECK_MODULUS & 0xFFFFFFFF:08x}"
+
+
+def boot_id() -> str:
+    """Give what tells this boot of the machine from every other; empty where the system does not say."""
+    try:
+        fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, 64).decode("ascii", "replace").strip()
+    finally:
+        os.close(fd)
+
+
+def process_started(pid: int | str) -> int:
+    """Give when a process started, in clock ticks since boot (proc(5), stat, field 22); 0 if unknown."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        # The second field is the command in parentheses and may hold anything, parentheses included.
+        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+    finally:
+        os.close(fd)
+
+
+def _create(state_dir: str, path: str) -> int:
+    """Open a new file, making the directories above it on first use."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        parent = os.path.dirname(os.path.abspath(state_dir))
+        os.makedirs(parent, exist_ok=True)
+        for directory in (state_dir, os.path.dirname(path)):
+            try:
+                os.mkdir(directory, 0o700)
+            except FileExistsError:
+                continue
+        return os.open(path, flags, 0o600)
+
+
+def _names(state_dir: str) -> list[str]:
+    try:
+        return os.listdir(os.path.join(state_dir, RUNS))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        text = f"the records in {os.path.join(state_dir, RUNS)} cannot be read: {error.strerror}"
+        raise StateError(text) from error
+
+
+def _begun(state_dir: str, job: str | None) -> list[str]:
+    suffix = None if job is None else "." + tag(job)
+    return [
+        os.path.join(state_dir, RUNS, name)
+        for name in sorted(_names(state_dir))
+        if not name.endswith(ENDED) and name[0] != "." and name != BROKEN
+        if suffix is None or name.endswith(suffix)
+    ]
+
+
+def _claim(path: str) -> Entry | None:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        start, end = _parse(_content(fd))
+        if not _alive(fd, start, fcntl.LOCK_EX) and os.stat(path).st_ino == os.fstat(fd).st_ino:
+            if end is None:
+                entry = Entry(os.path.dirname(path), os.path.basename(path), fd, start)
+                fd = -1
+                return entry
+            # It died between its last write and the rename: nothing is missing but its name.
+            os.rename(path, path + ENDED)
+    except (OSError, Unreadable):
+        return None
+    finally:
+        if fd >= 0:
+            os.close(fd)
+    return None
+
+
+def _alive(fd: int, start: Fields, lock: int) -> bool:
+    """Tell whether the cronwrap that began a run lives; takes the lock of one that does not.
+
+    The lock says it best, whatever pids were given out again since. Where there are no locks, or one was
+    lost (a file server's restart), the process itself is looked for. Of another machine nothing is known.
+    """
+    got = _try_lock(fd, lock)
+    if got is False:
+        return True
+    if start.get("node") != os.uname().nodename or not start.get("pid_started"):
+        return not (got and start.get("locked"))
+    if start.get("boot_id") != boot_id():
+        return False
+    return process_started(int(start["pid"])) == int(start["pid_started"])
+
+
+def _lock(fd: int) -> bool:
+    return _try_lock(fd, fcntl.LOCK_EX) is True
+
+
+def _try_lock(fd: int, lock: int) -> bool | None:
+    """Take a lock at once: False when somebody else holds it, None where there are no locks."""
+    try:
+        fcntl.flock(fd, lock | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _frame(fields: Fields) -> bytes:
+    payload = marshal.dumps(fields, MARSHAL_VERSION)
+    return b"%s%08x %016x\n" % (MAGIC, len(payload), int.from_bytes(payload, "big") % CHECK_MODULUS) + payload
+
+
+def _write(fd: int, data: bytes, offset: int) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)
+
+
+def _read(path: str) -> tuple[Fields, Fields | None]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _parse(_content(fd))
+    finally:
+        os.close(fd)
+
+
+def _content(fd: int) -> bytes:
+    size = os.fstat(fd).st_size
+    if size > RECORD_MAX:
+        raise Unreadable
+    return os.pread(fd, size, 0)
+
+
+def _parse(content: bytes) -> tuple[Fields, Fields | None]:
+    """Give both frames; the second is None when it is missing or was not written whole."""
+    start, size = _unframe(content)
+    try:
+        return start, _unframe(content[size:])[0]
+    except Unreadable:
+        return start, None
+
+
+def _unframe(content: bytes) -> tuple[Fields, int]:
+    header = content[:HEADER_BYTES]
+    if len(header) < HEADER_BYTES or not header.startswith(MAGIC) or header[-1:] != b"\n":
+        raise Unreadable
+    try:
+        length, check = (int(word, 16) for word in header[len(MAGIC) :].split())
+    except ValueError:
+        raise Unreadable from None
+    payload = content[HEADER_BYTES : HEADER_BYTES + length]
+    # marshal trusts its input, so it sees nothing but what was written whole.
+    if len(payload) != length or int.from_bytes(payload, "big") % CHECK_MODULUS != check:
+        raise Unreadable
+    try:
+        fields = marshal.loads(payload)  # noqa: S302 - our own file, closed to others, checked above
+    except (ValueError, EOFError, TypeError):
+        raise Unreadable from None
+    if type(fields) is not dict or not all(type(name) is str for name in fields):
+        raise Unreadable
+    return fields, HEADER_BYTES + length
+
+
+def _sync_directory(directory: str) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
+
+
+def _fault(error: OSError, directory: str) -> StateError:
+    return StateError(f"the run cannot be recorded in {directory}: {error.strerror or error}")

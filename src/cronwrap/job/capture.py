@@ -1,0 +1,135 @@
+"""What a job writes: its first half and its last half in bounded memory, and an exact count of the rest."""
+
+from __future__ import annotations
+
+from cronwrap.model import STDERR, STDOUT, Mark, Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.job.matching import Matcher
+
+MARKS_LIMIT = 16384
+"""Changes between the streams remembered in each half, about 2 MB of memory; a job that alternates more
+often has its later changes told as one stretch, its bytes stay whole."""
+
+
+class Capture:
+    """Takes both streams of a job in order of arrival."""
+
+    def __init__(self, limit: int, *, timed: bool = False, matcher: Matcher | None = None) -> None:
+        """Keep ``limit`` octets; ``timed`` notes the time of each arrival, not only changes of stream."""
+        self._matcher = matcher
+        self._head = bytearray()
+        self._head_size = limit - limit // 2
+        self._tail = bytearray()
+        self._tail_size = limit // 2
+        self._tail_total = 0
+        self._tail_newlines = 0
+        self._totals = {STDOUT: 0, STDERR: 0}
+        self._marks: tuple[list[tuple[int, int, float]], list[tuple[int, int, float]]] = ([], [])
+        self._timed = timed
+        self._stream = 0
+        self._pouring = 0
+        """The stream that came last, once the ring is complete; 0 before."""
+        self._place = 0
+        """Where in the ring it goes on."""
+        self._ring = memoryview(b"")
+        self._data = bytearray()
+        self._view = memoryview(self._data)
+
+    def add(self, stream: int, data: bytearray, length: int, elapsed: float) -> None:
+        """Take the first ``length`` octets of ``data``, which may be re-used afterwards.
+
+        ``elapsed`` is the time of their arrival in seconds since the job's start.
+        """
+        self._totals[stream] += length
+        place = self._place
+        if stream == self._pouring and data is self._data and place + length <= self._tail_size:
+            # What gigabytes take: one stream, into a ring that is complete, without going round its end.
+            if data.find(b"\n", 0, length) >= 0:  # memchr is many times as fast as counting to zero
+                self._tail_newlines += data.count(b"\n", 0, length)
+            self._ring[place : place + length] = self._view[:length]
+            self._tail_total += length
+            self._place = place + length
+            return
+        if data is not self._data:
+            self._data, self._view = data, memoryview(data)
+        if self._matcher:
+            self._matcher.feed(stream, bytes(self._view[:length]))
+        room = self._head_size - len(self._head)
+        if room:
+            self._mark(0, len(self._head), stream, elapsed)
+            self._head += self._view[: min(room, length)]
+        if length > room:
+            if stream != self._stream or self._timed or not self._marks[1]:
+                self._mark(1, self._tail_total, stream, elapsed)
+            self._add_tail(room, length)
+            if len(self._tail) == self._tail_size and self._tail_size and not (self._timed or self._matcher):
+                if not self._pouring:
+                    self._ring = memoryview(self._tail)
+                self._pouring = stream
+                self._place = self._tail_total % self._tail_size
+
+    def _add_tail(self, start: int, end: int) -> None:
+        """Take a part of the buffer into the ring."""
+        self._tail_newlines += self._data.count(b"\n", start, end)
+        size, total = self._tail_size, self._tail_total
+        self._tail_total += end - start
+        if not size:
+            return
+        if len(self._tail) < size:  # it grows as it is needed: the limit may be far beyond what comes
+            self._tail += bytes(min(size, total + end - start) - len(self._tail))
+        skipped = max(0, end - start - size)
+        place = (total + skipped) % size
+        first = min(end - start - skipped, size - place)
+        middle = start + skipped + first
+        self._tail[place : place + first] = self._view[start + skipped : middle]
+        if middle < end:
+            self._tail[: end - middle] = self._view[middle:end]
+
+    def _mark(self, half: int, offset: int, stream: int, elapsed: float) -> None:
+        marks = self._marks[half]
+        if marks and stream == self._stream and not self._timed:
+            return
+        self._stream = stream
+        if len(marks) >= MARKS_LIMIT and half:
+            start = self._tail_total - self._tail_size
+            gone = next((index for index, mark in enumerate(marks) if mark[0] > start), len(marks)) - 1
+            del marks[: max(0, gone)]
+        if len(marks) < MARKS_LIMIT:
+            marks.append((offset, stream, elapsed))
+
+    def output(self) -> Output:
+        """Give what was kept, and let go of it: the last call there is."""
+        head = bytes(self._head)
+        self._head.clear()
+        place = self._tail_total % self._tail_size if self._tail_size else 0
+        left_out = max(0, self._tail_total - self._tail_size)
+        with memoryview(self._tail) as ring:
+            tail = b"".join((ring[place:], ring[:place])) if left_out else bytes(ring[: self._tail_total])
+        self._ring.release()
+        self._tail.clear()
+        shift = len(head) - left_out
+        marks = [Mark(offset=offset, stream=stream, elapsed=at) for offset, stream, at in self._marks[0]]
+        before: Mark | None = None
+        for offset, stream, at in self._marks[1]:
+            mark = Mark(offset=max(offset + shift, len(head)), stream=stream, elapsed=at)
+            if mark.offset == len(head):
+                before = mark
+                continue
+            marks += [before] if before else []
+            before = None
+            marks.append(mark)
+        if before and tail:
+            marks.append(before)
+        if not left_out:
+            head, tail = head + tail, b""
+        return Output(
+            head=head,
+            tail=tail,
+            left_out_bytes=left_out,
+            left_out_lines=self._tail_newlines - tail.count(b"\n") if left_out else 0,
+            stdout_bytes=self._totals[STDOUT],
+            stderr_bytes=self._totals[STDERR],
+            marks=tuple(marks),
+        )

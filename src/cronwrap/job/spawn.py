@@ -1,0 +1,184 @@
+"""Starting a job: from a command to a running process group."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from cronwrap.errors import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
+from cronwrap.job.signals import Signals, block_all, set_mask
+from cronwrap.model import Command, Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, NoReturn
+
+DEFAULT_PATH = "/usr/bin:/bin"
+"""Where programs are looked for without ``PATH``, as crond and confstr(_CS_PATH) have it."""
+PR_SET_CHILD_SUBREAPER = 36
+
+
+class Start(Record):
+    """How a command is to be started."""
+
+    command: Command
+    environment: Mapping[bytes, bytes]
+    chdir: str = ""
+    nice: int | None = None
+    terminal: int = -1
+    """Descriptor of the terminal whose foreground the job takes over; -1 for none."""
+
+
+class StartError(Exception):
+    """The command was not started: a sentence, and the exit status for it."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Pipes(Record):
+    """The ends that cronwrap keeps, and the pid of the job."""
+
+    pid: int
+    stdout: int
+    stderr: int
+    report: int
+    """What goes wrong before the program runs comes here; ends as the program is executed."""
+
+
+def read_report(start: Start, report: bytes) -> str:
+    """Give what could not be done for a job that was started, or an empty text; else raise StartError."""
+    remark = ""
+    for line in report.decode().splitlines():
+        stage, _, code = line.partition(" ")
+        if stage == "nice":
+            remark = f"niceness {start.nice} could not be set: {os.strerror(int(code))}"
+        else:
+            raise _start_error(start, stage, int(code))
+    return remark
+
+
+def _start_error(start: Start, stage: str, code: int) -> StartError:
+    reason = os.strerror(code)
+    if stage == "chdir":
+        return StartError(f"cannot change to the directory {start.chdir}: {reason}", EXIT_INTERNAL)
+    if stage != "exec":
+        return StartError(f"cannot start the job ({stage}): {reason}", EXIT_INTERNAL)
+    program = start.command.argv[0]
+    if code in (errno.ENOENT, errno.ENOTDIR):
+        if "/" in program and os.path.exists(os.path.join(start.chdir, program)):
+            return StartError(f"{program}: its interpreter was not found", EXIT_NOT_FOUND)
+        return StartError(f"{program}: command not found", EXIT_NOT_FOUND)
+    return StartError(f"{program}: cannot be executed: {reason}", EXIT_NOT_EXECUTABLE)
+
+
+def become_subreaper() -> bool:
+    """Make orphans among our descendants our children (prctl(2)); False where that is not to be had."""
+    try:
+        # The C module alone: `import ctypes` would cost as much as all else before the job's start.
+        import _ctypes  # noqa: PLC0415
+
+        program: Any = None  # the symbols of the running program, libc among them
+        address = _ctypes.dlsym(_ctypes.dlopen(program, 0), "prctl")
+        return bool(_ctypes.call_function(address, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) == 0)
+    except (ImportError, AttributeError, OSError):
+        return False
+
+
+def children_before() -> set[int]:
+    """Give the children that cronwrap has already: those of the program whose place it took by exec."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return set()
+    from cronwrap.job import procfs  # noqa: PLC0415  # hardly ever
+
+    return set(procfs.children(os.getpid()))
+
+
+def spawn(start: Start, signals: Signals) -> Pipes:
+    """Start a job in a process group of its own; OSError when there is no process or pipe to be had."""
+    descriptors: list[int] = []
+    try:
+        for _ in range(3):
+            descriptors += os.pipe()
+        mask = block_all()  # no handler of ours may run in the child
+        try:
+            pid = os.fork()
+            if not pid:
+                _child(start, signals, descriptors)
+        finally:
+            set_mask(mask)
+    except OSError:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
+    for descriptor in descriptors[1::2]:
+        os.close(descriptor)
+    try:
+        os.setpgid(pid, pid)  # the child does the same: whoever comes first
+    except OSError:
+        pass
+    return Pipes(pid=pid, stdout=descriptors[0], stderr=descriptors[2], report=descriptors[4])
+
+
+def tell_group(group: int, number: int) -> None:
+    """Send a signal to a process group, the leader of which has not been waited for."""
+    try:
+        os.killpg(group, number)
+    except OSError:
+        return  # everybody has gone
+
+
+def _child(start: Start, signals: Signals, descriptors: list[int]) -> NoReturn:
+    stage = "setup"
+    try:
+        signals.restore()
+        os.setpgid(0, 0)
+        if start.terminal >= 0:
+            os.tcsetpgrp(start.terminal, os.getpid())  # SIGTTOU is blocked
+        if start.nice is not None:
+            try:
+                os.setpriority(os.PRIO_PROCESS, 0, start.nice)
+            except OSError as error:
+                os.write(descriptors[5], f"nice {error.errno}\n".encode())
+        if start.chdir:
+            stage = "chdir"
+            os.chdir(start.chdir)
+        stage = "redirect"
+        os.dup2(descriptors[1], 1)
+        os.dup2(descriptors[3], 2)
+        stage = "exec"
+        set_mask(signals.mask)
+        _execute(start)
+    except BaseException as error:  # noqa: BLE001  # a NUL in a configured directory is a ValueError, say
+        code = getattr(error, "errno", None) or errno.EINVAL
+        os.write(descriptors[5], f"{stage} {code}\n".encode())
+    finally:
+        os._exit(EXIT_INTERNAL)
+
+
+def _execute(start: Start) -> None:
+    """Execute as execvp(3) does: along PATH, and by /bin/sh what the kernel does not know; or OSError."""
+    words = [os.fsencode(word) for word in start.command.argv]
+    path = start.environment.get(b"PATH") or DEFAULT_PATH.encode()
+    places = [b""] if b"/" in words[0] else path.split(b":")
+    denied: OSError | None = None
+    for place in places:
+        program = os.path.join(place, words[0]) if place else words[0]
+        if not place and b"/" not in program:
+            program = b"./" + program  # an empty member of PATH is the current directory
+        try:
+            os.execve(program, words, start.environment)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            if error.errno == errno.ENOEXEC:
+                os.execve(b"/bin/sh", [b"/bin/sh", program, *words[1:]], start.environment)
+            if error.errno != errno.EACCES:
+                raise
+            denied = error
+    raise denied or FileNotFoundError(errno.ENOENT, "")

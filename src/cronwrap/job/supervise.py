@@ -1,0 +1,416 @@
+"""Supervising a job: its output, its time, its signals and its end → Outcome.
+
+One loop over poll(2). ``course`` decides what is due, this module does it: whatever can happen (output, an
+exit, a signal, a moment that has come) is one method.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from cronwrap.errors import EXIT_INTERNAL, StateError
+from cronwrap.job.capture import Capture
+from cronwrap.job.deadlines import ENDING, GIVE_UP, KILL, SAMPLE, STOP_READING, TERMINATE, Course, Limits
+from cronwrap.job.signals import LONGEST_POLL, Signals
+from cronwrap.job.spawn import (
+    Pipes,
+    Start,
+    StartError,
+    become_subreaper,
+    children_before,
+    read_report,
+    spawn,
+    tell_group,
+)
+from cronwrap.job.terminal import Foreground
+from cronwrap.model import STDERR, STDOUT, Outcome
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+
+    from cronwrap.job.live import Live
+    from cronwrap.job.matching import Matcher
+    from cronwrap.job.tree import Tree
+else:
+    import _signal
+
+__all__ = ["Limits", "Supervisor"]
+
+REPORT = 0
+"""The stream by which the child tells why it could not become the job."""
+BUFFER, LARGE_BUFFER = 1 << 16, 1 << 18
+"""Octets read at a time: what a pipe holds, and a part of what an enlarged one does."""
+PIPE_SIZE = 1 << 20
+"""What a pipe is enlarged to once it was found full; the most that needs no privilege."""
+BULK, BULK_READS = 4096, 32
+"""After a read of so many octets the same stream is read again, so many times: a job that writes lines
+is read in the order of its streams, one that pours is read fast."""
+F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
+PROCESS_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME)
+"""The clock of the start times of processes."""
+HOLDERS_LIMIT = 20
+"""Processes named in a report."""
+
+
+class Supervisor:
+    """Runs one try of a job."""
+
+    def __init__(self, start: Start, limits: Limits, signals: Signals) -> None:
+        self._start = start
+        self._limits = limits
+        self._signals = signals
+        self.remarks: list[str] = []
+        """What could not be done for the job (its niceness, say), in words."""
+        self.on_long_run: Callable[[], None] | None = None
+        """Called once the job has outlived its first second."""
+        self.overlap_asked: Callable[[], str] = str
+        """Says which other run, if any, asked for this one's end when SIGTERM came."""
+
+    @property
+    def asked_to_end(self) -> int:
+        """The signal that asked cronwrap to end, or 0."""
+        return self._course.asked_to_end
+
+    # Start and result ---------------------------------------------------------------------------
+
+    def spawn(self) -> None:
+        """Start the job; whether that worked is known to ``watch``."""
+        self._subreaper = become_subreaper()
+        self._others = children_before()
+        self._foreground = Foreground()
+        self._start = self._start.replace(terminal=self._foreground.lent)
+        self._error: StartError | None = None
+        self._wall = time.time()
+        self._since = time.clock_gettime(PROCESS_CLOCK)
+        self._began = self._ended = time.monotonic()
+        self._course = Course(self._limits, self._began)
+        try:
+            self._pipes: Pipes | None = spawn(self._start, self._signals)
+        except OSError as error:
+            self._pipes = None
+            self._error = StartError(f"cannot start the job: {error.strerror}", EXIT_INTERNAL)
+
+    def watch(self) -> Outcome:
+        """Give what became of the job, once it, or what was to be ended with it, has ended."""
+        self._status: int | None = None
+        self._cpu = 0.0
+        self._peak = 0
+        self._because = ""
+        self._tree_made: Tree | None = None
+        self._ended_names: tuple[str, ...] = ()
+        self._holders: tuple[str, ...] = ()
+        self._matcher = self._new_matcher()
+        self._capture = Capture(self._limits.max_output, timed=self._limits.timed, matcher=self._matcher)
+        if self._pipes is not None:
+            self._attend(self._pipes)
+        self._foreground.close()
+        return self._outcome()
+
+    def _outcome(self) -> Outcome:
+        status = None if self._error else self._status
+        output = self._capture.output()
+        matcher = self._matcher
+        if matcher:
+            matcher.finish()
+        return Outcome(
+            started=self._wall,
+            duration=self._ended - self._began,
+            exit_code=os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
+            signal=os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
+            error=str(self._error or ""),
+            error_status=self._error.status if self._error else 0,
+            ended_by=self._course.ended_by,
+            ended_because=self._because,
+            ended_processes=self._ended_names,
+            holders=self._holders,
+            cpu_seconds=self._cpu,
+            max_rss_bytes=self._peak or None,
+            matched=tuple(matcher.matched) if matcher else (),
+            spoke=bool(matcher.counted) if matcher else output.total_bytes > 0,
+            spoke_stderr=STDERR in matcher.counted if matcher else output.stderr_bytes > 0,
+            output=output,
+        )
+
+    def _new_matcher(self) -> Matcher | None:
+        if not (self._limits.fail_match or self._limits.ignore_match):
+            return None
+        from cronwrap.job.matching import Matcher  # noqa: PLC0415  # imports `re`
+
+        return Matcher(self._limits.fail_match, self._limits.ignore_match)
+
+    def _new_live(self) -> Live | None:
+        if not self._limits.live:
+            return None
+        from cronwrap.job.live import Live  # noqa: PLC0415  # a person watches
+
+        return Live()
+
+    def _attend(self, pipes: Pipes) -> None:
+        self._set_buffer(BUFFER)
+        self._report = b""
+        self._open = {pipes.report: REPORT, pipes.stdout: STDOUT, pipes.stderr: STDERR}
+        self._held: dict[int, int] = {}  # where something waits to be written: the stream not read meanwhile
+        self._live = self._new_live()
+        self._poll = select.poll()
+        self._poll.register(self._signals.descriptor, select.POLLIN)
+        for descriptor in self._open:
+            os.set_blocking(descriptor, False)
+            self._poll.register(descriptor, select.POLLIN)
+        self._loop(pipes)
+        self._foreground.take_back(pipes.pid)
+        if self._tree_made:
+            self._ended_names += tuple(self._tree_made.names)
+        if self._live:
+            self._live.close()
+        for descriptor in list(self._open):
+            self._close(descriptor)
+
+    # The loop -----------------------------------------------------------------------------------
+
+    def _loop(self, pipes: Pipes) -> None:
+        self._reap(pipes)
+        while self._held or not self._course.over(output_open=bool(self._open)):
+            moment = self._course.next_moment()
+            wait = LONGEST_POLL if moment is None else min(LONGEST_POLL, moment - time.monotonic())
+            for descriptor, _ in self._poll.poll(max(0.0, wait) * 1000 + 1):
+                if descriptor == self._signals.descriptor:
+                    self._on_signals(pipes)
+                elif descriptor in self._held:
+                    self._release(descriptor)
+                elif descriptor in self._open:
+                    self._read_bulk(descriptor)
+            self._on_time(pipes)
+
+    def _on_time(self, pipes: Pipes) -> None:
+        now = time.monotonic()
+        if self._held:
+            self._course.wrote(now)  # the job is not idle, it waits for who reads its output
+        due = self._course.due(now)
+        if due == TERMINATE:
+            self._terminate(pipes, self._reason())
+        elif due == KILL:
+            self._kill(pipes, now)
+        elif due == GIVE_UP:
+            self._give_up(now)
+        elif due == STOP_READING:
+            self._stop_reading()
+        elif due == SAMPLE:
+            self._sample(pipes)
+
+    def _reason(self) -> str:
+        from cronwrap.text import duration  # noqa: PLC0415  # only when a job is ended
+
+        if self._course.ended_by == "timeout":
+            return f"--timeout {duration(self._limits.timeout or 0.0)}"
+        return f"no output for {duration(self._limits.idle_timeout or 0.0)}"
+
+    # Output -------------------------------------------------------------------------------------
+
+    def _set_buffer(self, size: int) -> None:
+        self._buffer = bytearray(size)
+        self._view = [memoryview(self._buffer)]
+
+    def _read_bulk(self, descriptor: int) -> None:
+        for _ in range(BULK_READS):
+            if self._read(descriptor) < BULK or self._open.get(descriptor) in self._held.values():
+                return
+
+    def _read(self, descriptor: int) -> int:
+        """Read once; give how many octets came."""
+        try:
+            length = os.readv(descriptor, self._view)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            length = 0
+        if not length:
+            self._close(descriptor)
+        elif (stream := self._open[descriptor]) == REPORT:
+            self._report += self._view[0][:length]
+        else:
+            now = time.monotonic()
+            self._course.wrote(now)
+            self._capture.add(stream, self._buffer, length, now - self._began)
+            if self._live:
+                self._pass_on(self._live, descriptor, bytes(self._view[0][:length]))
+            if length >= len(self._buffer):
+                self._enlarge(descriptor)
+        return length
+
+    def _enlarge(self, descriptor: int) -> None:
+        import fcntl  # noqa: PLC0415  # only where much is written
+
+        try:
+            if fcntl.fcntl(descriptor, F_GETPIPE_SZ) < PIPE_SIZE:
+                fcntl.fcntl(descriptor, F_SETPIPE_SZ, PIPE_SIZE)
+        except OSError:
+            return  # the user's share of pipe memory is used up, or another system
+        if len(self._buffer) < LARGE_BUFFER:
+            self._set_buffer(LARGE_BUFFER)
+
+    def _pass_on(self, live: Live, descriptor: int, data: bytes) -> None:
+        """Pass output on; nothing more of its stream is read until all of it has been taken."""
+        stream = self._open[descriptor]
+        live.take(stream, data)
+        target = live.waits(stream)
+        if target >= 0 and target not in self._held:
+            self._poll.unregister(descriptor)
+            self._poll.register(target, select.POLLOUT)
+            self._held[target] = stream
+
+    def _release(self, target: int) -> None:
+        """Go on with a stream whose reader has room again, or has gone."""
+        live, stream = self._live, self._held[target]
+        if live:
+            live.go_on(stream)
+            if live.waits(stream) >= 0:
+                return
+        del self._held[target]
+        self._poll.unregister(target)
+        for descriptor, of in self._open.items():
+            if of == stream:
+                self._poll.register(descriptor, select.POLLIN)
+
+    def _close(self, descriptor: int) -> None:
+        stream = self._open.pop(descriptor)
+        if stream not in self._held.values():
+            self._poll.unregister(descriptor)
+        os.close(descriptor)
+        if stream == REPORT:
+            try:
+                remark = read_report(self._start, self._report)
+                self.remarks += [remark] if remark else []
+            except StartError as error:
+                self._error = error
+
+    def _stop_reading(self) -> None:
+        """Read what is there at this moment, name who holds the output open, and let go of it."""
+        for descriptor in list(self._open):
+            left = PIPE_SIZE  # more than a pipe holds was written meanwhile; it may wait for a slow reader
+            while left > 0 and descriptor in self._open and (length := self._read(descriptor)):
+                left -= length
+        inodes = [os.fstat(descriptor).st_ino for descriptor in self._open]
+        if inodes:
+            from cronwrap.job import procfs  # noqa: PLC0415
+
+            found = procfs.holders(inodes)[:HOLDERS_LIMIT]
+            self._holders = tuple(map(procfs.describe, found)) or ("? a process that may not be looked at",)
+
+    # Exits --------------------------------------------------------------------------------------
+
+    def _reap(self, pipes: Pipes) -> None:
+        """Take the exit statuses of all children that have ended: the job's, and orphans' of its tree."""
+        flags = os.WNOHANG | (os.WUNTRACED if self._foreground.watched else 0)
+        while True:
+            try:
+                pid, status, used = os.wait4(-1, flags)
+            except ChildProcessError:
+                if self._subreaper:
+                    self._course.nobody_left(time.monotonic())
+                return
+            if not pid:
+                break
+            if os.WIFSTOPPED(status):
+                if pid == pipes.pid and not self._course.ending:
+                    self._foreground.stopped(pid, os.WSTOPSIG(status))
+            elif pid in self._others:
+                self._others.remove(pid)  # the number may be given to one of the job's now
+            else:
+                self._cpu += used.ru_utime + used.ru_stime
+                self._peak = max(self._peak, _rss_octets(used.ru_maxrss))
+                if pid == pipes.pid:
+                    self._status = status
+                    self._ended = time.monotonic()
+                    self._course.exited(self._ended, orphans_known=self._subreaper)
+        # Children that are not the job's: wait4(2) cannot say that all of the job's have ended.
+        if self._others and self._course.ending and not self._tree(pipes).processes():
+            self._course.nobody_left(time.monotonic())
+
+    # Signals ------------------------------------------------------------------------------------
+
+    def _on_signals(self, pipes: Pipes) -> None:
+        numbers = list(self._signals.take())
+        self._reap(pipes)  # whatever woke us: a child may have ended as well
+        for number in numbers:
+            if number == _signal.SIGCONT:
+                if self._course.running:
+                    self._foreground.continued(pipes.pid)
+            elif number != _signal.SIGCHLD:
+                self._forward(pipes, number)
+
+    def _forward(self, pipes: Pipes, number: int) -> None:
+        now = time.monotonic()
+        course = self._course
+        if number == _signal.SIGTERM and not course.ending and course.running:
+            run = self.overlap_asked()
+            if run and course.end("overlap", now):
+                self._terminate(pipes, f"asked for by run {run} of the same job")
+                return
+        if not course.asked(number, now):
+            return
+        if course.running:
+            tell_group(pipes.pid, number)
+            return
+        self._tree(pipes).tell(number)
+        if number in ENDING and self._live:
+            self._live.close()  # no more patience with a slow reader either
+            for target in list(self._held):
+                self._release(target)
+
+    # Ending a tree ------------------------------------------------------------------------------
+
+    def _tree(self, pipes: Pipes) -> Tree:
+        if not self._tree_made:
+            from cronwrap.job.tree import Tree  # noqa: PLC0415  # once a job outlives its first second
+
+            self._tree_made = Tree(pipes.pid, self._since, self._others)
+        return self._tree_made
+
+    def _terminate(self, pipes: Pipes, because: str) -> None:
+        """Ask the whole tree to end; ``course`` has SIGKILL follow for what is left."""
+        self._because = because
+        self._tree(pipes).terminate()
+
+    def _kill(self, pipes: Pipes, now: float) -> None:
+        """Kill what is left of the tree, again and again: between look and kill it may have forked."""
+        left = self._tree(pipes).kill(whole_group=self._course.running)
+        if not left and not self._subreaper:
+            self._course.nobody_left(now)
+        self._reap(pipes)
+
+    def _give_up(self, now: float) -> None:
+        self._ended_names = ("what is left hangs in the kernel and could not be ended",)
+        if self._status is None:
+            self._status, self._ended = int(_signal.SIGKILL), now
+
+    def _sample(self, pipes: Pipes) -> None:
+        self._reap(pipes)  # should the word of an exit ever be lost on its way, this bounds the wait
+        if self._status is not None:
+            return
+        if self.on_long_run:
+            self._note_long_run(self.on_long_run)
+        before = time.process_time()
+        resident = self._tree(pipes).resident()
+        self._peak = max(self._peak, resident)
+        now = time.monotonic()
+        self._course.sampled(now, time.process_time() - before)
+        limit = self._limits.max_memory
+        if limit is not None and resident > limit and self._course.end("memory", now):
+            is_above = f"{resident >> 20} MiB resident, above --max-memory {limit >> 20} MiB; sampled"
+            self._terminate(pipes, is_above)
+
+    def _note_long_run(self, note: Callable[[], None]) -> None:
+        self.on_long_run = None
+        try:
+            note()
+        except StateError as error:
+            self.remarks.append(f"this run is not safely on record: {error}")
+
+
+def _rss_octets(maxrss: int) -> int:
+    """Give ru_maxrss in octets (getrusage(2): kibibytes, on macOS octets)."""
+    return maxrss if os.uname().sysname == "Darwin" else maxrss << 10

@@ -1,0 +1,295 @@
+"""Who sends, and when: a run hands its report to a process that may outlive it.
+
+The run stores its report and, unless somebody else is sending already, forks the process that sends.
+It waits for that one, but no longer than ``delivery.inline``; the sender goes on, so that no attempt is
+cut off half-way (which would make duplicates). When something is left it turns into the waiter
+(``waiter``): small, asleep, gone with the last message.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from cronwrap.errors import StateError
+from cronwrap.forked import detach
+from cronwrap.outbox.sender import drain_and_look_again, drainers, obedient
+from cronwrap.outbox.store import Outbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from cronwrap.job.signals import Signals
+    from cronwrap.lock import Lock
+    from cronwrap.model import Message
+    from cronwrap.outbox.store import Item
+    from cronwrap.settings.load import Settings
+else:
+    import _signal
+
+CLAIM_PATIENCE = 60.0
+"""Seconds a person's ``flush`` waits for another process to finish sending."""
+CLAIM_INTERVAL = 0.1
+FAREWELL = 1.0
+"""Seconds in which a sender that must not stay writes down how far it got."""
+WORDS_LIMIT = 4096
+"""Octets of a sender's word that reach the run: a pipe takes them at once, whoever reads."""
+BUSY = "left to the process that is sending"
+
+
+class Patience:
+    """The time that one run waits for deliveries, all of them together."""
+
+    def __init__(self) -> None:
+        self._end: float | None = None
+
+    def left(self, seconds: float) -> float:
+        """Give what is left of ``seconds``, which begin with the first call."""
+        if self._end is None:
+            self._end = time.monotonic() + seconds
+        return max(0.0, self._end - time.monotonic())
+
+
+PATIENCE = Patience()
+"""This process's own: it is a run, or a ``sendmail``, and waits for ``delivery.inline`` once."""
+
+
+def dispatch(settings: Settings, own: str, signals: Signals) -> str:
+    """Have what is due sent; give what became of the message ``own``, or an empty text.
+
+    Waits for ``delivery.inline`` seconds at most, and not at all without ``own``, unless nothing may
+    stay behind (``delivery.background = false``, or PID 1, with which all others would be killed).
+    What goes wrong here is told: ``kept: why``.
+    """
+    box = Outbox(settings.state_dir)
+    stays = bool(settings["delivery.background"]) and os.getpid() != 1
+    patience = PATIENCE.left(settings["delivery.inline"])
+    if not patience and not stays:
+        return ""
+    try:
+        claim = _claim_if_needed(box)
+        if claim is None:
+            return BUSY if box.ids() else ""
+        words = _with_sender(settings, box, claim, own, signals)
+    except (StateError, OSError) as error:
+        if not own:
+            from cronwrap.log import log  # noqa: PLC0415
+
+            log(f"nothing can be sent: {error}")
+        return f"kept: {error}"
+    return words or _unheard(box, own)
+
+
+def _claim_if_needed(box: Outbox) -> Lock | None:
+    """Take the claim if there is anything to send; None when there is not, or somebody else has it.
+
+    Whoever stores a message while we have the claim leaves it to us: hence the look after letting go.
+    """
+    while True:
+        claim = box.claim()
+        if not claim.take():
+            claim.release()
+            return None
+        if box.ids():
+            return claim
+        claim.release()
+        if not box.ids():
+            return None
+
+
+def _with_sender(settings: Settings, box: Outbox, claim: Lock, own: str, signals: Signals) -> str:
+    """Start the sender and give its word on the message ``own``, as far as there is time to wait."""
+    stays = bool(settings["delivery.background"]) and os.getpid() != 1
+    ours, theirs = os.pipe()
+    try:
+        pid = os.fork()
+        if not pid:
+            _sender(settings, box, claim, own, theirs, stays=stays)
+    finally:
+        claim.release()  # the child holds it on: the lock belongs to the open file, not to a process
+        os.close(theirs)
+    seconds = PATIENCE.left(settings["delivery.inline"]) if own or not stays else 0.0
+    words = _await(ours, seconds, signals, to_end=not stays)
+    os.close(ours)
+    if not stays:
+        _end(pid)
+    return words
+
+
+def _await(descriptor: int, seconds: float, signals: Signals | None, *, to_end: bool) -> str:
+    """Wait for the sender's word, or for its end; a signal that asks for an end stops the waiting."""
+    end = time.monotonic() + seconds
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if signals:
+        poll.register(signals.descriptor, select.POLLIN)
+    words = b""
+    while (left := end - time.monotonic()) > 0 and (ready := poll.poll(left * 1000 + 1)):
+        if signals and (signals.descriptor, select.POLLIN) in ready and signals.asked_to_end():
+            break
+        if descriptor in dict(ready):
+            chunk = os.read(descriptor, WORDS_LIMIT)
+            words += chunk
+            if not chunk or (words.endswith(b"\n") and not to_end):
+                break
+    return words.decode(errors="replace").strip()
+
+
+def _end(pid: int) -> None:
+    """End a sender that must not stay; it writes down how far it got, if it can do so in a moment."""
+    try:
+        os.kill(pid, _signal.SIGTERM)
+        end = time.monotonic() + FAREWELL
+        while time.monotonic() < end:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+            time.sleep(0.005)
+        os.kill(pid, _signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except OSError:
+        return
+
+
+def _unheard(box: Outbox, own: str) -> str:
+    """Say what can be said of a message about which no word has come in time."""
+    if not own or own not in box.ids():
+        return ""  # another process has sent it since it was stored
+    try:
+        why = box.load(own).last_error
+    except Exception:  # noqa: BLE001  # it is a remark, no more
+        why = ""
+    return f"kept: {why or 'no relay has taken it yet'}"
+
+
+# The sender -------------------------------------------------------------------------------------
+
+
+def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int, *, stays: bool) -> NoReturn:
+    """Be the process that sends."""
+    from cronwrap.log import log  # noqa: PLC0415
+
+    def tell(words: str) -> None:
+        try:
+            os.write(report, " ".join(words.split()).encode(errors="replace")[: WORDS_LIMIT - 1] + b"\n")
+        except OSError:
+            return  # the run has waited long enough, and is gone
+
+    def told(item: Item, words: str) -> None:
+        if item.id == own:
+            tell(words)
+
+    try:
+        # Names of files in settings and environment are relative to where the run is.
+        from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
+
+        found = relays_in_force(settings.paths)
+        detach()
+        drain_and_look_again(box, claim, obedient(drainers(settings, box, found, told)), first=own)
+        os.close(report)
+        if stays and box.ids():
+            from cronwrap.outbox.waiter import become_waiter  # noqa: PLC0415
+
+            become_waiter(settings)
+    except SystemExit:
+        pass  # told to end
+    except BaseException as error:  # noqa: BLE001  # the last boundary of this process
+        log(f"sending failed: {type(error).__name__}: {error}")
+        tell(f"kept: {type(error).__name__}: {error}")
+    finally:
+        os._exit(0)
+
+
+def leave_waiter(settings: Settings) -> None:
+    """See to it that what is queued is retried, once this process, which is no run, has gone."""
+    from cronwrap.outbox.waiter import become_waiter, waits  # noqa: PLC0415
+
+    box = Outbox(settings.state_dir)
+    stays = settings["delivery.background"] and settings.relays and os.getpid() != 1
+    try:
+        if not stays or not box.ids() or waits(box) or os.fork():
+            return
+    except (StateError, OSError) as error:
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(f"nobody waits to send what is queued: {error}")  # the next run sees to it
+        return
+    try:
+        detach()
+        become_waiter(settings)
+    finally:
+        os._exit(0)
+
+
+# Without the outbox, and by hand ----------------------------------------------------------------
+
+
+def send_from_memory(settings: Settings, message: Message) -> str:
+    """Send a message that could not be stored; give an empty text, or why that failed.
+
+    Takes what is left of ``delivery.inline`` at most. Nothing is raised.
+    """
+    seconds = PATIENCE.left(settings["delivery.inline"])
+    try:
+        ours, theirs = os.pipe()
+        pid = os.fork()
+    except OSError as error:
+        return f"no process can be started: {error.strerror}"
+    if not pid:
+        _sender_from_memory(settings, message, theirs)
+    os.close(theirs)
+    words = _await(ours, seconds, None, to_end=False)
+    os.close(ours)
+    _end(pid)
+    return "" if words == "delivered" else words or f"no relay has taken it within {seconds:.0f} s"
+
+
+def _sender_from_memory(settings: Settings, message: Message, report: int) -> NoReturn:
+    try:
+        from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
+
+        found = relays_in_force(settings.paths)
+        detach()
+        from cronwrap.outbox import drain  # noqa: PLC0415
+
+        why = drain.send_from_memory(found, message.envelope, message.content) or "delivered"
+    except BaseException as error:  # noqa: BLE001  # the last boundary of this process
+        why = f"{type(error).__name__}: {error}"
+    try:
+        os.write(report, " ".join(why.split()).encode(errors="replace")[: WORDS_LIMIT - 1] + b"\n")
+    finally:
+        os._exit(0)
+
+
+def flush(
+    settings: Settings,
+    told: Callable[[Item, str], None],
+    *,
+    first: str = "",
+    patience: float = CLAIM_PATIENCE,
+    waiting: Callable[[], None] = lambda: None,
+) -> bool:
+    """Send everything now, or what is due with the message ``first``, in this process.
+
+    False when another process keeps sending for ``patience`` seconds; ``waiting`` hears of it at once.
+    """
+    box = Outbox(settings.state_dir)
+    claim = box.claim()
+    end = time.monotonic() + patience
+    if not (taken := claim.take()):
+        waiting()
+    while not taken and time.monotonic() < end:
+        time.sleep(CLAIM_INTERVAL)
+        taken = claim.take()
+    try:
+        if taken:
+            from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
+
+            new = drainers(settings, box, relays_in_force(settings.paths), told)
+            drain_and_look_again(box, claim, new, first=first, everything=not first)
+    finally:
+        claim.release()
+    return taken

@@ -1,0 +1,314 @@
+"""Delivery: the one loop that takes messages from the outbox to the relays.
+
+One process of a user sends at a time, the one that holds the outbox's claim. It imports what sending
+needs (``relay``); whoever only hands over its report does not.
+"""
+
+from __future__ import annotations
+
+import time
+
+from cronwrap.errors import StateError
+from cronwrap.log import log
+from cronwrap.model import Delivery, Envelope, Record
+from cronwrap.outbox.backoff import retry_after
+from cronwrap.outbox.relay_pauses import Pauses
+from cronwrap.outbox.store import Damaged, Item, Outbox
+from cronwrap.text import count
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cronwrap.relay.connect import Session
+    from cronwrap.settings.relays import Endpoint
+
+DELAYED = 60.0
+"""Seconds after which a report says that it had to wait, even if it was never tried."""
+SLOW = 10.0
+"""Seconds; a relay that takes so long to fail with one message ..."""
+SLOW_IN_A_ROW = 2
+"""... and with so many of them in a row is left alone, or a queue would stand for days behind it."""
+NO_RELAY = "no relay is configured: run cronwrap init"
+CUT_SHORT = "the sending process was told to end before the relay had answered"
+
+
+class CutShort(SystemExit):
+    """The process was told to end while it talked to a relay.
+
+    A SystemExit, since that is what an event loop lets pass at any point.
+    """
+
+
+class Result(Record):
+    """What became of one message with all relays."""
+
+    waiting: tuple[str, ...]
+    refused: tuple[str, ...]
+    error: str = ""
+    """The most telling reason why some wait."""
+    relay_fault: bool = True
+    """Whether no relay got as far as the message."""
+    asked: bool = False
+    """Whether any relay was tried at all."""
+
+
+class Drainer:
+    """Sends what is due; to be used by the holder of the outbox's claim alone."""
+
+    def __init__(
+        self,
+        box: Outbox,
+        relays: Sequence[Endpoint],
+        lifetime: float,
+        *,
+        clock: Callable[[], float] = time.time,
+        told: Callable[[Item, str], None] = lambda _item, _words: None,
+    ) -> None:
+        """``lifetime`` is in seconds; ``told`` hears of each message what became of it."""
+        self._box = box
+        self._relays = relays
+        self._lifetime = lifetime
+        self._clock = clock
+        self._told = told
+        self._pauses = Pauses(box)
+        self._sessions: dict[int, Session] = {}
+        self._down: dict[int, str] = {}
+        self._slow: dict[int, int] = {}
+        self._tried: set[str] = set()
+        self._alive = False
+        self._talking = self._ending = False
+
+    def drain(self, *, first: str = "", everything: bool = False) -> None:
+        """Send each message that is due once; ``everything``: whatever its schedule says.
+
+        ``first`` is the id of the one that somebody waits for. Messages that come meanwhile are sent too.
+        """
+        if not self._box.writable():
+            log(f"nothing is sent from {self._box.directory}: what is sent could not be taken off")
+            return
+        self._box.sweep(self._clock())
+        try:
+            while due := self._due(everything=everything):
+                # New ones before those that failed already: they may be about something else.
+                due.sort(key=lambda item: (item.id != first, item.attempts > 0))
+                for item in due:
+                    if self._ending:
+                        return
+                    self._attempt(item, patient=not everything)
+        finally:
+            for session in () if self._ending else self._sessions.values():
+                session.close()
+            self._sessions.clear()
+
+    def interrupt(self) -> None:
+        """End soon; to be called by a signal handler. The message in hand is kept, and its schedule."""
+        self._ending = True
+        if self._talking:
+            self._talking = False
+            raise CutShort
+
+    @property
+    def tried(self) -> frozenset[str]:
+        """Give the ids of the messages that were tried."""
+        return frozenset(self._tried)
+
+    @property
+    def interrupted(self) -> bool:
+        """Tell whether it was told to end."""
+        return self._ending
+
+    def _due(self, *, everything: bool) -> list[Item]:
+        items, _ = self._box.items()
+        now = self._clock()
+        return [
+            item
+            for item in items
+            if item.id not in self._tried
+            and (everything or item.due(now) or (item.relay_fault and self._alive))
+        ]
+
+    def _attempt(self, item: Item, *, patient: bool) -> None:
+        """Try one message, and mark what became of it."""
+        self._tried.add(item.id)
+        try:
+            content = self._content(item)
+        except FileNotFoundError:
+            return  # its owner dropped it
+        except (Damaged, OSError) as error:
+            log(f"report {item.id} cannot be read: {error}")
+            return
+        result = self._with_relays(item, content, patient=patient)
+        attempted = item.replace(
+            envelope=item.envelope.replace(recipients=result.waiting),
+            attempts=item.attempts + result.asked,
+            last_error=result.error or NO_RELAY,
+            relay_fault=result.relay_fault,
+            refused=result.refused,
+        )
+        words = self._mark(item, attempted)
+        self._told(item, words)
+
+    def _with_relays(self, item: Item, content: bytes, *, patient: bool) -> Result:
+        """Try one message with one relay after the other, until nobody waits for it."""
+        result = Result(waiting=item.envelope.recipients, refused=item.refused)
+        for number in self._order():
+            relay = self._relays[number]
+            if self._ending:
+                return result.replace(error=result.error or CUT_SHORT)
+            if why_not := self._closed(number, relay, item, patient=patient):
+                result = result.replace(error=result.error or why_not)
+                continue
+            envelope = Envelope(sender=item.envelope.sender, recipients=result.waiting)
+            delivery = self._send(number, relay, envelope, content)
+            result = result.replace(asked=True)
+            if delivery.relay_fault:
+                self._pauses.note(relay, delivery, self._clock())
+                self._down[number] = delivery.relay_fault
+                if result.relay_fault:
+                    result = result.replace(error=delivery.relay_fault)
+                continue
+            if not self._down.get(number):
+                self._pauses.clear(relay)
+                self._alive = True
+            result = result.replace(
+                relay_fault=False,
+                refused=(
+                    *result.refused,
+                    *(f"{address}: {words}" for address, words in delivery.refused),
+                ),
+                waiting=tuple(address for address, _ in delivery.deferred),
+                error=delivery.deferred[0][1] if delivery.deferred else "",
+            )
+            if not result.waiting:
+                break
+        return result
+
+    def _order(self) -> list[int]:
+        """Give the relays' numbers as configured, those that failed a moment ago behind the others."""
+        now = self._clock()
+        pauses = [self._pauses.get(relay) for relay in self._relays]
+        paused = [pause is not None and pause.holds(now) for pause in pauses]
+        return sorted(range(len(self._relays)), key=lambda number: paused[number])
+
+    def _closed(self, number: int, relay: Endpoint, item: Item, *, patient: bool) -> str:
+        """Say why a relay is not tried now, or give an empty text.
+
+        A pause holds for retries; a new message is tried at once, unless a login was refused.
+        """
+        if relay.fault:
+            return relay.fault
+        if number in self._down:
+            return self._down[number]
+        pause = self._pauses.get(relay)
+        if pause and patient and pause.holds(self._clock()) and (pause.login or item.attempts):
+            return pause.reason
+        return ""
+
+    def _send(self, number: int, relay: Endpoint, envelope: Envelope, content: bytes) -> Delivery:
+        """Hand one message to one relay; nothing it may come upon stops the other messages."""
+        began = time.monotonic()
+        try:
+            self._talking = True
+            delivery = self._session(number, relay).send(envelope, content)
+            self._talking = False
+        except CutShort:
+            self._down[number] = CUT_SHORT
+            return _all_deferred(envelope, CUT_SHORT)
+        except Exception as error:  # noqa: BLE001  # a bug, or no memory: this message waits, the others go
+            self._sessions.pop(number, None)
+            log(f"sending failed: {type(error).__name__}: {error}")
+            return _all_deferred(envelope, f"{type(error).__name__}: {error}")
+        finally:
+            self._talking = False
+        slow = bool(delivery.deferred) and time.monotonic() - began > SLOW
+        self._slow[number] = self._slow.get(number, 0) + 1 if slow else 0
+        if self._slow[number] >= SLOW_IN_A_ROW and not delivery.relay_fault:
+            self._down[number] = f"{relay.display} takes too long: {delivery.deferred[0][1]}"
+            self._pauses.note(relay, Delivery(relay_fault=self._down[number]), self._clock())
+        return delivery
+
+    def _session(self, number: int, relay: Endpoint) -> Session:
+        if number not in self._sessions:
+            from cronwrap.relay.connect import connect  # noqa: PLC0415  # asyncio, ssl and aiosmtplib
+
+            self._sessions[number] = connect(relay)
+        return self._sessions[number]
+
+    def _content(self, item: Item) -> bytes:
+        content = self._box.content(item)
+        waited = self._clock() - item.queued
+        if not item.attempts and waited < DELAYED:
+            return content
+        from cronwrap.report.compose import annotate_delay  # noqa: PLC0415  # not needed by a run whose relay works
+
+        try:
+            return annotate_delay(content, waited, item.last_error or "no relay could be asked before")
+        except Exception as error:  # noqa: BLE001  # it is in the words of strangers; better late than never
+            log(f"report {item.id} goes without a word on its delay: {type(error).__name__}: {error}")
+            return content
+
+    def _mark(self, item: Item, attempted: Item) -> str:
+        """Write down what became of a message, and say it; ``attempted`` has what is left of it to do."""
+        now = self._clock()
+        waiting, error = attempted.envelope.recipients, attempted.last_error
+        try:
+            if not waiting and not attempted.refused:
+                self._box.remove(item)
+                return "delivered"
+            if waiting and now - item.queued < self._lifetime:
+                self._box.update(item, attempted.replace(next_attempt=now + self._wait(attempted, now)))
+                return f"kept: {error}"
+            return self._give_up(item, attempted)
+        except StateError as fault:
+            # Not written down, so it will be tried again: rather twice than never.
+            log(f"report {item.id}: {fault}")
+            return f"kept: {fault}" if waiting else f"delivered, but {fault}"
+
+    def _wait(self, attempted: Item, now: float) -> float:
+        """Give the seconds to the next attempt: its own schedule's, or longer if no relay is open before."""
+        wait = retry_after(attempted.attempts, attempted.id)
+        pauses = [self._pauses.get(relay) for relay in self._relays]
+        if attempted.relay_fault and pauses and all(pauses):
+            wait = max(wait, min(pause.until for pause in pauses if pause) - now)
+        return wait
+
+    def _give_up(self, item: Item, attempted: Item) -> str:
+        """Put a message into ``failed``, for its owner to look at. No report is made about a report."""
+        waiting = attempted.envelope.recipients
+        reasons = list(attempted.refused)
+        if waiting:
+            tries = count(attempted.attempts, "attempt")
+            reasons.append(f"given up after {tries}: {attempted.last_error}")
+        lost = (*waiting, *(words.partition(": ")[0] for words in attempted.refused))
+        reason = "; ".join(reasons)
+        failed = attempted.replace(
+            envelope=item.envelope.replace(recipients=lost), last_error=reason, refused=(), state="failed"
+        )
+        self._box.update(item, failed)
+        log(f"report {item.id} ({item.subject}) failed for good: {reason}")
+        return f"failed: {reason}"
+
+
+def _all_deferred(envelope: Envelope, why: str) -> Delivery:
+    return Delivery(deferred=tuple((address, why) for address in envelope.recipients))
+
+
+def send_from_memory(relays: Sequence[Endpoint], envelope: Envelope, content: bytes) -> str:
+    """Send a message that could not be stored; give an empty text, or why somebody did not get it."""
+    from cronwrap.relay.connect import connect  # noqa: PLC0415  # asyncio, ssl and aiosmtplib
+
+    error = NO_RELAY
+    refused: list[str] = []
+    for relay in relays:
+        if relay.fault:
+            error = relay.fault
+            continue
+        with connect(relay) as session:
+            delivery = session.send(envelope, content)
+        refused += [f"{address}: {words}" for address, words in delivery.refused]
+        envelope = envelope.replace(recipients=tuple(address for address, _ in delivery.deferred))
+        if not delivery.deferred:
+            return "; ".join(refused)
+        error = delivery.deferred[0][1]
+    return "; ".join([*refused, error])

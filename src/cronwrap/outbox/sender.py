@@ -1,0 +1,78 @@
+"""What sending takes: the relays, a drainer for each round, and looking once more before letting go."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cronwrap.outbox.store import Outbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+
+    from cronwrap.lock import Lock
+    from cronwrap.outbox.drain import Drainer
+    from cronwrap.outbox.message_file import Item
+    from cronwrap.settings.load import Settings
+    from cronwrap.settings.relays import Endpoint
+else:
+    import _signal
+
+
+def drainers(
+    settings: Settings, box: Outbox, found: tuple[Endpoint, ...], told: Callable[[Item, str], None]
+) -> Callable[[], Drainer]:
+    """Give what makes drainers; it loads what sending needs."""
+    from cronwrap.outbox.drain import Drainer  # noqa: PLC0415
+
+    return lambda: Drainer(box, found, settings["delivery.lifetime"], told=told)
+
+
+def obedient(new: Callable[[], Drainer]) -> Callable[[], Drainer]:
+    """Have SIGTERM end each drainer after the message in hand, and break off a conversation that hangs."""
+
+    def make() -> Drainer:
+        drainer = new()
+        _signal.signal(_signal.SIGTERM, lambda _number, _frame: drainer.interrupt())
+        return drainer
+
+    return make
+
+
+def drain_and_look_again(
+    box: Outbox, claim: Lock, new: Callable[[], Drainer], *, first: str = "", everything: bool = False
+) -> None:
+    """Drain, let go, and look once more.
+
+    A report stored between the last look and the release is ours: its run saw the claim taken and left.
+    """
+    while True:
+        drainer = new()
+        before = set(box.ids())
+        drainer.drain(first=first, everything=everything)
+        claim.release()
+        if drainer.interrupted:
+            sys.exit()
+        if not set(box.ids()) - before - drainer.tried:
+            return
+        claim = box.claim()
+        if not claim.take():
+            claim.release()
+            return
+
+
+def send_due() -> None:
+    """Send what is due, unless somebody else does."""
+    from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
+    from cronwrap.settings.load import load  # noqa: PLC0415
+
+    found = load({}, os.environ)  # as they are now: somebody may have mended them
+    box = Outbox(found.state_dir)
+    claim = box.claim()
+    if not claim.take():
+        claim.release()
+        return
+    new = obedient(drainers(found, box, relays_in_force(found.paths), lambda _item, _words: None))
+    drain_and_look_again(box, claim, new)

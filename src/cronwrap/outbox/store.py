@@ -1,0 +1,302 @@
+"""The outbox: messages on disk from the moment they are due until a relay has taken them.
+
+    STATE/outbox/tmp      being written
+    STATE/outbox/queue    to be sent
+    STATE/outbox/failed   given up, or damaged; never emptied by itself
+
+A message is one file (``stored``). It enters the queue as nullmailer's do: written, synced, renamed, the
+directory synced. After that it survives a power cut. Nothing here knows how messages are sent or what
+they are about.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from cronwrap.errors import StateError
+from cronwrap.lock import Lock
+from cronwrap.model import Message, Record
+from cronwrap.outbox.message_file import HEAD_LIMIT, Damaged, Item, head, read_content, read_item, unreadable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Self
+
+__all__ = ["Damaged", "Item", "Outbox", "Summary", "summary"]
+
+QUEUE, FAILED, TMP = "queue", "failed", "tmp"
+STALE_TMP = 86400.0
+"""Seconds after which a file in ``tmp`` is what a crash left: no message takes a day to write."""
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+
+
+class Summary(Record):
+    """The outbox in a few numbers."""
+
+    queued: int
+    failed: int
+    oldest_age: float
+    """Seconds the oldest queued message has waited."""
+    last_error: str
+    """Why it waits."""
+
+
+class Outbox:
+    """The outbox below a state directory."""
+
+    def __init__(self, state_dir: str) -> None:
+        self.directory = os.path.join(state_dir, "outbox")
+        self._state_dir = state_dir
+        self._places = tuple(os.path.join(self.directory, name) for name in (TMP, QUEUE, FAILED))
+
+    # Storing ------------------------------------------------------------------------------------
+
+    def store(self, identity: str, message: Message, now: float) -> Item:
+        """Put a message into the queue, durably; StateError when that cannot be done.
+
+        A message that is there under the same id is replaced.
+        """
+        item = Item(
+            id=identity,
+            envelope=message.envelope,
+            job=message.job,
+            subject=message.subject,
+            queued=now,
+            size=len(message.content),
+        )
+        if not _NAME.issuperset(identity) or identity.startswith(".") or not identity:
+            raise StateError(f"{identity!r} cannot be the name of a message")
+        try:
+            self._make()
+            self._write(item, message.content)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            _sync(self._place(item.state))
+        except OSError as error:
+            # The message is in the queue for everybody to see: to send it from memory as well would
+            # make two. What is in doubt is whether it outlives a power cut.
+            self._log(f"the outbox {self.directory} cannot be synced: {error.strerror}")
+        return item
+
+    def _make(self) -> None:
+        """Make the directories; 0700, since mails hold what jobs say."""
+        if all(map(os.path.isdir, self._places)):
+            return
+        from cronwrap.state import make_private  # noqa: PLC0415
+
+        make_private(self._state_dir)
+        for directory in (self.directory, *self._places):
+            make_private(directory)
+        _sync(self.directory)
+        _sync(self._state_dir)
+
+    def _write(self, item: Item, content: bytes) -> None:
+        """Put a file in its place: the whole new one or, after a crash at any moment, the old one."""
+        first = head(item)
+        if len(first) > HEAD_LIMIT:
+            raise OSError(0, "the envelope is too large")
+        temporary = self.temporary(item.id)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                for part in (first, content):
+                    rest = memoryview(part)
+                    while rest:
+                        rest = rest[os.write(handle, rest) :]
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            os.rename(temporary, self.path(item))
+        except OSError:
+            try:
+                os.unlink(temporary)
+            except OSError:
+                pass  # the sweep takes it
+            raise
+
+    def temporary(self, name: str) -> str:
+        """Give the path of a file that only this process writes; the sweep takes what a crash leaves."""
+        return os.path.join(self.directory, TMP, f"{name}.{os.getpid()}")
+
+    # Looking ------------------------------------------------------------------------------------
+
+    def ids(self, place: str = QUEUE) -> list[str]:
+        """Give the names of the files in the queue, the oldest first; none when there is no outbox."""
+        try:
+            names = os.listdir(os.path.join(self.directory, place))
+        except OSError:
+            return []
+        return sorted(name for name in names if not name.startswith("."))
+
+    def load(self, identity: str, place: str = QUEUE) -> Item:
+        """Read a message's envelope and state; Damaged, or FileNotFoundError when it has gone."""
+        state = "failed" if place == FAILED else "queued"
+        return read_item(os.path.join(self.directory, place, identity), state)
+
+    def content(self, item: Item) -> bytes:
+        """Read the message itself; Damaged or OSError as ``load``."""
+        return read_content(self.path(item))
+
+    def items(self) -> tuple[list[Item], list[str]]:
+        """Give the queued messages, the oldest first, and what was damaged and now is in ``failed``."""
+        damaged: list[str] = []
+        found = sorted(self.each(damaged), key=lambda item: item.queued)
+        return found, damaged
+
+    def each(self, damaged: list[str] | None = None) -> Iterator[Item]:
+        """Give the queued messages one by one, by their names, which begin with the time as a rule."""
+        for identity in self.ids():
+            try:
+                yield self.load(identity)
+            except FileNotFoundError:
+                continue  # sent by somebody else since
+            except Damaged as error:
+                if damaged is not None:
+                    damaged.append(f"{identity}: {error}")
+                self._set_aside(identity, str(error))
+            except OSError as error:
+                self._log(f"report {identity} cannot be read: {error.strerror}")
+
+    def failed(self) -> list[Item]:
+        """Give what was given up, the oldest first; damaged files too, with what is known of them."""
+        found = []
+        for identity in self.ids(FAILED):
+            try:
+                found.append(self.load(identity, FAILED))
+            except (Damaged, OSError) as error:
+                found.append(unreadable(identity, str(error)))
+        return found
+
+    def find(self, prefix: str) -> Item:
+        """Give the one message whose id begins so; StateError when there is none, or more than one."""
+        items = [*self.items()[0], *self.failed()]
+        exact = [item for item in items if item.id == prefix]
+        matching = exact[:1] or [item for item in items if item.id.startswith(prefix)]
+        if len(matching) != 1:
+            many = f"{len(matching)} messages begin" if matching else "no message begins"
+            raise StateError(f"{many} with {prefix!r}: see cronwrap outbox list")
+        return matching[0]
+
+    # Marking ------------------------------------------------------------------------------------
+
+    def remove(self, item: Item) -> None:
+        """Take a message off; StateError when that cannot be done.
+
+        Not synced: should power fail now, it is sent once more under the same Message-ID, which is
+        better than to wait for the disk with every message.
+        """
+        try:
+            os.unlink(self.path(item))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def update(self, item: Item, changed: Item) -> None:
+        """Write down the new state of a message; StateError when that cannot be done.
+
+        A message that its owner has dropped meanwhile stays dropped.
+        """
+        try:
+            content = self.content(item)
+        except FileNotFoundError:
+            return
+        except (Damaged, OSError) as error:
+            raise StateError(f"report {item.id} cannot be read: {error}") from error
+        try:
+            self._write(changed, content)
+            if changed.state != item.state:
+                _sync(self._place(changed.state))  # before it goes from where it was
+        except OSError as error:
+            raise self._unwritable(error) from error
+        if changed.state != item.state:
+            self.remove(item)
+
+    def look(self) -> Self:
+        """Give the outbox; StateError when there is one that cannot be read, for it may hold anything."""
+        for place in (self.directory, *self._places):
+            try:
+                os.listdir(place)
+            except FileNotFoundError:
+                continue  # nothing was ever stored
+            except OSError as error:
+                text = f"the outbox {self.directory} cannot be read: {error.strerror}"
+                raise StateError(text) from error
+        return self
+
+    def writable(self) -> bool:
+        """Tell whether what is sent can be taken off; if not, sending would never end."""
+        return all(os.access(place, os.W_OK | os.X_OK) for place in self._places)
+
+    def _set_aside(self, identity: str, why: str) -> None:
+        """Move a damaged file out of the way of the others, over none that is there."""
+        name = identity
+        while os.path.lexists(os.path.join(self.directory, FAILED, name)):
+            name += "~"
+        source = os.path.join(self.directory, QUEUE, identity)
+        try:
+            self._make()
+            os.rename(source, os.path.join(self.directory, FAILED, name))
+        except OSError:
+            return
+        self._log(f"report {identity} is damaged and was moved to {self.directory}/{FAILED}: {why}")
+
+    def sweep(self, now: float) -> None:
+        """Remove what writers that died long ago have left in ``tmp``."""
+        for name in self.ids(TMP):
+            path = os.path.join(self.directory, TMP, name)
+            try:
+                if now - os.stat(path).st_mtime > STALE_TMP:
+                    os.unlink(path)
+            except OSError:
+                continue
+
+    def claim(self, name: str = "lock") -> Lock:
+        """Give the lock whose holder alone sends; StateError when the outbox cannot be written."""
+        try:
+            self._make()
+            return Lock(os.path.join(self.directory, name))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _place(self, state: str) -> str:
+        return os.path.join(self.directory, FAILED if state == "failed" else QUEUE)
+
+    def path(self, item: Item) -> str:
+        """Give where a message lies."""
+        return os.path.join(self._place(item.state), item.id)
+
+    def _unwritable(self, error: OSError) -> StateError:
+        return StateError(f"the outbox {self.directory} cannot be written: {error.strerror}")
+
+    def _log(self, text: str) -> None:
+        from cronwrap.log import log  # noqa: PLC0415  # all is well, as a rule
+
+        log(text)
+
+
+def summary(state_dir: str, now: float | None = None) -> Summary | None:
+    """Give the numbers of an outbox, or None when nothing is in it; StateError when it cannot be read."""
+    box = Outbox(state_dir).look()
+    if not box.ids() and not box.ids(FAILED):
+        return None
+    items, _ = box.items()
+    moment = time.time() if now is None else now
+    return Summary(
+        queued=len(items),
+        failed=len(box.ids(FAILED)),
+        oldest_age=max(0.0, moment - items[0].queued) if items else 0.0,
+        last_error=items[0].last_error if items else "",
+    )
+
+
+def _sync(directory: str) -> None:
+    """Have the names in a directory survive a power cut (fsync(2))."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,40 @@
+"""Looking after the outbox, as each run does when something waits in it."""
+
+from __future__ import annotations
+
+import time
+
+from cronwrap.log import log
+from cronwrap.outbox import dispatch
+from cronwrap.outbox.store import Outbox
+from cronwrap.outbox.waiter import waits
+from cronwrap.text import count, duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.job.signals import Signals
+    from cronwrap.settings.load import Settings
+
+LOUD_AFTER = 3600.0
+"""Seconds; from then on every run says in the system log that reports do not get out."""
+
+
+def tend_outbox(settings: Settings, signals: Signals, *, sent: bool = False) -> None:
+    """See to it that what waits is sent, unless this run has ``sent`` already; be loud about a long wait.
+
+    Where a waiter looks after the queue, only its oldest message is looked at.
+    """
+    box = Outbox(settings.state_dir)
+    oldest = next(box.each(), None)
+    if oldest is None:
+        return
+    now = time.time()
+    if now - oldest.queued > LOUD_AFTER:
+        log(
+            f"the outbox {box.directory} holds {count(len(box.ids()), 'report')}, the oldest for "
+            f"{duration(now - oldest.queued)}: {oldest.last_error or 'no relay is configured'}"
+        )
+    if sent or not settings.relays or waits(box):
+        return
+    if settings["delivery.background"] or any(item.due(now) for item in box.each()):
+        dispatch.dispatch(settings, "", signals)

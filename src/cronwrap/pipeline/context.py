@@ -1,0 +1,57 @@
+"""What is settled about a run before its job starts, and what became of its tries."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from cronwrap.model import Record
+from cronwrap.paths import user_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.channels.ping import Ping
+    from cronwrap.history.journal import Entry
+    from cronwrap.model import Command, Outcome
+    from cronwrap.settings.load import Settings
+
+
+class RunContext(Record):
+    """What is settled about a run before its job starts."""
+
+    run_id: str
+    command: Command
+    settings: Settings
+    user: str
+    host: str
+    started: float
+    """Unix time."""
+
+    @property
+    def job(self) -> str:
+        """Give the job's name."""
+        return str(self.settings["name"])
+
+
+class Tries(Record):
+    """What became of a run's tries, and what was noticed beside."""
+
+    outcomes: tuple[Outcome, ...]
+    entry: Entry | None
+    """The run's place in the journal; None when it could not be put there."""
+    faults: tuple[str, ...]
+    ping: Ping | None = None
+
+
+def new_run(command: Command, settings: Settings) -> RunContext:
+    """Give a run its identity: the id sorts by time, and is unique."""
+    now = time.time()
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now))
+    return RunContext(
+        run_id=f"{stamp}-{os.urandom(4).hex()}",
+        command=command,
+        settings=settings,
+        user=user_name(),
+        host=os.uname().nodename,
+        started=now,
+    )

@@ -1,0 +1,61 @@
+"""What each run does for others once its own work is done: abandoned runs, waiting reports, the history."""
+
+from __future__ import annotations
+
+import os
+
+from cronwrap.errors import StateError
+from cronwrap.history import journal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.history.journal import Entry
+    from cronwrap.job.signals import Signals
+    from cronwrap.pipeline.context import RunContext
+    from cronwrap.settings.load import Settings
+
+
+def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mailed: bool) -> None:
+    """Do what each run does for others: abandoned runs, waiting reports, the history.
+
+    A run that has ``mailed`` has already had sent what waits, or left it to whoever sends.
+    """
+    directory = run.settings.state_dir
+    try:
+        dead = journal.abandoned(directory, run.job, entry)
+        if dead:
+            from cronwrap.pipeline.reporting import report_abandoned  # noqa: PLC0415
+
+            report_abandoned(run, dead)
+        _tend_outbox(run.settings, signals, sent=mailed and not dead)
+        if journal.fold_due(directory):
+            _fold(run.settings)
+    except (StateError, OSError) as error:
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(str(error))
+
+
+def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:
+    try:
+        waiting = os.listdir(os.path.join(settings.state_dir, "outbox/queue"))
+    except OSError:
+        return
+    if waiting:
+        from cronwrap.outbox.tend import tend_outbox  # noqa: PLC0415  # rare
+
+        tend_outbox(settings, signals, sent=sent)
+
+
+def _fold(settings: Settings) -> None:
+    """Bring the history up to date, unless another run is just doing that."""
+    from cronwrap.history.runs import fold  # noqa: PLC0415  # imports `sqlite3`
+    from cronwrap.lock import Lock  # noqa: PLC0415
+
+    lock = Lock(os.path.join(settings.state_dir, "locks", ".history"))
+    if lock.take():
+        from cronwrap.log import log  # noqa: PLC0415
+
+        for notice in fold(settings.state_dir, settings["history.keep"]):
+            log(notice)
+    lock.release()

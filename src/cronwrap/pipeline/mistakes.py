@@ -1,0 +1,96 @@
+"""What becomes of a mistake: of the user's in a command line, or of ours."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cronwrap.errors import UsageError
+from cronwrap.log import log
+from cronwrap.model import Command, Report
+from cronwrap.pipeline.context import new_run
+from cronwrap.pipeline.reporting import post, recipients, say, sender
+from cronwrap.redact.redactor import Redactor
+from cronwrap.report.compose import compose
+from cronwrap.report.verdict import Policy, not_run
+from cronwrap.settings.command_line import take
+from cronwrap.settings.load import load
+from cronwrap.settings.values import quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+FORM = "cronwrap [OPTIONS] -- COMMAND [ARG]...   or   cronwrap [OPTIONS] -c TEXT   or   cronwrap --help"
+
+
+def report_mistake(text: str) -> None:
+    """Report a command line that cannot be understood; the job behind it is not run.
+
+    By mail as well where somebody can be told who does not sit before the terminal.
+    """
+    say(f"{text}; use: {FORM}")
+    if os.isatty(2):
+        return
+    words = " ".join(map(quote, ["cronwrap", *sys.argv[1:]]))
+    settings = load(understood(sys.argv[1:]), os.environ, words)
+    if not settings.relays or settings["mailto"] is None or settings["dry-run"]:
+        return
+    redactor = Redactor(settings["redact.patterns"])
+    words, text = redactor.text(words), redactor.text(text)
+    run = new_run(Command(argv=("cronwrap",), text=words), settings)
+    to = recipients(settings, run)
+    if not to:
+        return
+    verdict = not_run(f"the command line cannot be understood: {text}", Policy(on=("always",)))
+    report = Report(
+        run_id=run.run_id,
+        job=run.job,
+        command=words,
+        user=run.user,
+        host=run.host,
+        sender=sender(settings, run),
+        recipients=to,
+        verdict=verdict,
+        outcomes=(),
+        started=run.started,
+        ended=run.started,
+        duration=0.0,
+        environment=dict(os.environ),
+        faults=settings.faults,
+    )
+    if not post(settings, run.run_id, compose(report)):
+        from cronwrap.job.signals import Signals  # noqa: PLC0415
+        from cronwrap.outbox.dispatch import dispatch  # noqa: PLC0415
+
+        dispatch(settings, run.run_id, Signals(terminal=False))
+
+
+def understood(words: Sequence[str]) -> dict[str, Any]:
+    """Give what can be understood of a faulty command line's options: they may say whom to tell, and how."""
+    flags: dict[str, Any] = {}
+    left, after_mistake = list(words), False
+    while left and left[0] != "--":
+        word = left.pop(0)
+        if word == "-c":
+            del left[:1]
+        elif word.startswith("-") and len(word) > 1:
+            try:
+                take(word, left, flags)
+            except UsageError:
+                after_mistake = True  # the next word may be its value
+                continue
+        elif not after_mistake:
+            break  # a command; what follows is its own
+        after_mistake = False
+    return flags
+
+
+def report_bug(error: BaseException) -> None:
+    """Report an error of our own: a line for the person, the details for the log."""
+    import traceback  # noqa: PLC0415
+
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        log(line)
+    say(f"internal error: {type(error).__name__}: {error} (details are in the system log)")

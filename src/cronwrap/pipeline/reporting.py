@@ -1,0 +1,242 @@
+"""From a judged run to a report on its way: redacted, composed, stored, put on record, handed over."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from cronwrap.errors import StateError
+from cronwrap.log import log
+from cronwrap.model import Past, Report
+from cronwrap.outbox import dispatch
+from cronwrap.outbox.store import Outbox
+from cronwrap.pipeline.context import RunContext, Tries
+from cronwrap.pipeline.run_entry import finish
+from cronwrap.redact.redactor import Redactor
+from cronwrap.report.compose import compose, output_digest
+from cronwrap.settings.command_line import job_shell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.history.journal import Entry
+    from cronwrap.job.signals import Signals
+    from cronwrap.model import Message, Outcome, Verdict
+    from cronwrap.report.verdict import Policy
+    from cronwrap.settings.load import Settings
+
+
+PRINTED = "printed"
+"""What became of a message that could be neither stored nor sent."""
+
+
+def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, signals: Signals) -> None:
+    """Report a run if that is due, and put it on record."""
+    redactor = Redactor(run.settings["redact.patterns"])
+    outcomes = tuple(_redacted(outcome, redactor) for outcome in tries.outcomes)
+    verdict = _redacted_verdict(verdict, redactor)
+    for fault in tries.faults:
+        say(fault)
+        log(f"{run.job}: {fault}")
+    if verdict.mail and not recipients(run.settings, run):
+        verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
+    words = ""
+    if verdict.mail:
+        message = compose(_report(run, tries.replace(outcomes=outcomes), verdict, past, redactor))
+        words = post(run.settings, run.run_id, message)
+    if tries.entry:
+        digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
+        mailed = verdict.mail and words != PRINTED
+        fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest)
+        if fault:
+            say(fault)
+            log(fault)
+    if verdict.mail:
+        _hand_over(run.settings, run.run_id, words, signals)
+
+
+def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, redactor: Redactor) -> Report:
+    now = time.time()
+    only = tries.outcomes[-1].duration if len(tries.outcomes) == 1 else now - run.started
+    return Report(
+        run_id=run.run_id,
+        job=redactor.text(run.job),
+        command=redactor.text(run.command.text),
+        user=run.user,
+        host=run.host,
+        sender=sender(run.settings, run),
+        recipients=recipients(run.settings, run),
+        verdict=verdict,
+        outcomes=tries.outcomes,
+        started=tries.outcomes[0].started if tries.outcomes else run.started,
+        ended=now,
+        duration=only,
+        environment=_environment(),
+        past=past or Past(),
+        format=run.settings["format"],
+        timestamps=run.settings["timestamps"],
+        faults=tries.faults,
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Give the job's environment, as far as a report shows it."""
+    shell = job_shell(os.environ)
+    return {**os.environ, **({"SHELL": shell} if shell else {})}
+
+
+def _redacted(outcome: Outcome, redactor: Redactor) -> Outcome:
+    return outcome.replace(
+        output=redactor.redact_output(outcome.output),
+        matched=tuple(map(redactor.text, outcome.matched)),
+        error=redactor.text(outcome.error),
+        holders=tuple(map(redactor.text, outcome.holders)),
+        ended_processes=tuple(map(redactor.text, outcome.ended_processes)),
+    )
+
+
+def _redacted_verdict(verdict: Verdict, redactor: Redactor) -> Verdict:
+    return verdict.replace(
+        headline=redactor.text(verdict.headline), reasons=tuple(map(redactor.text, verdict.reasons))
+    )
+
+
+def recipients(settings: Settings, run: RunContext) -> tuple[str, ...]:
+    """Give whom to write to: as configured, else the user at this host; nobody for an empty ``MAILTO``."""
+    mailto = settings["mailto"]
+    if mailto is None:
+        return (f"{run.user}@{run.host}",)
+    return (mailto,) if mailto.strip(" ,\t") else ()
+
+
+def sender(settings: Settings, run: RunContext) -> str:
+    """Give the sender: as configured, else the relay's login if it is an address, else the user here.
+
+    Many relays refuse any other sender than the login.
+    """
+    login = settings.login if "@" in settings.login else ""
+    return str(settings["mailfrom"] or login or f"{run.user}@{run.host}")
+
+
+# On its way -------------------------------------------------------------------------------------
+
+
+def post(settings: Settings, identity: str, message: Message) -> str:
+    """Store a message; where that fails, send it from memory; where that fails too, print it.
+
+    Gives an empty text when it is stored, else what became of it.
+    """
+    try:
+        Outbox(settings.state_dir).store(identity, message, time.time())
+    except StateError as error:
+        say(str(error))
+        log(str(error))
+        why = dispatch.send_from_memory(settings, message)
+        if not why:
+            return "delivered"
+        words = f"the report could be neither stored nor sent ({why}); it follows"
+        say(words)
+        log(f"{words}: {message.subject}")
+        _last_resort(message)
+        return PRINTED
+    return ""
+
+
+def _last_resort(message: Message) -> None:
+    """Give a message to standard error, for crond or the journal, and its text to the system log."""
+    from cronwrap.report.preview import readable  # noqa: PLC0415  # imports `email`
+
+    text = readable(message.content)
+    try:
+        sys.stderr.buffer.write(text.encode(errors="replace") + b"\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass  # standard error is closed or full as well: the system log is what is left
+    for line in text.splitlines():
+        log(line)
+
+
+def _hand_over(settings: Settings, identity: str, words: str, signals: Signals) -> None:
+    """Have a stored report sent, and say so in one line when it has to wait."""
+    if words:
+        return
+    if not settings.relays:
+        say(no_relay(settings, "report"))
+        return
+    try:
+        words = dispatch.dispatch(settings, identity, signals)
+    except OSError as error:
+        words = f"kept: {error.strerror}"
+    if words.startswith(("kept", "failed")):
+        say(f"the report {'is ' if words.startswith('kept') else ''}{words}")
+
+
+def no_relay(settings: Settings, what: str) -> str:
+    """Say that there is no relay for a report or a message, and what to do."""
+    kept = f"the {what} is kept in the outbox"
+    if settings.faults:  # a relay may be among what could not be used
+        return f"no relay can be used: {kept}; see cronwrap config check, or set one up with: cronwrap init"
+    return f"no relay is configured: {kept}; set one up with: cronwrap init"
+
+
+def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
+    """Report the runs of this job whose cronwrap died, as failures, each once."""
+    from cronwrap.history.journal import why_abandoned  # noqa: PLC0415
+    from cronwrap.report.verdict import ABANDONED, abandoned  # noqa: PLC0415
+
+    for entry in entries:
+        fields = entry.fields
+        verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
+        mailed = verdict.mail and bool(recipients(run.settings, run))
+        if mailed:
+            began = float(fields["started"])
+            message = compose(
+                Report(
+                    run_id=fields["run"],
+                    job=fields["job"],
+                    command=fields["command"],
+                    user=fields["user"],
+                    host=fields["host"],
+                    sender=sender(run.settings, run),
+                    recipients=recipients(run.settings, run),
+                    verdict=verdict,
+                    outcomes=(),
+                    started=began,
+                    ended=time.time(),
+                    duration=max(0.0, time.time() - began),
+                    environment=_environment(),
+                )
+            )
+            # It may have left a report of its own before it died.
+            mailed = post(run.settings, f"{fields['run']}-{ABANDONED}", message) != PRINTED
+        finish(entry, verdict, (), mailed=mailed)
+
+
+def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
+    """Print the mail that a run would have caused; keep nothing."""
+    from cronwrap.report.preview import readable  # noqa: PLC0415  # imports `email`
+    from cronwrap.report.verdict import exit_status, judge  # noqa: PLC0415
+
+    redactor = Redactor(run.settings["redact.patterns"])
+    verdict = _redacted_verdict(judge(tries.outcomes[-1], policy, None, time.time()), redactor)
+    outcomes = tuple(_redacted(outcome, redactor) for outcome in tries.outcomes)
+    for fault in tries.faults:
+        say(fault)
+    if not verdict.mail:
+        say(f"no mail: {verdict.quiet_reason}")
+    elif not recipients(run.settings, run):
+        say("no mail: MAILTO is empty")
+    else:
+        message = compose(_report(run, tries.replace(outcomes=outcomes), verdict, None, redactor))
+        sys.stdout.buffer.write(readable(message.content).encode(errors="surrogateescape"))
+        sys.stdout.flush()
+    return exit_status(tries.outcomes[-1])
+
+
+def say(text: str) -> None:
+    """Tell the person, or crond, one line on standard error; nobody when that is closed."""
+    line = " ".join(text.split())
+    try:
+        os.write(2, f"cronwrap: {line}\n".encode(errors="backslashreplace"))
+    except OSError:
+        return

@@ -1,0 +1,82 @@
+"""A run's place in the journal: put there once its job runs, completed when it has ended."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+from cronwrap.errors import StateError
+from cronwrap.history import journal
+from cronwrap.redact.redactor import Redactor
+from cronwrap.state import make_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cronwrap.history.journal import Entry
+    from cronwrap.model import Outcome, Verdict
+    from cronwrap.pipeline.context import RunContext
+
+
+def begin(run: RunContext) -> Entry:
+    """Put a run on record; StateError when that cannot be done."""
+    make_state(run.settings.state_dir)
+    fields = {
+        "run": run.run_id,
+        "job": run.job,
+        "command": Redactor(run.settings["redact.patterns"]).text(run.command.text),
+        "host": run.host,
+        "user": run.user,
+        "started": run.started,
+    }
+    return journal.begin(run.settings.state_dir, fields)
+
+
+def settle_in(entry: Entry | None) -> Callable[[], None]:
+    """Give what makes ready for a job that takes its time, once it has outlived its first second."""
+
+    def settle() -> None:
+        gc.enable()  # the script has switched it off
+        if entry:
+            entry.sync()
+
+    return settle
+
+
+def finish(
+    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
+) -> str:
+    """Write down how a run ended; give an empty text, or why that could not be done."""
+    last = outcomes[-1] if outcomes else None
+    now = time.time()
+    duration: float | None = max(0.0, now - entry.fields["started"])
+    if last and len(outcomes) == 1:
+        duration = last.duration  # by the monotonic clock: a changed clock does not show
+    elif verdict.result == "abandoned":
+        duration = None  # it is not known when its cronwrap died
+    fields = {
+        "ended": now,
+        "duration": duration,
+        "result": verdict.result,
+        "reasons": verdict.reasons,
+        "tries": max(1, len(outcomes)),
+        "mailed": mailed,
+        "quiet_reason": verdict.quiet_reason,
+        "digest": digest,
+    }
+    if last:
+        fields |= {
+            "exit_code": last.exit_code,
+            "signal": last.signal,
+            "output_bytes": last.output.total_bytes,
+            "stdout_bytes": last.output.stdout_bytes,
+            "stderr_bytes": last.output.stderr_bytes,
+            "cpu_seconds": sum(outcome.cpu_seconds for outcome in outcomes),
+            "max_rss_bytes": max((outcome.max_rss_bytes or 0 for outcome in outcomes), default=0) or None,
+        }
+    try:
+        entry.finish(fields, last.output if last else None)
+    except StateError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,4 @@
+"""Secrets taken out of what is stored, shown or sent.
+
+Use ``redactor.Redactor``.
+"""

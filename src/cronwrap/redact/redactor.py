@@ -1,0 +1,209 @@
+"""Secrets taken out of what is stored and sent: the user's patterns, and what is unmistakable.
+
+An output is searched as it was written, and once more in each stream by itself, since the other stream may
+have come in between. What the capture's gap may have cut is searched for with less certainty.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from cronwrap.model import STDERR, STDOUT
+from cronwrap.redact import known_secrets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cronwrap.model import Mark, Output
+
+    Spans = list[tuple[int, int]]
+    Octets = bytes
+
+REPLACEMENT = b"[redacted]"
+
+
+class Redactor:
+    """Takes secrets out of octets, texts and outputs."""
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        """Take the user's patterns; ``ValueError`` names the one that cannot be used."""
+        self._patterns = [_compiled(pattern) for pattern in patterns]
+
+    def text(self, text: str) -> str:
+        """Give a text without secrets; lone surrogates stand for octets (PEP 383) and stay."""
+        try:
+            octets = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # a surrogate that stands for no octet
+            octets = text.encode("utf-8", "backslashreplace")
+        spans = self._spans(octets)
+        return _cut_out(octets, spans).decode("utf-8", "surrogateescape") if spans else text
+
+    def bytes(self, content: Octets) -> Octets:
+        """Give octets without secrets."""
+        return _cut_out(content, self._spans(content))
+
+    def redact_output(self, output: Output) -> Output:
+        """Give an output without secrets; its marks point where their stretches begin now."""
+        border = len(output.head)
+        if output.left_out_bytes:
+            spans = self._half(output.head, 0, output.marks, known_secrets.cut_at_end)
+            spans += self._half(output.tail, border, output.marks, known_secrets.cut_at_start)
+        else:
+            spans = self._half(output.head, 0, output.marks)
+        if not spans:
+            return output
+        # A span that reaches over the gap or into the other stream is cut there: each piece keeps its place.
+        pieces = list(_split(_merged(spans), [border, *_changes(output.marks)]))
+        offsets = sorted({border, *(mark.offset for mark in output.marks)})
+        moved = dict(zip(offsets, _moved(offsets, pieces), strict=True))
+        marks = {moved[mark.offset]: mark.replace(offset=moved[mark.offset]) for mark in output.marks}
+        in_head = [piece for piece in pieces if piece[1] <= border]
+        in_tail = [(begin - border, end - border) for begin, end in pieces[len(in_head) :]]
+        return output.replace(
+            head=_cut_out(output.head, in_head),
+            tail=_cut_out(output.tail, in_tail),
+            marks=tuple(marks.values()),
+        )
+
+    def _half(
+        self,
+        content: Octets,
+        begin: int,
+        marks: tuple[Mark, ...],
+        at_the_cut: known_secrets.Finder | None = None,
+    ) -> Spans:
+        """Find the secrets in a part of the output that begins at an offset of the whole.
+
+        It is searched in the order of arrival and in each stream. Nothing as large as the part itself is
+        copied where one stream has it all: what was captured may be most of what a run holds in memory.
+        """
+        end = begin + len(content)
+        spans = []
+        streams = _by_stream(marks, begin, end)
+        for number, pieces in enumerate([[(begin, end)], *streams]):
+            text = (
+                b"".join(content[first - begin : last - begin] for first, last in pieces)
+                if number
+                else content
+            )
+            # Half a key may be one whose line the other stream has broken: in its own it is whole.
+            found = self._spans(text, lone_keys=number > 0 or not streams)
+            if at_the_cut is not None:
+                found = _merged([*found, *at_the_cut(text)])
+            spans += _mapped(found, pieces)
+        return spans
+
+    def _spans(self, content: Octets, *, lone_keys: bool = True) -> Spans:
+        spans = [*known_secrets.find(content, lone_keys=lone_keys)]
+        for pattern in self._patterns:
+            spans += _matches(pattern, content)
+        return _merged(spans)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    import re  # noqa: PLC0415 - costs more than a quiet run may, and most have no patterns
+
+    try:
+        return re.compile(pattern, re.MULTILINE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a regular expression: {pattern!r}: {error}") from None
+
+
+def _matches(pattern: re.Pattern[str], content: bytes) -> Iterator[tuple[int, int]]:
+    """Give where a pattern matches, in octets; an octet that is no UTF-8 is one character to it."""
+    text = content.decode("utf-8", "surrogateescape")
+    characters = octets = 0
+    for match in pattern.finditer(text):
+        begin, end = match.span()
+        if begin < end:
+            octets += _width(text[characters:begin])
+            characters, first = end, octets
+            octets += _width(text[begin:end])
+            yield first, octets
+
+
+def _width(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
+    """Give spans in order, those that touch or overlap as one."""
+    merged: Spans = []
+    for begin, end in sorted(spans):
+        if begin >= end:
+            continue
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def _by_stream(marks: tuple[Mark, ...], begin: int, end: int) -> list[Spans]:
+    """Give the pieces of each stream between two offsets; nothing when one stream has it all."""
+    pieces: dict[int, Spans] = {STDOUT: [], STDERR: []}
+    for number, mark in enumerate(marks):
+        last = marks[number + 1].offset if number + 1 < len(marks) else end
+        first, last = max(mark.offset, begin), min(last, end)
+        if first < last:
+            pieces[mark.stream].append((first, last))
+    return list(pieces.values()) if all(pieces.values()) else []
+
+
+def _mapped(spans: Spans, pieces: Spans) -> Spans:
+    """Give spans of the joined pieces as spans of the whole. Both are in order."""
+    mapped: Spans = []
+    starts = 0
+    rest = iter(spans)
+    span = next(rest, None)
+    for first, last in pieces:
+        length = last - first
+        while span is not None and span[0] < starts + length:
+            begin, end = max(span[0], starts), min(span[1], starts + length)
+            mapped.append((begin - starts + first, end - starts + first))
+            if span[1] > starts + length:
+                break  # it goes on in the next piece
+            span = next(rest, None)
+        starts += length
+    return mapped
+
+
+def _changes(marks: tuple[Mark, ...]) -> list[int]:
+    """Give the offsets at which the stream changes."""
+    return [mark.offset for before, mark in pairwise(marks) if before.stream != mark.stream]
+
+
+def _split(spans: Spans, stops: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Give the spans, which are in order, cut wherever one reaches over a stop."""
+    rest = iter(sorted(stops))
+    stop = next(rest, None)
+    for begin, end in spans:
+        first = begin
+        while stop is not None and stop < end:
+            if stop > first:
+                yield first, stop
+                first = stop
+            stop = next(rest, None)
+        yield first, end
+
+
+def _moved(offsets: Sequence[int], spans: Spans) -> Iterator[int]:
+    """Give where each offset lies once the spans are replaced; one inside a span goes to its end."""
+    shift = number = 0
+    for offset in offsets:
+        while number < len(spans) and spans[number][1] <= offset:
+            shift += len(REPLACEMENT) - (spans[number][1] - spans[number][0])
+            number += 1
+        inside = number < len(spans) and spans[number][0] < offset
+        yield (spans[number][0] + len(REPLACEMENT) if inside else offset) + shift
+
+
+def _cut_out(content: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    pieces = []
+    kept = 0
+    for begin, end in spans:
+        pieces += [content[kept:begin], REPLACEMENT]
+        kept = end
+    return b"".join([*pieces, content[kept:]]) if pieces else content

@@ -1,0 +1,90 @@
+"""The secret of a relay, read at the moment it is used and never kept.
+
+Every fault here is the account's, never the message's: ``TemporaryError``.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from cronwrap.errors import TemporaryError
+from cronwrap.relay import program
+from cronwrap.relay.replies import readable
+from cronwrap.settings.relays import Endpoint, exposed
+
+SECRET_LIMIT = 64 * 1024
+"""Octets; OAuth tokens take a few thousand, a file beyond that is the wrong one."""
+COMMAND_LIMIT = 30.0
+"""Seconds for a password or token command: time for a request over the network, not for a prompt that
+nobody can answer."""
+
+
+def secret(endpoint: Endpoint) -> bytes:
+    """Give the password or token of a relay; TemporaryError says why there is none."""
+    if endpoint.password is not None:
+        return endpoint.password.encode()
+    if endpoint.password_file:
+        return _from_file(endpoint.password_file)
+    if endpoint.password_env:
+        return _from_environment(endpoint.password_env)
+    if endpoint.password_command:
+        return _from_command(endpoint.password_command, "password-command")
+    return _from_command(endpoint.token_command, "token-command")
+
+
+def _from_file(path: str) -> bytes:
+    """Give a file's content without one line end after it."""
+    try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            # The opened file is judged, not the name: that can lead elsewhere a moment later.
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise TemporaryError(f"password-file {path} is no regular file")
+            if fault := exposed(path, status):
+                raise TemporaryError(f"password-file {fault}")
+            content = file.read(SECRET_LIMIT + 1)
+    except OSError as error:
+        raise TemporaryError(f"password-file {path}: {error.strerror}") from None
+    ending = b"\r\n" if content.endswith(b"\r\n") else b"\n"
+    return _checked(content.removesuffix(ending), f"password-file {path}")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, and a FIFO or a terminal in its place without being held up or taken over."""
+    return os.open(path, flags | os.O_NOCTTY | os.O_NONBLOCK)
+
+
+def _from_environment(name: str) -> bytes:
+    value = os.environb.get(os.fsencode(name))
+    if value is None:
+        raise TemporaryError(f"password-env: the variable {name} is not set")
+    return _checked(value, f"password-env {name}")
+
+
+def _from_command(command: str, key: str) -> bytes:
+    """Give the first line that a shell command prints.
+
+    The command line itself is not shown in errors: it may hold a secret.
+    """
+    try:
+        ran = program.run(["/bin/sh", "-c", command], b"", COMMAND_LIMIT)
+    except OSError as error:
+        raise TemporaryError(f"{key} cannot be run: {error.strerror}") from None
+    if ran.status is None:
+        raise TemporaryError(f"{key} did not end within {COMMAND_LIMIT:.0f} s")
+    if ran.status:
+        how = f"ended with status {ran.status}" if ran.status > 0 else f"died of signal {-ran.status}"
+        said = readable(ran.stderr.decode("utf-8", "replace"))
+        raise TemporaryError(f"{key} {how}" + (f": {said}" if said else ""))
+    return _checked(ran.stdout.partition(b"\n")[0].removesuffix(b"\r"), f"the first line of {key}")
+
+
+def _checked(value: bytes, source: str) -> bytes:
+    if not value:
+        raise TemporaryError(f"{source} is empty")
+    if len(value) > SECRET_LIMIT:
+        raise TemporaryError(f"{source} is over {SECRET_LIMIT} octets long: that is no password")
+    if b"\0" in value:
+        raise TemporaryError(f"{source} contains a NUL, which no login can carry")
+    return value

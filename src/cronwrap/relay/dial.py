@@ -1,0 +1,133 @@
+"""From a host name to a connected socket, within a time that is really kept."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import threading
+from typing import Any
+
+from cronwrap.errors import TemporaryError
+from cronwrap.relay.replies import readable
+
+HEAD_START = 0.25
+"""Seconds an address has before the next one is tried beside it (RFC 8305, 5): a host whose IPv6 leads
+nowhere must not cost a whole timeout."""
+MOST_ADDRESSES = 8
+"""Of one host; a name service that lists hundreds is not to be believed."""
+OFTEN_BLOCKED = {25: "port 25 is blocked by many providers: use smtps:// (465) or submission:// (587)"}
+
+Address = tuple[int, Any]
+"""Address family and what ``connect`` takes."""
+
+
+class RelayFault(TemporaryError):  # noqa: N818  # the word that `Delivery.relay_fault` has for it
+    """A relay as a whole could not be used; says where and what to do about it."""
+
+    def __init__(self, stage: str, text: str, advice: str = "") -> None:
+        super().__init__(f"{text}; {advice}" if advice else text)
+        self.stage, self.text, self.advice = stage, text, advice
+
+
+def resolve(host: str, port: int, timeout: float) -> list[Address]:
+    """Give the addresses of a host in the order of preference, or RelayFault.
+
+    ``getaddrinfo`` cannot be interrupted and may outlast any timeout, so a daemon thread waits for it:
+    unlike a thread of an executor, nobody joins that at exit.
+    """
+    found: list[list[Address] | OSError] = []
+
+    def look_up() -> None:
+        try:
+            name = host if host.isascii() else host.encode("idna").decode("ascii")
+            answers = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            found.append([(family, address) for family, _type, _proto, _name, address in answers])
+        except UnicodeError:
+            found.append(socket.gaierror(socket.EAI_NONAME, "not a valid name"))
+        except OSError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if not found:
+        raise RelayFault(
+            "resolve", f"the name service did not give the address of {host} within {timeout:g} s"
+        )
+    answer = found[0]
+    if not isinstance(answer, OSError):
+        return answer[:MOST_ADDRESSES]
+    why = readable(answer.strerror or str(answer))
+    if answer.errno == socket.EAI_NONAME:
+        raise RelayFault("resolve", f"there is no host {host} ({why})", "check the name in the url")
+    raise RelayFault("resolve", f"the address of {host} is not to be had ({why})", "check this host's DNS")
+
+
+async def connect(addresses: list[Address], display: str, limit: float) -> socket.socket:
+    """Give a socket connected to the first address that answers, or RelayFault with the last reason."""
+    connecting: set[asyncio.Task[socket.socket]] = set()
+    reason: OSError = TimeoutError(f"no answer within {limit:g} s")
+    try:
+        async with asyncio.timeout(limit):
+            for number, address in enumerate(addresses, 1):
+                connecting.add(asyncio.create_task(_attempt(address)))
+                more_to_come = number < len(addresses)
+                while connecting:
+                    done, connecting = await asyncio.wait(
+                        connecting,
+                        timeout=HEAD_START if more_to_come else None,
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                    for task in done:
+                        if not isinstance(error := task.exception(), OSError):
+                            connecting |= done - {task}
+                            return task.result()
+                        reason = error
+                    if more_to_come:
+                        break
+    except TimeoutError:
+        pass
+    finally:
+        await _abandon(connecting)
+    port = int(addresses[0][1][1]) if addresses else 0
+    raise RelayFault("connect", f"no connection to {display}: {_why(reason)}", _advice(reason, port))
+
+
+async def _attempt(address: Address) -> socket.socket:
+    family, where = address
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        # A message is written in one piece and then waited for: nothing to gain from Nagle's delay.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(sock, where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _abandon(connecting: set[asyncio.Task[socket.socket]]) -> None:
+    """Take back attempts that are no longer wanted, also one that succeeded in this very moment."""
+    for task in connecting:
+        task.cancel()
+    for outcome in await asyncio.gather(*connecting, return_exceptions=True):
+        if isinstance(outcome, socket.socket):
+            outcome.close()
+
+
+def _why(error: OSError) -> str:
+    # Not its text: asyncio puts the address into it.
+    return os.strerror(error.errno).lower() if error.errno else readable(str(error))
+
+
+def _advice(error: OSError, port: int) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there: check host and port in the url"
+    if port in OFTEN_BLOCKED:
+        return OFTEN_BLOCKED[port]
+    if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN):
+        return "check this host's network"
+    return "the relay is down or a firewall is in between; cronwrap doctor tries the other ports"

@@ -1,0 +1,185 @@
+"""A relay tried step by step without sending a message, for ``doctor`` and ``init``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from typing import TYPE_CHECKING
+
+from cronwrap.errors import TemporaryError
+from cronwrap.model import Record
+from cronwrap.relay import certificate, credentials, dial
+from cronwrap.relay.conversation import Conversation
+from cronwrap.relay.dial import RelayFault
+from cronwrap.relay.replies import readable, sender_advice
+from cronwrap.relay.smtp import explained, mailbox
+from cronwrap.relay.wording import as_fault
+from cronwrap.settings.relays import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROBE_LIMIT = 180.0
+"""Seconds for a whole probe: somebody sits in front of it."""
+REACH_TIMEOUT = 5.0
+"""Seconds to see whether a port can be reached."""
+RENEWAL_DAYS = 14
+"""Days before its end when a certificate should have been renewed."""
+STEP_NAMES = {"settings": "login", "hello": "greeting", "reset": "sender"}
+"""Stages of a fault that a person sees as part of another step."""
+
+
+class Step(Record):
+    """One thing that was tried."""
+
+    name: str
+    """``resolve``, ``connect``, ``greeting``, ``tls``, ``certificate``, ``login``, ``sender``,
+    ``recipient`` or ``size``."""
+    ok: bool
+    seconds: float = 0.0
+    text: str = ""
+    advice: str = ""
+
+
+def probe(endpoint: Endpoint, sender: str = "", recipients: Sequence[str] = ()) -> list[Step]:
+    """Give the steps up to the first that failed for the whole relay; no message is sent.
+
+    With a ``sender`` the relay is asked whether it takes mail from there, and for ``recipients``.
+    """
+    if endpoint.kind in ("sendmail", "maildir"):
+        return [_local(endpoint)]
+    return asyncio.run(_Probe(endpoint).run(sender, recipients))
+
+
+def reach(host: str, port: int, timeout: float = REACH_TIMEOUT) -> Step:
+    """Tell whether a port can be connected to: a blocked one from a relay that is down."""
+
+    async def attempt() -> None:
+        addresses = dial.resolve(host, port, timeout)
+        (await dial.connect(addresses, f"{host}:{port}", timeout)).close()
+
+    started = time.monotonic()
+    try:
+        asyncio.run(attempt())
+    except RelayFault as fault:
+        passed = time.monotonic() - started
+        return Step(name=fault.stage, ok=False, seconds=passed, text=fault.text, advice=fault.advice)
+    return Step(name="connect", ok=True, seconds=time.monotonic() - started, text=f"{host}:{port} answers")
+
+
+def _local(endpoint: Endpoint) -> Step:
+    path = endpoint.path
+    if endpoint.kind == "sendmail":
+        good = os.path.isfile(path) and os.access(path, os.X_OK)
+        text = f"{path} is {'a' if good else 'not a'} program that can be run"
+        return Step(name="connect", ok=good, text=text, advice="" if good else "check the path in the url")
+    parent = path
+    while not os.path.exists(parent):
+        parent = os.path.dirname(parent)
+    good = os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK)
+    return Step(
+        name="connect",
+        ok=good,
+        text=f"{path} {'can' if good else 'cannot'} be written",
+        advice="" if good else f"check the rights of {parent}",
+    )
+
+
+def _sendable(address: str) -> bool:
+    try:
+        return mailbox(address).isascii()
+    except ValueError:
+        return False
+
+
+class _Probe:
+    """Steps of one probe, as they come."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.steps: list[Step] = []
+        self._addresses: list[dial.Address] = []
+        self._since = time.monotonic()
+
+    async def run(self, sender: str, recipients: Sequence[str]) -> list[Step]:
+        try:
+            async with asyncio.timeout(PROBE_LIMIT):
+                await self._try(sender, recipients)
+        except RelayFault as fault:
+            seen = await explained(self.endpoint, self._addresses, fault)
+            self._add(STEP_NAMES.get(seen.stage, seen.stage), seen.text, ok=False, advice=seen.advice)
+        except TimeoutError:
+            self._add("greeting", f"{self.endpoint.display} took more than {PROBE_LIMIT:g} s", ok=False)
+        return self.steps
+
+    async def _try(self, sender: str, recipients: Sequence[str]) -> None:
+        relay = self.endpoint
+        if relay.fault:
+            raise RelayFault("settings", relay.fault)
+        self._addresses = dial.resolve(relay.host, relay.port, relay.timeout)
+        shown = ", ".join(str(where[0]) for _family, where in self._addresses)
+        self._add("resolve", f"{relay.host} is {shown}")
+        conversation = Conversation(relay, None if relay.kind == "smtp" else self._context())
+        try:
+            await conversation.connect(self._addresses)
+            self._add("connect", f"{relay.display} answers")
+            await conversation.secure()
+            self._report_security(conversation)
+            if relay.user:
+                await conversation.log_in(self._secret())
+                self._add("login", f"{relay.user} is logged in by {conversation.mechanism().upper()}")
+            limit = conversation.size_limit
+            self._add(
+                "size", f"takes messages of up to {limit >> 20} MiB" if limit else "names no size limit"
+            )
+            if sender:
+                await self._ask(conversation, sender, recipients)
+        finally:
+            await conversation.close(politely=True)
+
+    def _context(self) -> ssl.SSLContext:
+        try:
+            return certificate.context(self.endpoint)
+        except TemporaryError as error:
+            raise as_fault("certificate", error) from None
+
+    def _secret(self) -> bytes:
+        try:
+            return credentials.secret(self.endpoint)
+        except TemporaryError as error:
+            raise as_fault("login", error) from None
+
+    def _report_security(self, conversation: Conversation) -> None:
+        peer = conversation.peer()
+        if peer is not None:
+            self._add("tls", conversation.tls_version())
+            how = "is the pinned one" if self.endpoint.fingerprint else "is trusted"
+            soon = peer.expires and peer.days_left < RENEWAL_DAYS and not self.endpoint.fingerprint
+            self._add(
+                "certificate",
+                f"{how}: {peer}" + (f" ({peer.days_left} days left)" if peer.expires else ""),
+                advice="have it renewed in time" if soon else "",
+            )
+        self._add("greeting", readable(conversation.greeting))
+
+    async def _ask(self, conversation: Conversation, sender: str, recipients: Sequence[str]) -> None:
+        bad = [address for address in (sender, *recipients) if not _sendable(address)]
+        if bad:
+            self._add("sender" if sender in bad else "recipient", f"{bad[0]!r} is no address", ok=False)
+            return
+        reply = await conversation.command("sender", b"MAIL FROM:<" + mailbox(sender) + b">")
+        advice = "" if reply.ok else sender_advice(sender, reply)
+        self._add("sender", f"{sender}: {reply}", ok=reply.ok, advice=advice)
+        if not reply.ok:
+            return
+        for recipient in recipients:
+            reply = await conversation.command("recipient", b"RCPT TO:<" + mailbox(recipient) + b">")
+            self._add("recipient", f"{recipient}: {reply}", ok=reply.ok)
+        await conversation.command("reset", b"RSET")
+
+    def _add(self, name: str, text: str, *, ok: bool = True, advice: str = "") -> None:
+        now = time.monotonic()
+        self.steps.append(Step(name=name, ok=ok, seconds=now - self._since, text=text, advice=advice))
+        self._since = now

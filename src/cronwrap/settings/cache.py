@@ -1,0 +1,85 @@
+"""The checked values of the configuration files, kept beside the state so that a run need not parse TOML.
+
+The cache counts as long as the files are the very ones that it was made from, and nobody else could have
+written it. It holds no secret.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+
+from cronwrap.state import make_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CACHE = "settings.cache"
+CHECK_PRIME = 2**127 - 1
+CHECK_LENGTH = 16
+"""Octets of the checksum: one without an import. It tells a cache that a crash has torn."""
+CACHE_LIMIT = 4 << 20
+"""Octets; what a megabyte of settings can become."""
+EFFECTIVE_IDS = os.access in os.supports_effective_ids
+
+
+def signature(path: str) -> tuple[Any, ...] | None:
+    """Give what tells one state of a file from another, or None when there is no such file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    # Who belongs to a group is no matter of the file, so whether it can be read is one of its own.
+    readable = os.access(path, os.R_OK, effective_ids=EFFECTIVE_IDS)
+    changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_dev, found.st_ino)
+    return (*changes, found.st_mode, found.st_uid, readable)
+
+
+def read(directory: str, key: tuple[Any, ...]) -> dict[str, dict[str, Any]] | None:
+    """Give the values made from just these files, from a cache that nobody else could have written."""
+    try:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        handle = os.open(os.path.join(directory, CACHE), flags)
+    except OSError:
+        return None
+    try:
+        state = os.fstat(handle)
+        if state.st_uid != os.geteuid() or state.st_mode & 0o077 or state.st_size > CACHE_LIMIT:
+            return None
+        content = os.read(handle, state.st_size)
+        body = content[CHECK_LENGTH:]
+        if content[:CHECK_LENGTH] != _check_of(body):
+            return None
+        stored, values = marshal.loads(body)  # noqa: S302  # our own file, and whole
+    except (OSError, ValueError, EOFError, TypeError):
+        return None
+    finally:
+        os.close(handle)
+    return values if stored == key else None
+
+
+def _check_of(body: bytes) -> bytes:
+    return ((int.from_bytes(body, "little") + len(body)) % CHECK_PRIME).to_bytes(CHECK_LENGTH, "little")
+
+
+def write(directory: str, key: tuple[Any, ...], values: dict[str, dict[str, Any]]) -> None:
+    """Write the cache; what cannot be written is simply read again next time."""
+    path = os.path.join(directory, CACHE)
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        make_state(directory)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            body = marshal.dumps((key, values))
+            content = _check_of(body) + body
+            if os.write(handle, content) != len(content):
+                raise OSError("short write")  # a full disk says it this way, too
+            os.rename(temporary, path)
+        finally:
+            os.close(handle)
+    except OSError:
+        try:
+            os.unlink(temporary)
+        except OSError:
+            return

@@ -1,0 +1,98 @@
+"""The command form, ``[OPTIONS] -- COMMAND [ARG]...`` or ``[OPTIONS] -c TEXT``, without click."""
+
+from __future__ import annotations
+
+from cronwrap.errors import UsageError
+from cronwrap.model import Command, Record
+from cronwrap.settings.options import BY_KEY, BY_SHORT, OPTIONS
+from cronwrap.settings.values import nearest, quote
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+SHELL_BASENAME = "cronwrap-shell"
+"""As ``SHELL`` of a crontab it wraps every job; it never runs a job itself."""
+
+
+class Invocation(Record):
+    """A command line of the form ``[OPTIONS] -- COMMAND [ARG]...`` or ``[OPTIONS] -c TEXT``."""
+
+    flags: dict[str, Any]
+    """The options given, read, by their keys."""
+    words: tuple[str, ...] = ()
+    """COMMAND and its arguments."""
+    text: str | None = None
+    """TEXT of ``-c``."""
+
+    def command(self, environ: Mapping[str, str]) -> Command:
+        """Give what is to be executed; ``-c`` takes the shell from ``SHELL``, as crond does."""
+        if self.text is None:
+            return Command(argv=self.words, text=" ".join(map(quote, self.words)))
+        return Command(argv=(job_shell(environ) or "/bin/sh", "-c", self.text), text=self.text)
+
+
+def job_shell(environ: Mapping[str, str]) -> str:
+    """Give ``SHELL`` as the job sees it: ``/bin/sh`` where a crontab names ours; empty when it is not set."""
+    shell = environ.get("SHELL", "")
+    return "/bin/sh" if shell.rpartition("/")[2] == SHELL_BASENAME else shell
+
+
+def parse(argv: Sequence[str]) -> Invocation | None:
+    """Read the command form; None when it is not one (a subcommand, ``--help``); else UsageError."""
+    flags: dict[str, Any] = {}
+    text: str | None = None
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            return _finish(flags, text, tuple(words))
+        if word in ("-h", "--help", "--version"):
+            return None
+        if word == "-c":
+            if not words:
+                raise UsageError("-c needs a command text: cronwrap -c 'TEXT'")
+            text = words.pop(0)
+        elif word.startswith("-") and len(word) > 1:
+            take(word, words, flags)
+        elif text is not None:
+            raise UsageError(f"unexpected {word!r} after -c TEXT: quote the whole command as one word")
+        else:
+            return None
+    return None if text is None else _finish(flags, text, ())
+
+
+def _finish(flags: dict[str, Any], text: str | None, words: tuple[str, ...]) -> Invocation:
+    if text is not None and words:
+        raise UsageError("-c TEXT and -- COMMAND exclude each other")
+    if text is None and (not words or not words[0]):
+        raise UsageError("no command after --: cronwrap [OPTIONS] -- COMMAND [ARG]...")
+    return Invocation(flags=flags, words=words, text=text)
+
+
+def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
+    """Move one option, and its value, from the words to the flags; else UsageError."""
+    if word.startswith("--"):
+        name, equals, value = word.partition("=")
+        option = BY_KEY.get(name[2:])
+    else:
+        name, equals, value = word[:2], word[2:], word[2:]
+        option = BY_SHORT.get(word[1])
+    if option is None:
+        flag_names = [candidate.flag for candidate in OPTIONS]
+        raise UsageError(f"no such option: {name}{nearest(name, flag_names)}")
+    if not option.metavar:
+        if equals:
+            raise UsageError(f"{name} takes no value")
+        flags[option.sets or option.key] = not option.sets
+        return
+    if not equals:
+        if not words:
+            raise UsageError(f"{name} needs a value: {name} {option.metavar}")
+        value = words.pop(0)
+    try:
+        got = option.read([value] if option.repeatable else value)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from None
+    flags[option.key] = flags.get(option.key, ()) + got if option.repeatable else got

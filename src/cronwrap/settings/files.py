@@ -1,0 +1,222 @@
+"""Configuration files: read, checked, and boiled down to plain values.
+
+Reading TOML costs as much as a whole quiet run, so ``settings`` keeps the result (``Values``) beside the
+state and comes here only when a file has changed. Secrets are never in that result: relays are read
+from the file again when a message is to be sent.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cronwrap.errors import ConfigError
+from cronwrap.settings.options import BY_KEY, SECTIONS
+from cronwrap.settings.relays import Endpoint, exposed, from_environment, parse
+from cronwrap.settings.values import BAD_VALUE, nearest, partly_right
+from cronwrap.text import shorten
+
+TYPE_NAMES = {
+    dict: "a table",
+    list: "a list",
+    str: "a text",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+}
+
+NOT_IN_FILES = ("config", "name")
+"""Options that make no sense in a file: it would name itself, or give one name to all jobs."""
+TOP_LEVEL = ("mailto", "mailfrom")
+TABLES = ("relay", "delivery", "defaults", "jobs", "history", "redact")
+SIZE_LIMIT = 1 << 20
+"""Octets; nobody writes a megabyte of settings."""
+FAULT_LIMIT = 20
+"""Faults of one file that are told: a file of another kind has thousands, and the job waits meanwhile."""
+FAULT_LENGTH = 1000
+"""Characters of one fault: it goes to a terminal, a log and a mail."""
+KEY_SHOWN = 60
+"""Characters of an unknown key that its fault shows."""
+
+
+class File:
+    """One configuration file, read and decoded."""
+
+    def __init__(self, path: str) -> None:
+        """Read the file; OSError when it cannot be, ConfigError when it is no TOML."""
+        self.path = path
+        # A FIFO or a device must not hold the job up: it is opened without waiting, and not read.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
+            self.stat = os.fstat(stream.fileno())
+            if not stat.S_ISREG(self.stat.st_mode) and path != os.devnull:  # the usual word for "none"
+                raise ConfigError(f"{path}: not a regular file")
+            content = stream.read(SIZE_LIMIT + 1)
+        if len(content) > SIZE_LIMIT:
+            raise ConfigError(f"{path}: larger than {SIZE_LIMIT} octets, so it is no configuration")
+        try:
+            self.table = tomllib.loads(content.decode().removeprefix("\ufeff"))
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: not UTF-8 at octet {error.start}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{path}: nested too deeply") from None
+
+    def relay_tables(self) -> list[Any]:
+        """Give the ``[[relay]]`` tables; ``[relay]`` is taken for one of them."""
+        tables = self.table.get("relay", [])
+        return tables if isinstance(tables, list) else [tables]
+
+
+class Faults:
+    """Collects faults; of very many only the first."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.left_out = 0
+
+    def add(self, text: str) -> None:
+        """Take a fault."""
+        if len(self.lines) < FAULT_LIMIT:
+            self.lines.append(shorten(text, FAULT_LENGTH))
+        else:
+            self.left_out += 1
+
+    def unknown(self, where: str, key: str, allowed: Sequence[str], hint: str = "") -> None:
+        """Take an unknown key, and say what is allowed."""
+        guess = hint or nearest(key, allowed)
+        named = shorten(repr(key), KEY_SHOWN)
+        self.add(f"{where}: unknown key {named}{guess or '; allowed: ' + ', '.join(allowed)}")
+
+    def told(self, path: str) -> list[str]:
+        """Give the faults as lines."""
+        more = [f"{path}: {self.left_out} more faults"] if self.left_out else []
+        return self.lines + more
+
+
+def nothing() -> dict[str, Any]:
+    """Give the settings of a file that holds none."""
+    return {"top": {}, "jobs": {}, "defaults": {}, "sections": {}, "faults": []}
+
+
+def values(file: File) -> dict[str, Any]:
+    """Give the checked settings of a file, without its secrets; faults are listed under ``faults``."""
+    found, faults = nothing(), Faults()
+    for key, value in file.table.items():
+        where = f"{file.path}: {key}"
+        if key in TOP_LEVEL:
+            _take(found["top"], key, value, where, faults)
+        elif key == "defaults":
+            found["defaults"] = _options(value, where, faults)
+        elif key == "jobs":
+            for name, table in _table(value, where, faults).items():
+                found["jobs"][name] = _options(table, f"{where}.{shorten(name, KEY_SHOWN)}", faults)
+        elif key in ("delivery", "history", "redact"):
+            found["sections"].update(_section(key, value, where, faults))
+        elif key != "relay":
+            hint = f"; it belongs into [defaults] or [jobs.NAME], as {key} = …" if key in BY_KEY else ""
+            faults.unknown(file.path, key, (*TOP_LEVEL, *TABLES), hint)
+    if "relay" in file.table:
+        relays = _endpoints(file, faults)
+        found["relays"] = len(relays)
+        found["login"] = next((relay.user for relay in relays if relay.user), "")
+    found["faults"] = faults.told(file.path)
+    return found
+
+
+def relays_in_force(paths: tuple[str, ...]) -> tuple[Endpoint, ...]:
+    """Give the relays, with the sources of their secrets; one that cannot be used says why under ``fault``.
+
+    ``CRONWRAP_RELAY`` stands for all of them; else the last of the files that has any.
+    """
+    try:
+        environment = from_environment(os.environ)
+    except ConfigError as error:
+        return (Endpoint(kind="smtps", origin="environment", fault=str(error)),)
+    return (environment,) if environment else relays_in_files(paths)
+
+
+def relays_in_files(paths: tuple[str, ...]) -> tuple[Endpoint, ...]:
+    """Give the relays of the last file that has any."""
+    for path in reversed(paths):
+        try:
+            file = File(path)
+        except (OSError, ConfigError):
+            continue
+        if "relay" in file.table:
+            return tuple(_endpoints(file, Faults()))
+    return ()
+
+
+def _endpoints(file: File, faults: Faults) -> list[Endpoint]:
+    found = []
+    for number, table in enumerate(file.relay_tables(), 1):
+        origin = f"{file.path}: relay {number}"
+        if not isinstance(table, Mapping):
+            faults.add(f"{origin}: expected a table, [[relay]]")
+            continue
+        try:
+            relay = parse(table, origin)
+        except ConfigError as error:
+            faults.add(str(error))
+            continue
+        if relay.names_secret and (why := exposed(file.path, file.stat)):
+            why = f"relay {number} is not used, since it names a password and {why}"
+            faults.add(why)
+            relay = relay.replace(fault=why)
+        found.append(relay)
+    return found
+
+
+def _table(value: object, where: str, faults: Faults) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    faults.add(f"{where}: expected a table, found {TYPE_NAMES.get(type(value), 'a date')}")
+    return {}
+
+
+def _options(value: object, where: str, faults: Faults) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, item in _table(value, where, faults).items():
+        if key in NOT_IN_FILES:
+            faults.add(f"{where}.{key}: not allowed in a file")
+        elif key not in BY_KEY:
+            allowed = [known for known in BY_KEY if known not in NOT_IN_FILES]
+            faults.unknown(where, key, allowed)
+        else:
+            _take(found, key, item, f"{where}.{key}", faults)
+    return found
+
+
+def _section(name: str, value: object, where: str, faults: Faults) -> dict[str, Any]:
+    readers = {option.key: option for option in SECTIONS}
+    found: dict[str, Any] = {}
+    for key, item in _table(value, where, faults).items():
+        option = readers.get(f"{name}.{key}")
+        if option is None:
+            allowed = [known.partition(".")[2] for known in readers if known.startswith(f"{name}.")]
+            faults.unknown(where, key, allowed)
+            continue
+        try:
+            found[option.key] = option.read(item)
+        except BAD_VALUE as error:
+            faults.add(f"{where}.{key}: {error}")
+    return found
+
+
+def _take(found: dict[str, Any], key: str, value: object, where: str, faults: Faults) -> None:
+    option = BY_KEY[key]
+    try:
+        read = option.read(value)
+    except BAD_VALUE as error:
+        faults.add(f"{where}: {error}")
+        read = partly_right(key, value)
+        if not read:
+            return
+    if option.sets:
+        found[option.sets] = not read
+    else:
+        found[key] = read

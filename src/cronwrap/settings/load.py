@@ -1,0 +1,243 @@
+"""Settings: flags > environment > files > built in, merged and checked once, here.
+
+This module is on the way of every run. What it needs of the configuration files it takes from a cache
+beside the state, as long as the files are the very ones the cache was made from.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from cronwrap import __version__
+from cronwrap.errors import ConfigError
+from cronwrap.model import Record
+from cronwrap.paths import config_paths, state_directory, state_variable
+from cronwrap.settings import cache
+from cronwrap.settings.job_name import job_name
+from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
+from cronwrap.settings.values import BAD_VALUE, nearest, partly_right
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+RACY = 0.1
+"""Seconds, some ticks of the clock of file systems: a file changed so shortly ago may change again
+without another time stamp, so it is not cached."""
+STATE_KEY = "state directory"
+"""Under which its source is found; it is no option."""
+OTHER_VARIABLES = (
+    "CRONWRAP_RUN_ID",
+    "CRONWRAP_STATE_DIR",
+    "CRONWRAP_RELAY",
+    "CRONWRAP_RELAY_USER",
+    "CRONWRAP_RELAY_PASSWORD",
+    "CRONWRAP_RELAY_PASSWORD_FILE",
+    "CRONWRAP_RELAY_CA_FILE",
+    "CRONWRAP_RELAY_FINGERPRINT",
+)
+
+
+class Settings(Record):
+    """What is in force for one run or one subcommand."""
+
+    values: dict[str, Any]
+    """By the key of the option, or ``table.key`` of the configuration's other tables."""
+    sources: dict[str, str]
+    """Where each value that is not built in comes from, for ``config show``."""
+    faults: tuple[str, ...]
+    """What could not be used, one line each; nothing of it stops a job."""
+    paths: tuple[str, ...]
+    """The configuration files that were read, the later over the earlier."""
+    relays: int
+    """How many relays are configured."""
+    login: str
+    """The user of the first relay that has one."""
+    state_dir: str
+
+    def __getitem__(self, key: str) -> Any:
+        """Give the value of an option."""
+        return self.values[key]
+
+
+def load(
+    flags: Mapping[str, Any], environ: Mapping[str, str], command_text: str = "", *, lean: bool = False
+) -> Settings:
+    """Give the settings in force; never fails, and lists what was wrong under ``faults``.
+
+    ``lean``: files that have changed are read by a process of its own, so that the memory this takes
+    is not held for as long as a job runs.
+    """
+    faults: list[str] = []
+    directory = state_directory(environ)
+    named = flags.get("config") or environ.get("CRONWRAP_CONFIG", "")
+    files = _files(
+        config_paths(named, environ),
+        directory,
+        must_exist=bool(named),
+        keep=not (flags.get("dry-run") or environ.get("CRONWRAP_DRY_RUN")),
+        lean=lean,
+    )
+    for found in files.values():
+        faults.extend(found["faults"])
+    variables = _variables(environ, faults)
+    name = str(flags.get("name") or variables.get("name", ("",))[0] or "")
+    if not name and command_text:
+        patterns: tuple[str, ...] = ()
+        for found in files.values():
+            patterns = found["sections"].get("redact.patterns", patterns)
+        name = job_name(command_text, variables.get("redact.patterns", (patterns,))[0])
+
+    values: dict[str, Any] = {
+        option.key: option.default for option in (*OPTIONS, *SECTIONS) if not option.sets
+    }
+    sources: dict[str, str] = {}
+    for key, value, source in (
+        *_of_files(files, name),
+        *_of_crontab(environ, faults),
+        *((key, value, variable) for key, (value, variable) in variables.items()),
+        *((key, value, "the command line") for key, value in flags.items()),
+    ):
+        values[key], sources[key] = value, source
+    values["name"] = name
+    if variable := state_variable(environ):
+        sources[STATE_KEY] = variable
+    relays, login = _relays(files, environ, faults)
+    return Settings(
+        values=values,
+        sources=sources,
+        faults=tuple(dict.fromkeys(faults)),
+        paths=tuple(files),
+        relays=relays,
+        login=login,
+        state_dir=directory,
+    )
+
+
+def _of_files(files: dict[str, dict[str, Any]], name: str) -> list[tuple[str, Any, str]]:
+    """Give key, value and source of what the files say, the stronger later."""
+    found: list[tuple[str, Any, str]] = []
+    for layer, shown in (("top", ""), ("sections", ""), ("defaults", " [defaults]")):
+        for path, tables in files.items():
+            found += [(key, value, path + shown) for key, value in tables[layer].items()]
+    for path, tables in files.items():
+        found += [
+            (key, value, f"{path} [jobs.{name}]") for key, value in tables["jobs"].get(name, {}).items()
+        ]
+    return found
+
+
+def _of_crontab(environ: Mapping[str, str], faults: list[str]) -> list[tuple[str, Any, str]]:
+    """Give ``MAILTO`` and ``MAILFROM``, which stand in the crontab beside the job.
+
+    A ``MAILTO`` that is not right throughout is kept: the mail goes to those in it who are.
+    """
+    found: list[tuple[str, Any, str]] = []
+    for key, variable in (("mailto", "MAILTO"), ("mailfrom", "MAILFROM")):
+        value = environ.get(variable)
+        if value is None or (not value and key == "mailfrom"):
+            continue
+        try:
+            BY_KEY[key].read(value)
+        except ValueError as error:
+            faults.append(f"{variable}: {error}")
+            if key == "mailfrom":
+                continue
+        found.append((key, value, variable))
+    return found
+
+
+def _relays(
+    files: dict[str, dict[str, Any]], environ: Mapping[str, str], faults: list[str]
+) -> tuple[int, str]:
+    """Give how many relays there are, and their first login: the environment's, else the last file's."""
+    if environ.get("CRONWRAP_RELAY"):
+        from cronwrap.settings.relays import from_environment  # noqa: PLC0415  # for those who use it
+
+        try:
+            relay = from_environment(environ)
+        except ConfigError as error:
+            faults.append(str(error))
+            return 0, ""
+        return 1, relay.user if relay else ""
+    for tables in reversed(files.values()):
+        if "relays" in tables:
+            return tables["relays"], tables["login"]
+    return 0, ""
+
+
+def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, tuple[Any, str]]:
+    """Read the ``CRONWRAP_*`` variables that stand for options: key to value and variable.
+
+    An empty one counts as not set; but ``CRONWRAP_MAILTO=`` says "no mail", as ``MAILTO=`` does.
+    """
+    given = [key for key in environ if key.startswith("CRONWRAP_") and key not in OTHER_VARIABLES]
+    found: dict[str, tuple[Any, str]] = {}
+    if not given:
+        return found
+    options = {option.variable: option for option in (*OPTIONS, *SECTIONS)}
+    for variable in given:
+        option = options.get(variable)
+        if option is None:
+            if guess := nearest(variable, [*options, *OTHER_VARIABLES]):
+                faults.append(f"{variable}: unknown variable{guess}")
+            continue
+        if not environ[variable] and option.key != "mailto":
+            continue
+        try:
+            value = option.read(environ[variable])
+        except BAD_VALUE as error:
+            faults.append(f"{variable}: {error}")
+            value = partly_right(option.key, environ[variable])
+            if not value:
+                continue
+        found[option.sets or option.key] = (not value if option.sets else value), variable
+    return found
+
+
+# Files and their cache --------------------------------------------------------------------------
+
+
+def _files(
+    paths: tuple[str, ...], directory: str, *, must_exist: bool, keep: bool, lean: bool
+) -> dict[str, dict[str, Any]]:
+    """Give the checked values of each file there is, by path."""
+    signature = tuple((path, cache.signature(path)) for path in paths)
+    if not must_exist and all(state is None for _, state in signature):
+        return {}
+    key = (__version__, os.geteuid(), signature)
+    cached = cache.read(directory, key)
+    if cached is not None:
+        return cached
+
+    def read() -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for path in paths:
+            _read(path, found, must_exist=must_exist)
+        return found
+
+    if lean:
+        from cronwrap.forked import compute  # noqa: PLC0415
+
+        found = compute(read)
+    else:
+        found = read()
+    newest = max((state[1] for _, state in signature if state), default=0) / 1e9
+    if keep and abs(time.time() - newest) > RACY:
+        cache.write(directory, key, found)
+    return found
+
+
+def _read(path: str, found: dict[str, dict[str, Any]], *, must_exist: bool) -> None:
+    from cronwrap.settings import files  # noqa: PLC0415  # heavy, and only when a file has changed
+
+    try:
+        found[path] = files.values(files.File(path))
+    except (OSError, ConfigError) as error:
+        if isinstance(error, OSError):
+            if not must_exist and isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)):
+                return
+            error = ConfigError(f"{path}: {error.strerror}")
+        found[path] = {**files.nothing(), "faults": [str(error)]}

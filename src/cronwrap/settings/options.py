@@ -1,0 +1,160 @@
+"""The one table of options.
+
+Every option is a flag, a ``CRONWRAP_*`` variable and a key of the configuration; all three are read
+by the same function, named in the table. This module is on the way of every run: it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+from cronwrap.model import Record
+from cronwrap.settings.values import (
+    EVENTS,
+    address,
+    addresses,
+    boolean,
+    codes,
+    duration,
+    events,
+    integer,
+    name,
+    one_of,
+    or_none,
+    patterns,
+    plain_text,
+    size,
+    url,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+OVERLAPS = ("allow", "skip", "wait", "kill")
+FORMATS = ("report", "cron")
+
+
+class Option(Record):
+    """An option of the command form."""
+
+    key: str
+    """Its name in the configuration; ``--key`` and ``CRONWRAP_KEY`` are made from it."""
+    read: Callable[[object], Any]
+    """Gives the value from a text or a TOML value; ValueError says what is allowed."""
+    help: str
+    default: Any = None
+    metavar: str = ""
+    """Empty for a flag."""
+    short: str = ""
+    repeatable: bool = False
+    sets: str = ""
+    """The key that this flag sets to false (``--quiet`` is no more than "not ``--live``")."""
+
+    @property
+    def flag(self) -> str:
+        """Give the long flag."""
+        return f"--{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """Give the environment variable."""
+        return "CRONWRAP_" + self.key.replace("-", "_").replace(".", "_").upper()
+
+
+def _option(key: str, read: Callable[[object], Any], text: str, **more: Any) -> Option:
+    return Option(key=key, read=read, help=text, **more)
+
+
+OPTIONS = (
+    _option("name", name, "the job's name [from the command]", metavar="NAME", short="n"),
+    _option("chdir", plain_text, "working directory of the job", metavar="DIR", short="C"),
+    _option(
+        "on",
+        events,
+        "mail on: " + " ".join(EVENTS),
+        default=("failure", "output"),
+        metavar="EVENTS",
+    ),
+    _option("ok-codes", codes, "exit codes that are no failure", default=(0,), metavar="CODES"),
+    _option(
+        "fail-match",
+        patterns,
+        "a line of output that matches makes the run a failure",
+        default=(),
+        metavar="REGEX",
+        repeatable=True,
+    ),
+    _option(
+        "ignore-match",
+        patterns,
+        "matching lines do not count as output",
+        default=(),
+        metavar="REGEX",
+        repeatable=True,
+    ),
+    _option("min-duration", duration, "a run that ends sooner is a failure", metavar="D"),
+    _option("max-duration", or_none(duration), "a run that ends later is a failure", metavar="D"),
+    _option("after", integer(1, 10**6), "mail failures from the Nth in a row on", default=1, metavar="N"),
+    _option("remind", duration, "while a job keeps failing, at most one failure mail per D", metavar="D"),
+    _option("mailto", addresses, "recipients; an empty text: no mail", metavar="ADDRS", short="t"),
+    _option("mailfrom", address, "sender, header and envelope", metavar="ADDR", short="f"),
+    _option(
+        "format",
+        one_of(*FORMATS),
+        "cron: the output alone, as crond's",
+        default="report",
+        metavar="FORM",
+    ),
+    _option(
+        "max-output",
+        size,
+        "how much output is kept: first and last half",
+        default=1 << 20,
+        metavar="SIZE",
+    ),
+    _option(
+        "timestamps",
+        boolean,
+        "the time since the start on each line of the mailed output",
+        default=False,
+    ),
+    _option("live", boolean, "pass output through as it comes [on a terminal]"),
+    _option("quiet", boolean, "pass no output through", sets="live"),
+    _option("timeout", or_none(duration), "end the job after D", metavar="D"),
+    _option("idle-timeout", or_none(duration), "end the job after D without output", metavar="D"),
+    _option("kill-after", duration, "time between SIGTERM and SIGKILL", default=10.0, metavar="D"),
+    _option("drain", duration, "how long to read on after the job ended", default=5.0, metavar="D"),
+    _option(
+        "overlap",
+        one_of(*OVERLAPS),
+        "what to do when the same job still runs",
+        default="allow",
+        metavar="HOW",
+    ),
+    _option("overlap-wait", duration, "the longest wait of --overlap wait", metavar="D"),
+    _option("retries", integer(0, 1000), "run again after a failure, N times", default=0, metavar="N"),
+    _option("retry-delay", duration, "wait before the first retry, doubling", default=10.0, metavar="D"),
+    _option("jitter", duration, "wait a part of D first, the same on each run", metavar="D"),
+    _option("nice", integer(-20, 19), "niceness of the job", metavar="N"),
+    _option("max-memory", or_none(size), "end the job above this resident size", metavar="SIZE"),
+    _option("ping", url, "tell a monitor of the start and the end", metavar="URL"),
+    _option(
+        "dry-run",
+        boolean,
+        "run the job, print the mail instead of sending, keep nothing",
+        default=False,
+    ),
+    _option("config", plain_text, "the only configuration file", metavar="FILE"),
+)
+
+SECTIONS = (
+    _option("delivery.inline", duration, "how long a run waits for its mail", default=30.0),
+    _option("delivery.lifetime", duration, "how long a report is retried", default=5 * 86400.0),
+    _option("delivery.background", boolean, "retry in a process of its own", default=True),
+    _option("history.keep", duration, "how long runs are remembered", default=90 * 86400.0),
+    _option("redact.patterns", patterns, "what is blotted out before it is stored or sent", default=()),
+)
+"""The keys of the configuration's other tables, ``[table] key`` written as ``table.key``."""
+
+BY_KEY = {option.key: option for option in OPTIONS}
+BY_SHORT = {option.short: option for option in OPTIONS if option.short}

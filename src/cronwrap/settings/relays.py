@@ -1,0 +1,333 @@
+"""Where reports go: one ``[[relay]]`` table or ``CRONWRAP_RELAY``, read and checked.
+
+Every run may read its relays, so nothing is imported here that costs; what a relay needs to be talked
+to (asyncio, TLS) is in ``relay``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cronwrap.errors import ConfigError
+from cronwrap.model import Record
+from cronwrap.settings.values import duration, nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_PORTS = {"smtps": 465, "submission": 587, "smtp": 25}
+"""RFC 8314, 7.3 (submissions); RFC 6409, 3.1; RFC 5321, 4.5.4.2."""
+LOCAL_KINDS = ("sendmail", "maildir")
+MECHANISMS = ("xoauth2", "cram-md5", "plain", "login")
+"""What a relay can be logged in to with, the strongest first."""
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds for one step of a conversation; a report has to be given up on before the next run is due."""
+LONGEST_TIMEOUT = 3600.0
+"""Seconds; beyond that a timeout bounds nothing."""
+LONGEST_HOST = 253
+"""Octets of a domain name (RFC 1035, 2.3.4)."""
+
+PASSWORD_KEYS = ("password", "password-file", "password-env", "password-command", "token-command")
+TLS_KEYS = ("ca-file", "fingerprint")
+KEYS = ("url", "user", *PASSWORD_KEYS, *TLS_KEYS, "timeout", "auth")
+FILE_KEYS = ("password-file", "ca-file")
+VARIABLES = {
+    "url": "CRONWRAP_RELAY",
+    "user": "CRONWRAP_RELAY_USER",
+    "password": "CRONWRAP_RELAY_PASSWORD",
+    "password-file": "CRONWRAP_RELAY_PASSWORD_FILE",
+    "ca-file": "CRONWRAP_RELAY_CA_FILE",
+    "fingerprint": "CRONWRAP_RELAY_FINGERPRINT",
+}
+URL_FORMS = (
+    "smtps://HOST[:465], submission://HOST[:587], smtp://HOST[:25] (loopback only), "
+    "sendmail:/PATH or maildir:/PATH"
+)
+
+
+class Endpoint(Record):
+    """One relay; safe to print, it never shows a secret."""
+
+    kind: str
+    """``smtps``, ``submission``, ``smtp``, ``sendmail`` or ``maildir``."""
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    """Of the sendmail program or the maildir."""
+    user: str = ""
+    password: str | None = None
+    password_file: str = ""
+    password_env: str = ""
+    password_command: str = ""
+    token_command: str = ""
+    """Prints an OAuth 2 access token."""
+    ca_file: str = ""
+    fingerprint: str = ""
+    """SHA-256 of the server's certificate, 64 lower-case hexadecimal digits."""
+    auth: str = ""
+    """The one mechanism to log in with; empty: the strongest that both sides have."""
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds for each step of the conversation."""
+    origin: str = ""
+    """The file or variable that it comes from."""
+    fault: str = ""
+    """Why it must not be used, or empty."""
+
+    @property
+    def display(self) -> str:
+        """Give the URL without user and password."""
+        if self.kind in LOCAL_KINDS:
+            return f"{self.kind}:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.kind}://{host}:{self.port}"
+
+    @property
+    def names_secret(self) -> bool:
+        """Tell whether the place it is written down in holds or names a password."""
+        sources = (self.password_file, self.password_env, self.password_command, self.token_command)
+        return self.password is not None or any(sources)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.display!r}, user={self.user!r}, origin={self.origin!r}, fault={self.fault!r})"
+
+
+def exposed(path: str, status: os.stat_result) -> str:
+    """Say why a file may not hold a secret, and what to do; empty when it may."""
+    if status.st_uid not in (0, os.geteuid()):
+        return f"{path} belongs to another user (uid {status.st_uid}): chown it, then chmod 600 {path}"
+    if status.st_mode & 0o077:
+        return f"{path} is open to other users: chmod 600 {path}"
+    return ""
+
+
+def from_environment(env: Mapping[str, str]) -> Endpoint | None:
+    """Give the relay that ``CRONWRAP_RELAY`` and its companions describe, or None; ConfigError if bad."""
+    if not env.get(VARIABLES["url"]):
+        return None
+    table = {key: env[variable] for key, variable in VARIABLES.items() if env.get(variable)}
+    return _Reader(table, "environment", VARIABLES).endpoint()
+
+
+def parse(table: Mapping[str, object], origin: str) -> Endpoint:
+    """Read a ``[[relay]]`` table; ConfigError names the origin, the key and what is allowed."""
+    for key in table:
+        if key not in KEYS:
+            raise ConfigError(
+                f"{origin}: unknown key {key!r}{nearest(key, KEYS)}; allowed: {', '.join(KEYS)}"
+            )
+    return _Reader(table, origin, {}).endpoint()
+
+
+class _Reader:
+    """Reads one table; ``names`` gives what a key is called where the table comes from."""
+
+    def __init__(self, table: Mapping[str, object], origin: str, names: Mapping[str, str]) -> None:
+        self.table, self.origin, self.names = table, origin, names
+
+    def endpoint(self) -> Endpoint:
+        url = self._text("url")
+        if not url:
+            raise self._wrong("url", f"is missing; write {URL_FORMS}")
+        kind, _, rest = url.partition(":")
+        kind = kind.lower()
+        if kind in LOCAL_KINDS:
+            return self._local(kind, rest)
+        if kind not in DEFAULT_PORTS or not rest.startswith("//"):
+            known = (*DEFAULT_PORTS, *LOCAL_KINDS)
+            raise self._wrong("url", f"is none of {URL_FORMS}{nearest(kind, known)}")
+        userinfo, at, address = rest[2:].rpartition("@")
+        host, port = self._address(address, DEFAULT_PORTS[kind])
+        user, password = self._login(userinfo) if at else ("", None)
+        found = Endpoint(
+            kind=kind,
+            host=host,
+            port=port,
+            user=self._user(user),
+            password=self._password(password),
+            password_file=self._path("password-file"),
+            password_env=self._text("password-env"),
+            password_command=self._text("password-command"),
+            token_command=self._text("token-command"),
+            ca_file=self._path("ca-file"),
+            fingerprint=self._fingerprint(),
+            auth=self._auth(),
+            timeout=self._timeout(),
+            origin=self.origin,
+        )
+        self._check(found, password_in_url=password is not None)
+        return found
+
+    def _local(self, kind: str, path: str) -> Endpoint:
+        for key in KEYS[1:]:
+            if key in self.table and key != "timeout":
+                raise self._wrong(key, f"has no use with {kind}:")
+        # An URL may spell the empty authority out: maildir:///home/me/Maildir.
+        path = os.path.expanduser(path[2:] if path.startswith("///") else path)
+        if not path.startswith("/") or path.startswith("//"):
+            raise self._wrong("url", f"needs an absolute path: {kind}:/PATH")
+        return Endpoint(kind=kind, path=path, timeout=self._timeout(), origin=self.origin)
+
+    def _check(self, found: Endpoint, *, password_in_url: bool) -> None:
+        """Refuse what would send a secret in clear or leave open which secret is meant."""
+        given = [key for key in PASSWORD_KEYS if key in self.table]
+        sources = [self._name(key) for key in given] + ["the password in the url"] * password_in_url
+        if found.kind == "smtp":
+            self._check_plain(found, sources)
+        if len(sources) > 1:
+            raise ConfigError(f"{self.origin}: more than one password, keep one of: {', '.join(sources)}")
+        if not found.user and (sources or found.auth):
+            raise self._wrong("user", f"is missing, and {(sources or ['auth'])[0]} is given")
+        if found.user and not sources:
+            wanted = ", ".join(self._name(key) for key in PASSWORD_KEYS if key in (self.names or KEYS))
+            raise self._wrong("user", f"is given without a password; set one of {wanted}")
+        if found.auth and (found.auth == "xoauth2") != bool(found.token_command):
+            raise self._wrong("auth", "xoauth2 goes with token-command, the other mechanisms with a password")
+
+    def _check_plain(self, found: Endpoint, sources: list[str]) -> None:
+        instead = "smtp:// is not encrypted: use smtps:// or submission://"
+        if found.user or sources:
+            raise self._wrong("url", f"takes no login, {instead}")
+        if not loopback(found.host):
+            raise self._wrong("url", f"leads off this host, {instead}")
+        for key in (*TLS_KEYS, "auth"):
+            if key in self.table:
+                raise self._wrong(key, f"has no use here, {instead}")
+
+    # One key each
+
+    def _text(self, key: str) -> str:
+        """Give a key's text, empty when it is absent; CR, LF, NUL and the like end here."""
+        value = self.table.get(key, "")
+        if not isinstance(value, str):
+            raise self._wrong(key, "must be a text")
+        if key in self.table and not value:
+            raise self._wrong(key, "is empty")
+        if any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in value):
+            raise self._wrong(key, "contains a line break, a control character or invalid UTF-8")
+        return value
+
+    def _path(self, key: str) -> str:
+        path = os.path.expanduser(self._text(key))
+        if path and not path.startswith("/"):
+            raise self._wrong(key, "must be an absolute path: a job may start anywhere")
+        return path
+
+    def _user(self, from_url: str) -> str:
+        user = self._text("user")
+        if from_url and user and user != from_url:
+            raise self._wrong("user", "differs from the user in the url; keep one of them")
+        return user or from_url
+
+    def _password(self, from_url: str | None) -> str | None:
+        return self._text("password") if "password" in self.table else from_url
+
+    def _auth(self) -> str:
+        auth = self._text("auth").lower()
+        if auth and auth not in MECHANISMS:
+            raise self._wrong(
+                "auth", f"is unknown{nearest(auth, MECHANISMS)}; allowed: {', '.join(MECHANISMS)}"
+            )
+        return auth
+
+    def _timeout(self) -> float:
+        if "timeout" not in self.table:
+            return DEFAULT_TIMEOUT
+        try:
+            seconds = duration(self.table["timeout"])
+        except ValueError as error:
+            raise self._wrong("timeout", str(error)) from None
+        if not 0 < seconds <= LONGEST_TIMEOUT:
+            raise self._wrong("timeout", "must be more than 0 and at most 1h")
+        return seconds
+
+    def _fingerprint(self) -> str:
+        text = self._text("fingerprint").lower()
+        digits = text.removeprefix("sha256:").replace(":", "")
+        if text and (len(digits) != 64 or not set(digits) <= set("0123456789abcdef")):
+            raise self._wrong("fingerprint", "must be a SHA-256 digest: sha256: and 64 hexadecimal digits")
+        return digits
+
+    # The parts of a URL
+
+    def _login(self, userinfo: str) -> tuple[str, str | None]:
+        user, colon, password = userinfo.partition(":")
+        if not user or (colon and not password):
+            raise self._wrong("url", "has an empty user or password before the @")
+        return self._decoded(user), self._decoded(password) if colon else None
+
+    def _decoded(self, text: str) -> str:
+        """Undo percent-encoding (RFC 3986, 2.1)."""
+        head, *parts = text.split("%")
+        try:
+            octets = head.encode()
+            for part in parts:
+                octets += bytes((int(part[0], 16) * 16 + int(part[1], 16),)) + part[2:].encode()
+            decoded = octets.decode()
+        except (ValueError, IndexError):
+            raise self._wrong(
+                "url", "has a % that is no percent-encoding: write %25 for %, %40 for @"
+            ) from None
+        if any(char < " " or "\x7f" <= char <= "\x9f" for char in decoded):
+            raise self._wrong("url", "has a control character in user or password")
+        return decoded
+
+    def _address(self, text: str, port: int) -> tuple[str, int]:
+        text = text.removesuffix("/")
+        if text.startswith("["):
+            host, bracket, rest = text[1:].partition("]")
+            if not bracket or not _ipv6(host) or rest[:1] not in ("", ":"):
+                raise self._wrong("url", "has a bad IPv6 address: write [2001:db8::1] or [2001:db8::1]:465")
+            colon, digits = rest[:1], rest[1:]
+        else:
+            host, colon, digits = text.partition(":")
+            if ":" in digits:
+                raise self._wrong(
+                    "url", "has more than one port: an IPv6 address is written in brackets, [::1]"
+                )
+        if colon:
+            if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) < 65536):
+                raise self._wrong("url", "has a bad port: allowed are 1 to 65535")
+            port = int(digits)
+        host = host.lower().removesuffix(".")
+        if not text.startswith("[") and not _hostname(host):
+            raise self._wrong("url", "has no valid host name after ://")
+        return host, port
+
+    # Errors
+
+    def _name(self, key: str) -> str:
+        return self.names.get(key, key)
+
+    def _wrong(self, key: str, what: str) -> ConfigError:
+        """Give the error for a key. It never quotes the value: that may be, or contain, a secret."""
+        return ConfigError(f"{self.origin}: {self._name(key)} {what}")
+
+
+def loopback(host: str) -> bool:
+    """Tell whether a host of a URL is this one: 127.0.0.0/8, ::1 or localhost."""
+    if host in ("localhost", "::1"):
+        return True
+    octets = host.split(".")
+    return (
+        len(octets) == 4
+        and octets[0] == "127"
+        and all(
+            octet.isascii() and octet.isdigit() and len(octet) <= 3 and int(octet) < 256 for octet in octets
+        )
+    )
+
+
+def _ipv6(host: str) -> bool:
+    """Tell whether it can be an IPv6 address; the resolver has the last word."""
+    return host.count(":") >= 2 and set(host) <= set("0123456789abcdefABCDEF:.") and len(host) <= 45
+
+
+def _hostname(host: str) -> bool:
+    """Tell whether it can be a name or an IPv4 address; letters outside ASCII are IDNA's matter."""
+    return (
+        0 < len(host) <= LONGEST_HOST
+        and all(0 < len(label) <= 63 and label[0] != "-" for label in host.split("."))
+        and all(char.isalnum() or char in "-_." for char in host)
+    )

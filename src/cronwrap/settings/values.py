@@ -1,0 +1,232 @@
+"""The readers of values: durations, sizes, lists, addresses, patterns.
+
+A value comes as a text or as what TOML makes of it; a reader gives what it means, or raises ValueError that
+says what is allowed. This module is on the way of every run: it imports next to nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+EVENTS = ("failure", "output", "stderr", "success", "recovery", "skip", "always", "never")
+
+_TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_DIGITS = frozenset("0123456789")
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
+
+LONGEST_DURATION = 100 * 365 * 86400.0
+"""Seconds; beyond a century a duration is a typing error, and timers may overflow."""
+BAD_VALUE = (ValueError, OverflowError, RecursionError)
+"""What reading a value may end in; the last two come from regular expressions without measure."""
+
+
+def _number(text: str, *, fraction: bool) -> bool:
+    whole, dot, part = text.partition(".")
+    if dot and not (fraction and part and _DIGITS.issuperset(part)):
+        return False
+    return bool(whole) and _DIGITS.issuperset(whole)
+
+
+def duration(value: object) -> float:
+    """Read ``90``, ``90s``, ``1.5s``, ``5m``, ``2h``, ``1d`` or ``1h30m`` as seconds, else ValueError."""
+    text = value.strip() if isinstance(value, str) else str(value)
+    total, number = 0.0, ""
+    for char in text:
+        if char in _TIME_UNITS:
+            if not _number(number, fraction=True):
+                break
+            total, number = total + float(number) * _TIME_UNITS[char], ""
+        else:
+            number += char
+    else:
+        if number == text and _number(text, fraction=True):
+            total, number = float(text), ""
+        if text and not number and total <= LONGEST_DURATION and not isinstance(value, bool):
+            return total
+    raise ValueError(f"{value!r} is not a duration: write 90, 90s, 1.5s, 5m, 2h, 1d or 1h30m")
+
+
+def size(value: object) -> int:
+    """Read ``512``, ``64K``, ``1M`` or ``2G`` as octets (powers of 1024), else ValueError."""
+    text = value.strip() if isinstance(value, str) else str(value)
+    unit = _SIZE_UNITS.get(text[-1:].upper(), 0)
+    digits = text[:-1] if unit else text
+    if not _number(digits, fraction=False) or isinstance(value, bool) or len(digits) > 15:
+        raise ValueError(f"{value!r} is not a size: write 512, 64K, 1M or 2G")
+    return int(digits) * (unit or 1)
+
+
+def or_none(read: Callable[[object], Any]) -> Callable[[object], Any]:
+    """Give a reader for which 0 means no limit (timeout(1)): what ``[defaults]`` sets can be taken away."""
+    return lambda value: read(value) or None
+
+
+def integer(low: int, high: int) -> Callable[[object], int]:
+    """Give a reader of whole numbers between two bounds, both allowed."""
+
+    def read(value: object) -> int:
+        text = value.strip() if isinstance(value, str) else str(value)
+        if isinstance(value, bool) or not _number(text.removeprefix("-"), fraction=False) or len(text) > 9:
+            raise ValueError(f"{value!r} is not a whole number")
+        if not low <= int(text) <= high:
+            raise ValueError(f"{value!r} is not between {low} and {high}")
+        return int(text)
+
+    return read
+
+
+def _items(value: object) -> list[object]:
+    """Give the members of a TOML list or of a comma-separated text."""
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")]
+    return [value]
+
+
+def codes(value: object) -> tuple[int, ...]:
+    """Read exit codes and ranges, ``0,24,100-103`` or ``[0, 24]``, ascending, else ValueError."""
+    found: set[int] = set()
+    for item in _items(value):
+        low, dash, high = str(item).partition("-")
+        ends = (low.strip(), high.strip() if dash else low.strip())
+        if isinstance(item, bool) or not all(_number(end, fraction=False) and len(end) <= 3 for end in ends):
+            raise ValueError(f"{item!r} is not an exit code: write numbers and ranges, as in 0,24,100-103")
+        first, last = int(ends[0]), int(ends[1])
+        if not 0 <= first <= last <= 255:
+            raise ValueError(f"{item!r} is not a range of exit codes between 0 and 255")
+        found.update(range(first, last + 1))
+    if not found:
+        raise ValueError("no exit code: write numbers and ranges, as in 0,24,100-103")
+    return tuple(sorted(found))
+
+
+def events(value: object) -> tuple[str, ...]:
+    """Read the events to mail on, else ValueError."""
+    items = tuple(str(item).lower() for item in _items(value))
+    if not items:
+        raise ValueError("no event: to mail nothing write never")
+    for item in items:
+        if item not in EVENTS:
+            raise ValueError(f"{item!r} is not an event{nearest(item, EVENTS)}; allowed: {', '.join(EVENTS)}")
+    return items
+
+
+def one_of(*allowed: str) -> Callable[[object], str]:
+    """Give a reader of one word out of a few."""
+
+    def read(value: object) -> str:
+        if value not in allowed:
+            raise ValueError(
+                f"{value!r} is not allowed{nearest(str(value), allowed)}; use {', '.join(allowed)}"
+            )
+        return str(value)
+
+    return read
+
+
+def boolean(value: object) -> bool:
+    """Read ``true``/``false``, ``yes``/``no``, ``on``/``off``, ``1``/``0``, else ValueError."""
+    word = str(value).strip().lower()
+    if word in ("1", "true", "yes", "on"):
+        return True
+    if word in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError(f"{value!r} is neither true nor false")
+
+
+def plain_text(value: object) -> str:
+    """Read a text without NUL, else ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a text")  # noqa: TRY004  # one kind of error for a bad value
+    if "\0" in value:
+        raise ValueError("it holds a NUL character")
+    return value
+
+
+def url(value: object) -> str:
+    """Read an http or https URL, else ValueError."""
+    text = plain_text(value)
+    if not text.startswith(("http://", "https://")) or any(ord(char) < 33 for char in text):
+        raise ValueError(f"{text!r} is not a URL that begins with http:// or https://")
+    return text
+
+
+def name(value: object) -> str:
+    """Read a job's name: 1 to 200 octets without control characters, else ValueError."""
+    text = plain_text(value)
+    if not text or len(text.encode(errors="surrogateescape")) > 200 or any(ord(char) < 32 for char in text):
+        raise ValueError(f"{value!r} is not a job name: 1 to 200 octets, no control characters")
+    return text
+
+
+def addresses(value: object) -> str:
+    """Read addresses to a comma-separated text; ``message`` takes them apart when a mail is due."""
+    text = ",".join(map(plain_text, value)) if isinstance(value, (list, tuple)) else plain_text(value)
+    plain = _SAFE.issuperset(text) and all(
+        part.strip("@") and part.count("@") < 2 for part in text.split(",")
+    )
+    if text and not plain:  # only what is not evidently a list of plain addresses is worth the import
+        from cronwrap.address import addresses as parse_addresses  # noqa: PLC0415
+
+        parse_addresses(text, "localhost")
+    return text
+
+
+def partly_right(key: str, value: object) -> str:
+    """Give recipients that are not right throughout, if any of them is; else an empty text.
+
+    The mail goes to those who are: it must not stay away from all for the fault of one.
+    """
+    if key != "mailto" or not isinstance(value, (str, list)):
+        return ""
+    from cronwrap.address import usable  # noqa: PLC0415  # after a mistake alone
+
+    text = value if isinstance(value, str) else ",".join(item for item in value if isinstance(item, str))
+    return text if usable(text, "localhost")[0] else ""
+
+
+def address(value: object) -> str:
+    """Read one address, else ValueError."""
+    text = addresses(value)
+    if "," in text and '"' not in text:
+        raise ValueError(f"{value!r} is more than one address")
+    return text
+
+
+def patterns(value: object) -> tuple[str, ...]:
+    """Read regular expressions, a list or one a line, else ValueError."""
+    items = (
+        list(map(plain_text, value)) if isinstance(value, (list, tuple)) else plain_text(value).splitlines()
+    )
+    if items:
+        import re  # noqa: PLC0415  # only a job that matches its output pays for it
+        import warnings  # noqa: PLC0415
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            for item in items:
+                try:
+                    re.compile(item)
+                except (re.error, OverflowError, RecursionError) as error:
+                    raise ValueError(f"{item!r} is not a regular expression: {error}") from None
+    return tuple(items)
+
+
+def nearest(word: str, allowed: Sequence[str]) -> str:
+    """Give ``: did you mean X?`` for a misspelt word, or an empty text."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only after a mistake
+
+    found = get_close_matches(word, allowed, n=1)
+    return f": did you mean {found[0]}?" if found else ""
+
+
+def quote(word: str) -> str:
+    """Give a word as a POSIX shell needs it written (as ``shlex.quote``, which costs milliseconds)."""
+    if word and _SAFE.issuperset(word):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"

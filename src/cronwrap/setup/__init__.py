@@ -1,0 +1,1 @@
+"""Setting cronwrap up and looking it over: what ``init``, ``doctor`` and ``config import`` compute."""

@@ -1,0 +1,317 @@
+"""The way of a mail, tried step by step, and what is on it: what is wrong, and what to do about it.
+
+Nothing is changed but for the state directory, which is made as a run would make it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from cronwrap.errors import ConfigError, StateError, TemporaryError
+from cronwrap.model import Record
+from cronwrap.outbox.store import Outbox, Summary, summary
+from cronwrap.paths import config_paths
+from cronwrap.relay import credentials
+from cronwrap.relay.probe import Step, probe, reach
+from cronwrap.settings.files import relays_in_force
+from cronwrap.settings.load import Settings
+from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
+from cronwrap.setup import trial
+from cronwrap.setup.trial import People
+from cronwrap.state import make_state
+from cronwrap.text import DAY, HOUR, count, duration, moment, size
+
+PORTS = (25, 465, 587)
+"""Of mail relays; networks block the first one most, all three seldom."""
+BETTER = (465, 587, 25)
+"""The first two are for logging in (RFC 8314, 3.3; RFC 6409), 25 is for other relays' mail."""
+KINDS = {25: "submission", 465: "smtps", 587: "submission"}
+LOUD_AFTER = HOUR
+"""Seconds after which a waiting report comes before everything else."""
+LEAST_FREE = 16 << 20
+"""Octets: some reports with their output, and the history's next pages."""
+EARLIEST = 1_704_067_200.0
+"""1 January 2024: an earlier clock is one without a battery."""
+TRIED_OCTETS = 4096
+"""A block: a file without content fits on a full disk."""
+
+
+class Check(Record):
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    text: str
+    advice: str = ""
+    """What to do; with ``ok`` it is a warning."""
+    seconds: float = 0.0
+    relay: str = ""
+    """The relay that was tried, as a URL without its login."""
+
+
+def checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Give the steps in the order a mail takes them, as they come; an outbox that is stuck comes first."""
+    fault, waiting = _outbox(settings.state_dir)
+    if fault:
+        yield fault
+    if waiting and waiting.queued and waiting.oldest_age > LOUD_AFTER:
+        yield _queued(waiting)
+    yield from _settings(settings, environ)
+    yield from _state(settings.state_dir)
+    yield _clock(settings)
+    yield from _relays(settings)
+    if waiting is None and not fault:
+        yield Check(name="outbox", ok=True, text="empty")
+    elif waiting and waiting.queued and waiting.oldest_age <= LOUD_AFTER:
+        yield _queued(waiting)
+    if waiting and waiting.failed:
+        yield Check(
+            name="outbox",
+            ok=False,
+            text=f"{count(waiting.failed, 'report')} could not be delivered",
+            advice="read: cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID",
+        )
+
+
+def _outbox(state_dir: str) -> tuple[Check | None, Summary | None]:
+    """Give what is wrong with the outbox as files, and what waits in it."""
+    box = Outbox(state_dir)
+    advice = f"let this user read and write {box.directory} and what is in it"
+    try:
+        waiting = summary(state_dir)
+    except StateError as error:
+        if not os.path.isdir(state_dir):
+            return None, None  # told of the state directory
+        return Check(name="outbox", ok=False, text=str(error), advice=advice), None
+    if waiting and not box.writable():
+        text = f"the outbox {box.directory} cannot be written: nothing is sent from it"
+        return Check(name="outbox", ok=False, text=text, advice=advice), waiting
+    return None, waiting
+
+
+def _queued(waiting: Summary) -> Check:
+    loud = waiting.oldest_age > LOUD_AFTER
+    why = f": {waiting.last_error}" if waiting.last_error else ""
+    text = f"{count(waiting.queued, 'report')} not delivered for {duration(waiting.oldest_age)}{why}"
+    advice = "what is wrong with the relay is told below; then: cronwrap outbox flush" if loud else ""
+    return Check(name="outbox", ok=not loud, text=text, advice=advice)
+
+
+# Settings ---------------------------------------------------------------------------------------
+
+
+def _settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    for path in config_paths(settings["config"] or "", environ):
+        if not os.path.lexists(path):
+            found = "is not there"
+        elif path in settings.paths:
+            found = "is read"
+        else:
+            found = "is passed over: this user may not read it"
+        yield Check(name="settings", ok=True, text=f"{path} {found}")
+    variables = {name for name in settings.sources.values() if name in environ}
+    given = sorted(variables | {"CRONWRAP_RELAY"} if environ.get("CRONWRAP_RELAY") else variables)
+    if given:
+        yield Check(name="settings", ok=True, text=f"from the environment: {', '.join(given)}")
+    for fault in settings.faults:
+        advice = "" if "chmod" in fault else "correct it; cronwrap config check tells when it is right"
+        yield Check(name="settings", ok=False, text=fault, advice=advice)
+
+
+# State ------------------------------------------------------------------------------------------
+
+
+def _state(directory: str) -> Iterator[Check]:
+    started = time.monotonic()
+    try:
+        make_state(directory)
+        _try_to_write(directory)
+        shared = os.stat(directory).st_mode & 0o077
+    except OSError as error:
+        yield Check(
+            name="state",
+            ok=False,
+            text=f"{error.filename or directory}: {error.strerror}",
+            advice=f"reports cannot be kept: let this user write to {directory}, or set CRONWRAP_STATE_DIR",
+            seconds=time.monotonic() - started,
+        )
+        return
+    yield Check(
+        name="state",
+        ok=True,
+        text=f"{directory} can be written",
+        advice=f"others may look into it: chmod 700 {directory}" if shared else "",
+        seconds=time.monotonic() - started,
+    )
+    yield _disk(directory)
+
+
+def _try_to_write(directory: str) -> None:
+    """Write a file as a report is written, and remove it; OSError when that fails."""
+    path = os.path.join(directory, f".doctor.{os.getpid()}")
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(handle, bytes(TRIED_OCTETS))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+        os.unlink(path)
+
+
+def _disk(directory: str) -> Check:
+    found = os.statvfs(directory)
+    free = found.f_bavail * found.f_frsize
+    if free < LEAST_FREE:
+        advice = "make room: a report that does not fit is sent from memory, once"
+        return Check(name="disk", ok=False, text=f"{size(free)} free for the state", advice=advice)
+    if found.f_files and not found.f_favail:
+        advice = "make room: each report is a file of its own"
+        return Check(name="disk", ok=False, text="no free inode for the state", advice=advice)
+    return Check(name="disk", ok=True, text=f"{size(free)} free for the state")
+
+
+def _clock(settings: Settings) -> Check:
+    """Tell whether the clock can be right: it dates mails, and it says whether a certificate is valid."""
+    now = time.time()
+    advice = "set the clock (NTP): certificates and the dates of mails depend on it"
+    if now < EARLIEST:
+        return Check(name="clock", ok=False, text=f"it says {moment(now)}", advice=advice)
+    for path in (*settings.paths, settings.state_dir):
+        try:
+            changed = os.stat(path).st_mtime
+        except OSError:
+            continue
+        if changed > now + DAY:
+            text = f"it says {moment(now)}, and {path} is from {moment(changed)}"
+            return Check(name="clock", ok=False, text=text, advice=advice)
+    return Check(name="clock", ok=True, text=moment(now))
+
+
+# Relays -----------------------------------------------------------------------------------------
+
+
+def _relays(settings: Settings) -> Iterator[Check]:
+    people = trial.people(settings)
+    yield _addressees(settings, people)
+    try:
+        found = relays_in_force(settings.paths)
+    except ConfigError:
+        found = ()  # told among the faults of the settings
+    if not found:
+        missing, first = (
+            ("can be used", "correct the settings, or ") if settings.faults else ("is configured", "")
+        )
+        yield Check(
+            name="relay",
+            ok=False,
+            text=f"no relay {missing}: reports stay in the outbox",
+            advice=f"{first}set one up with: cronwrap init",
+        )
+    for relay in found:
+        yield from _password_file(relay)
+        yield from try_relay(relay, people.sender, people.recipients)
+
+
+def _addressees(settings: Settings, people: People) -> Check:
+    if people.fault:
+        return Check(name="addresses", ok=False, text=people.fault, advice="correct mailto or mailfrom")
+    if not people.recipients:
+        return Check(name="addresses", ok=True, text="no mail at all", advice="mailto (or MAILTO) is empty")
+    text = f"from {people.sender} to {', '.join(people.recipients)}"
+    advice = "" if settings["mailto"] else "mailto is not set, so mail goes to this user at this host"
+    return Check(name="addresses", ok=True, text=text, advice=advice)
+
+
+def _password_file(relay: Endpoint) -> Iterator[Check]:
+    """Look at a password file now: a relay that cannot be reached would hide that it is open to others."""
+    if not relay.password_file or relay.fault:
+        return
+    try:
+        credentials.secret(relay)
+    except TemporaryError as error:
+        yield Check(
+            name="password",
+            ok=False,
+            text=str(error),
+            advice="" if "chmod" in str(error) else "write the password into it, then chmod 600",
+            relay=relay.display,
+        )
+
+
+def try_relay(relay: Endpoint, sender: str, recipients: tuple[str, ...]) -> Iterator[Check]:
+    """Give the steps of a probe of one relay, and what its other ports say when its own is silent."""
+    for step in probe(relay, sender, recipients):
+        yield _of_step(step, relay)
+        if step.name == "connect" and not step.ok and relay.kind not in LOCAL_KINDS:
+            yield _other_ports(relay)
+
+
+def _of_step(step: Step, relay: Endpoint) -> Check:
+    return Check(
+        name=step.name,
+        ok=step.ok,
+        text=step.text,
+        advice=step.advice,
+        seconds=step.seconds,
+        relay=relay.display,
+    )
+
+
+def _other_ports(relay: Endpoint) -> Check:
+    """Try the other ports of mail at once: a port that is blocked from a relay that is down."""
+    started = time.monotonic()
+    ports = [port for port in PORTS if port != relay.port]
+    with ThreadPoolExecutor(len(ports)) as pool:
+        steps = dict(zip(ports, pool.map(lambda port: reach(relay.host, port), ports), strict=True))
+    found = "; ".join(f"{port} {_port_words(step)}" for port, step in steps.items())
+    better = [port for port in BETTER if port in steps and steps[port].ok]
+    if better:
+        host = f"[{relay.host}]" if ":" in relay.host else relay.host
+        words = f"the relay is up; its port {relay.port} is blocked on the way, or not in use"
+        advice = f'try url = "{KINDS[better[0]]}://{host}:{better[0]}"'
+    elif all("refused" in step.text for step in steps.values()):
+        words, advice = "the host is up, and takes no mail at any port", "check the host in the url"
+    else:
+        words = "the relay is down, or all ports of mail are blocked on the way"
+        advice = (
+            "try from another network; if it answers there, ask this network's provider to open 465 or 587"
+        )
+    return Check(
+        name="ports",
+        ok=False,
+        text=f"{words} (port {found})",
+        advice=advice,
+        seconds=time.monotonic() - started,
+        relay=relay.display,
+    )
+
+
+def _port_words(step: Step) -> str:
+    return "answers" if step.ok else step.text.rpartition(": ")[2]
+
+
+def send_test(settings: Settings) -> Check:
+    """Send a test message as a report would be: by the first relay that takes it."""
+    started = time.monotonic()
+    told: list[str] = []
+    result = None
+    test = trial.message(settings, "cronwrap doctor --send")
+    try:
+        found = relays_in_force(settings.paths)
+    except ConfigError:
+        found = ()
+    for relay in found:
+        result = trial.send(relay, test)
+        if result.ok:
+            break
+        told.append(result.text)
+    return Check(
+        name="test",
+        ok=bool(result and result.ok),
+        text=result.text if result and result.ok else "; ".join(told) or "there is no relay",
+        advice=result.advice if result else "",
+        seconds=time.monotonic() - started,
+    )
