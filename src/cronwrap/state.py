@@ -1,4 +1,7 @@
-"""The state directory: made, closed to others, and checked to be ours."""
+"""The state directory: made, closed to others, and checked to be ours.
+
+And what every package that stores something needs: names that survive a power cut, and a checksum.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from errno import EPERM
 
 OWN_NAMES = ("outbox", "locks", "runs", "history.db", "settings.cache")
 """What the names in a state directory begin with."""
+CHECK_MODULUS = 0xFFFFFFFFFFFFFFC5
+"""The largest prime of 64 bits: a remainder tells a torn file as a CRC would, and needs no import."""
 
 
 def make_private(directory: str) -> None:
@@ -55,3 +60,17 @@ def make_state(directory: str) -> None:
 def only_ours(directory: str) -> bool:
     """Tell whether nothing is in a directory but what cronwrap has put there."""
     return all(name.startswith(OWN_NAMES) for name in os.listdir(directory))
+
+
+def sync_directory(directory: str) -> None:
+    """Have the names in a directory survive a power cut (fsync(2))."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def checksum(octets: bytes) -> int:
+    """Give a number of 64 bits that tells octets from what a crash may leave of them."""
+    return int.from_bytes(octets, "big") % CHECK_MODULUS

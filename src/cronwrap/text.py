@@ -83,9 +83,7 @@ def ago(seconds: float) -> str:
     span = int(abs(seconds))
     if span == 0:
         return "just now"
-    unit, name = next(
-        pair for pair in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min"), (1, "s")) if span >= pair[0]
-    )
+    unit, name = next(pair for pair in SPANS if span >= pair[0])
     words = f"{span // unit} {name}"
     return f"{words} ago" if seconds > 0 else f"in {words}"
 

@@ -123,7 +123,7 @@ def test_a_queue_that_cannot_be_synced_holds_the_message_all_the_same(box, monke
     def broken(directory):
         raise OSError(5, "Input/output error", directory)
 
-    monkeypatch.setattr(outbox_module, "_sync", broken)
+    monkeypatch.setattr(outbox_module, "sync_directory", broken)
     box.store("r2", message(), NOW)
     assert box.ids() == ["r1", "r2"]
     assert "cannot be synced: Input/output error" in logged[0]

@@ -17,11 +17,8 @@ from cronwrap.history import journal
 from cronwrap.history.runs import Run, jobs
 from cronwrap.history.tally import Tally, durations
 from cronwrap.outbox import dispatch
-from cronwrap.outbox.store import Summary, summary
-from cronwrap.text import HOUR, ago, count, duration, median, one_line
-
-LOUD_AFTER = HOUR
-"""Seconds after which a waiting report comes before everything else, as one that was given up does."""
+from cronwrap.outbox.store import LOUD_AFTER, Summary, summary
+from cronwrap.text import ago, count, duration, median, one_line
 
 
 @click.command("status")

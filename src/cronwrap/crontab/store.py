@@ -13,6 +13,7 @@ from typing import Protocol
 
 from cronwrap.crontab.lines import is_system_path
 from cronwrap.errors import CronwrapError
+from cronwrap.state import sync_directory
 
 SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron")
 """Where Debian's cron and cronie keep the crontabs of users."""
@@ -78,7 +79,7 @@ class File:
             if self.read() != old:
                 raise CronwrapError(f"{self.name} was changed in the meantime; nothing is written, try again")
             os.replace(scratch, self.path)
-            _sync_directory(directory)
+            sync_directory(directory)
         except OSError as error:
             raise CronwrapError(f"{self.name} cannot be written: {error.strerror}") from None
         finally:
@@ -227,11 +228,3 @@ def _changed(path: str) -> float | None:
         return os.stat(path).st_mtime
     except OSError:
         return None
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,6 +21,7 @@ import os
 import time
 
 from cronwrap.errors import StateError
+from cronwrap.state import checksum, sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ MAGIC = b"cronwrap-run 1 "
 HEADER_BYTES = len(MAGIC) + 8 + 1 + 16 + 1
 MARSHAL_VERSION = 2
 """Read by every Python there is; what came later only saves space for shared references."""
-CHECK_MODULUS = 0xFFFFFFFFFFFFFFC5
-"""The largest prime of 64 bits: a remainder tells a torn file as a CRC would, and needs no import."""
 RECORD_MAX = 16 * 1024 * 1024
 """No record comes near; a larger file was not written by us and is not read into memory."""
 COMMAND_MAX = 64 * 1024
@@ -79,7 +78,7 @@ class Entry:
         """
         try:
             os.fsync(self._fd)
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
         except OSError as error:
             raise _fault(error, self._directory) from error
         self._synced = True
@@ -100,7 +99,7 @@ class Entry:
                 os.fsync(self._fd)
             os.rename(path, path + ENDED)
             if self._synced:
-                _sync_directory(self._directory)
+                sync_directory(self._directory)
         except OSError as error:
             _unlink(path)
             raise _fault(error, self._directory) from error
@@ -269,7 +268,7 @@ def sweep(state_dir: str, now: float | None = None) -> None:
 
 def tag(job: str) -> str:
     """Give eight hexadecimal digits for a job's name; two jobs may share them."""
-    return f"{int.from_bytes(job.encode('utf-8', 'surrogatepass'), 'big') % CHECK_MODULUS & 0xFFFFFFFF:08x}"
+    return f"{checksum(job.encode('utf-8', 'surrogatepass')) & 0xFFFFFFFF:08x}"
 
 
 def boot_id() -> str:
@@ -390,7 +389,7 @@ def _try_lock(fd: int, lock: int) -> bool | None:
 
 def _frame(fields: Fields) -> bytes:
     payload = marshal.dumps(fields, MARSHAL_VERSION)
-    return b"%s%08x %016x\n" % (MAGIC, len(payload), int.from_bytes(payload, "big") % CHECK_MODULUS) + payload
+    return b"%s%08x %016x\n" % (MAGIC, len(payload), checksum(payload)) + payload
 
 
 def _write(fd: int, data: bytes, offset: int) -> None:
@@ -433,7 +432,7 @@ def _unframe(content: bytes) -> tuple[Fields, int]:
         raise Unreadable from None
     payload = content[HEADER_BYTES : HEADER_BYTES + length]
     # marshal trusts its input, so it sees nothing but what was written whole.
-    if len(payload) != length or int.from_bytes(payload, "big") % CHECK_MODULUS != check:
+    if len(payload) != length or checksum(payload) != check:
         raise Unreadable
     try:
         fields = marshal.loads(payload)  # noqa: S302 - our own file, closed to others, checked above
@@ -442,14 +441,6 @@ def _unframe(content: bytes) -> tuple[Fields, int]:
     if type(fields) is not dict or not all(type(name) is str for name in fields):
         raise Unreadable
     return fields, HEADER_BYTES + length
-
-
-def _sync_directory(directory: str) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _unlink(path: str) -> None:

@@ -4,8 +4,8 @@
     STATE/outbox/queue    to be sent
     STATE/outbox/failed   given up, or damaged; never emptied by itself
 
-A message is one file (``stored``). It enters the queue as nullmailer's do: written, synced, renamed, the
-directory synced. After that it survives a power cut. Nothing here knows how messages are sent or what
+A message is one file (``message_file``). It enters the queue as nullmailer's do: written, synced, renamed,
+the directory synced. After that it survives a power cut. Nothing here knows how messages are sent or what
 they are about.
 """
 
@@ -18,6 +18,7 @@ from cronwrap.errors import StateError
 from cronwrap.lock import Lock
 from cronwrap.model import Message, Record
 from cronwrap.outbox.message_file import HEAD_LIMIT, Damaged, Item, head, read_content, read_item, unreadable
+from cronwrap.state import sync_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Damaged", "Item", "Outbox", "Summary", "summary"]
 
 QUEUE, FAILED, TMP = "queue", "failed", "tmp"
+LOUD_AFTER = 3600.0
+"""Seconds; from then on a report that waits comes before everything else, and each run logs it."""
 STALE_TMP = 86400.0
 """Seconds after which a file in ``tmp`` is what a crash left: no message takes a day to write."""
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
@@ -74,7 +77,7 @@ class Outbox:
         except OSError as error:
             raise self._unwritable(error) from error
         try:
-            _sync(self._place(item.state))
+            sync_directory(self._place(item.state))
         except OSError as error:
             # The message is in the queue for everybody to see: to send it from memory as well would
             # make two. What is in doubt is whether it outlives a power cut.
@@ -90,8 +93,8 @@ class Outbox:
         make_private(self._state_dir)
         for directory in (self.directory, *self._places):
             make_private(directory)
-        _sync(self.directory)
-        _sync(self._state_dir)
+        sync_directory(self.directory)
+        sync_directory(self._state_dir)
 
     def _write(self, item: Item, content: bytes) -> None:
         """Put a file in its place: the whole new one or, after a crash at any moment, the old one."""
@@ -209,7 +212,7 @@ class Outbox:
         try:
             self._write(changed, content)
             if changed.state != item.state:
-                _sync(self._place(changed.state))  # before it goes from where it was
+                sync_directory(self._place(changed.state))  # before it goes from where it was
         except OSError as error:
             raise self._unwritable(error) from error
         if changed.state != item.state:
@@ -291,12 +294,3 @@ def summary(state_dir: str, now: float | None = None) -> Summary | None:
         oldest_age=max(0.0, moment - items[0].queued) if items else 0.0,
         last_error=items[0].last_error if items else "",
     )
-
-
-def _sync(directory: str) -> None:
-    """Have the names in a directory survive a power cut (fsync(2))."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,7 +6,7 @@ import time
 
 from cronwrap.log import log
 from cronwrap.outbox import dispatch
-from cronwrap.outbox.store import Outbox
+from cronwrap.outbox.store import LOUD_AFTER, Outbox
 from cronwrap.outbox.waiter import waits
 from cronwrap.text import count, duration
 
@@ -14,9 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cronwrap.job.signals import Signals
     from cronwrap.settings.load import Settings
-
-LOUD_AFTER = 3600.0
-"""Seconds; from then on every run says in the system log that reports do not get out."""
 
 
 def tend_outbox(settings: Settings, signals: Signals, *, sent: bool = False) -> None:

@@ -14,6 +14,7 @@ from cronwrap.model import Delivery, Envelope
 from cronwrap.relay import program
 from cronwrap.relay.replies import readable
 from cronwrap.settings.relays import Endpoint
+from cronwrap.state import sync_directory
 
 SENDMAIL_LIMIT = 300.0
 """Seconds; some sendmails deliver before they return, over a network of their own."""
@@ -122,7 +123,7 @@ def _deliver(maildir: str, content: bytes) -> None:
     if not all(os.path.isdir(os.path.join(maildir, folder)) for folder in FOLDERS):
         for folder in FOLDERS:
             os.makedirs(os.path.join(maildir, folder), mode=0o700, exist_ok=True)
-        _sync_directory(maildir)
+        sync_directory(maildir)
     name = unique_name()
     written, wanted = os.path.join(maildir, "tmp", name), os.path.join(maildir, "new", name)
     descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -135,7 +136,7 @@ def _deliver(maildir: str, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(written)
-    _sync_directory(os.path.dirname(wanted))
+    sync_directory(os.path.dirname(wanted))
 
 
 def _publish(written: str, wanted: str) -> None:
@@ -146,14 +147,6 @@ def _publish(written: str, wanted: str) -> None:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
             raise
         os.rename(written, wanted)
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(recipients: tuple[str, ...], why: str) -> Delivery:

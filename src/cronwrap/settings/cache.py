@@ -9,16 +9,15 @@ from __future__ import annotations
 import marshal
 import os
 
-from cronwrap.state import make_state
+from cronwrap.state import checksum, make_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 CACHE = "settings.cache"
-CHECK_PRIME = 2**127 - 1
 CHECK_LENGTH = 16
-"""Octets of the checksum: one without an import. It tells a cache that a crash has torn."""
+"""Octets before the values: their checksum in hexadecimal digits, which no stretch of NULs passes for."""
 CACHE_LIMIT = 4 << 20
 """Octets; what a megabyte of settings can become."""
 EFFECTIVE_IDS = os.access in os.supports_effective_ids
@@ -60,7 +59,7 @@ def read(directory: str, key: tuple[Any, ...]) -> dict[str, dict[str, Any]] | No
 
 
 def _check_of(body: bytes) -> bytes:
-    return ((int.from_bytes(body, "little") + len(body)) % CHECK_PRIME).to_bytes(CHECK_LENGTH, "little")
+    return b"%016x" % checksum(body)
 
 
 def write(directory: str, key: tuple[Any, ...], values: dict[str, dict[str, Any]]) -> None:

@@ -32,7 +32,6 @@ LONGEST_HOST = 253
 PASSWORD_KEYS = ("password", "password-file", "password-env", "password-command", "token-command")
 TLS_KEYS = ("ca-file", "fingerprint")
 KEYS = ("url", "user", *PASSWORD_KEYS, *TLS_KEYS, "timeout", "auth")
-FILE_KEYS = ("password-file", "ca-file")
 VARIABLES = {
     "url": "CRONWRAP_RELAY",
     "user": "CRONWRAP_RELAY_USER",

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 EVENTS = ("failure", "output", "stderr", "success", "recovery", "skip", "always", "never")
 
-_TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DIGITS = frozenset("0123456789")
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 
@@ -36,10 +36,10 @@ def duration(value: object) -> float:
     text = value.strip() if isinstance(value, str) else str(value)
     total, number = 0.0, ""
     for char in text:
-        if char in _TIME_UNITS:
+        if char in TIME_UNITS:
             if not _number(number, fraction=True):
                 break
-            total, number = total + float(number) * _TIME_UNITS[char], ""
+            total, number = total + float(number) * TIME_UNITS[char], ""
         else:
             number += char
     else:
@@ -53,7 +53,7 @@ def duration(value: object) -> float:
 def size(value: object) -> int:
     """Read ``512``, ``64K``, ``1M`` or ``2G`` as octets (powers of 1024), else ValueError."""
     text = value.strip() if isinstance(value, str) else str(value)
-    unit = _SIZE_UNITS.get(text[-1:].upper(), 0)
+    unit = SIZE_UNITS.get(text[-1:].upper(), 0)
     digits = text[:-1] if unit else text
     if not _number(digits, fraction=False) or isinstance(value, bool) or len(digits) > 15:
         raise ValueError(f"{value!r} is not a size: write 512, 64K, 1M or 2G")

@@ -9,11 +9,11 @@ from cronwrap.model import Record
 from cronwrap.settings import options
 from cronwrap.settings.load import STATE_KEY, Settings
 from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
-from cronwrap.settings.values import duration
+from cronwrap.settings.values import SIZE_UNITS, TIME_UNITS, duration
 
 HIDDEN = "(hidden)"
-_SPANS = ((86400, "d"), (3600, "h"), (60, "m"))
-_SIZES = ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"))
+_SHOWN_SIZES = "GMK"
+"""Units of a size, the largest first; of the readable ones no limit comes near a tebibyte."""
 _NOT_SHOWN = ("dry-run",)
 
 
@@ -95,15 +95,16 @@ def _duration(seconds: float) -> str:
     if seconds != int(seconds) or seconds < 60:
         return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
     rest, parts = int(seconds), []
-    for length, unit in _SPANS:
-        amount, rest = divmod(rest, length)
+    for unit in "dhm":
+        amount, rest = divmod(rest, int(TIME_UNITS[unit]))
         parts += [f"{amount}{unit}"] if amount else []
     return "".join(parts) + (f"{rest}s" if rest else "")
 
 
 def _size(octets: int) -> str:
     """Give octets as they are written in the configuration: ``1M``, ``1000``."""
-    for length, unit in _SIZES:
+    for unit in _SHOWN_SIZES:
+        length = SIZE_UNITS[unit]
         if octets and octets % length == 0:
             return f"{octets // length}{unit}"
     return str(octets)

@@ -16,7 +16,7 @@ from cronwrap.paths import SYSTEM_CONFIG, config_paths, user_config
 from cronwrap.settings import relays, toml_write
 from cronwrap.settings.files import File
 from cronwrap.settings.relays import Endpoint
-from cronwrap.state import make_private
+from cronwrap.state import make_private, sync_directory
 
 PASSWORD_NAME = "password"  # noqa: S105  # the name of a file
 BACKUP_SUFFIX = "~"
@@ -49,8 +49,8 @@ class Answers(Record):
 
     def table(self) -> dict[str, str]:
         """Give the ``[[relay]]`` table, but for a secret."""
-        keys = ("url", "user", "password_file", "token_command", "ca_file", "fingerprint")
-        return {key.replace("_", "-"): getattr(self, key) for key in keys if getattr(self, key)}
+        found = {key: getattr(self, key.replace("-", "_"), "") for key in relays.KEYS}
+        return {key: value for key, value in found.items() if value}
 
     def relay(self) -> Endpoint:
         """Give the relay, checked; ConfigError says what is wrong with an answer."""
@@ -174,7 +174,7 @@ def install(path: str, content: str, beside: Mapping[str, str], *, replace: bool
             place = os.path.join(directory, name)
             _put(place, text, replace=replace)
             written.append(place)
-        _sync(directory)
+        sync_directory(directory)
     except FileExistsError as error:
         raise CronwrapError(
             f"{error.filename2 or error.filename} is there already; --yes replaces it"
@@ -217,11 +217,3 @@ def _keep_backup(path: str) -> None:
     os.replace(scratch, path + BACKUP_SUFFIX)
     if not os.path.islink(path):
         os.chmod(path + BACKUP_SUFFIX, 0o600)
-
-
-def _sync(directory: str) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

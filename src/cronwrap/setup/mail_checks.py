@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cronwrap.errors import ConfigError, StateError, TemporaryError
 from cronwrap.model import Record
-from cronwrap.outbox.store import Outbox, Summary, summary
+from cronwrap.outbox.store import LOUD_AFTER, Outbox, Summary, summary
 from cronwrap.paths import config_paths
 from cronwrap.relay import credentials
 from cronwrap.relay.probe import Step, probe, reach
@@ -22,15 +22,13 @@ from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
 from cronwrap.setup import trial
 from cronwrap.setup.trial import People
 from cronwrap.state import make_state
-from cronwrap.text import DAY, HOUR, count, duration, moment, size
+from cronwrap.text import DAY, count, duration, moment, size
 
 PORTS = (25, 465, 587)
 """Of mail relays; networks block the first one most, all three seldom."""
 BETTER = (465, 587, 25)
 """The first two are for logging in (RFC 8314, 3.3; RFC 6409), 25 is for other relays' mail."""
 KINDS = {25: "submission", 465: "smtps", 587: "submission"}
-LOUD_AFTER = HOUR
-"""Seconds after which a waiting report comes before everything else."""
 LEAST_FREE = 16 << 20
 """Octets: some reports with their output, and the history's next pages."""
 EARLIEST = 1_704_067_200.0

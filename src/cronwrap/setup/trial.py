@@ -29,7 +29,7 @@ class People(Record):
     """Why an address cannot be used, or empty."""
 
 
-class Result(Record):
+class Told(Record):
     """What became of a test message."""
 
     ok: bool
@@ -72,22 +72,22 @@ def message(settings: Settings, command: str) -> Message:
     )
 
 
-def send(endpoint: Endpoint, test: Message) -> Result:
+def send(endpoint: Endpoint, test: Message) -> Told:
     """Hand a test message to a relay, and say what became of it."""
     with connect(endpoint) as session:
         return _told(session.send(test.envelope, test.content), endpoint)
 
 
-def _told(delivery: Delivery, endpoint: Endpoint) -> Result:
+def _told(delivery: Delivery, endpoint: Endpoint) -> Told:
     if delivery.relay_fault:
-        return Result(ok=False, text=one_line(delivery.relay_fault))
+        return Told(ok=False, text=one_line(delivery.relay_fault))
     left = [*delivery.refused, *delivery.deferred]
     if left:
         words = "; ".join(f"{address}: {why}" for address, why in left)
         verb = "refused" if delivery.refused else "not taken now"
         advice = "correct mailto, mailfrom or the relay"
-        return Result(ok=False, text=one_line(f"{verb}: {words}"), advice=advice)
-    return Result(
+        return Told(ok=False, text=one_line(f"{verb}: {words}"), advice=advice)
+    return Told(
         ok=True,
         text=f"{endpoint.display} has taken it for {', '.join(delivery.delivered)}",
         advice="" if delivery.delivered else "nobody is told: set mailto",
