@@ -16,6 +16,7 @@ from cronwrap.outbox.store import Outbox
 from cronwrap.settings import load as settings
 from cronwrap.settings import relays as endpoint
 from cronwrap.setup import cron_checks, mail_checks
+from cronwrap.setup.draft import Answers
 from cronwrap.setup.mail_checks import Check
 from support.misbehaving import Misbehaving
 from support.relay import PASSWORD, USER
@@ -426,3 +427,26 @@ def test_an_outbox_from_which_nothing_can_be_taken_is_a_fault(patient):
     os.rmdir(os.path.join(box.directory, "tmp"))
     ((name, text, _advice),) = faults(examined(patient))
     assert (name, "cannot be written" in text) == ("outbox", True)
+
+
+def test_a_sender_that_the_provider_takes_from_no_such_login_is_warned_of(monkeypatch):
+    monkeypatch.setattr(mail_checks, "probe", lambda *_people: ())
+    relay = endpoint.Endpoint(kind="smtps", host="smtp.gmail.com", port=465, user="me@gmail.com")
+    (check,) = mail_checks.try_relay(relay, "cron@example.test", ("ops@example.test",))
+    assert (check.name, check.ok) == ("sender", True)
+    assert "Gmail refuses or rewrites" in check.text
+    assert "set mailfrom to an address of me@gmail.com" in check.advice
+    assert not list(mail_checks.try_relay(relay, "me@gmail.com", ("ops@example.test",)))
+
+
+def test_init_shows_that_warning_and_goes_on(monkeypatch, capsys):
+    monkeypatch.setattr(mail_checks, "probe", lambda *_people: ())
+    answers = Answers(
+        url="smtps://smtp.gmail.com:465",
+        user="me@gmail.com",
+        secret="x",
+        mailto="ops@example.test",
+        mailfrom="cron@example.test",
+    )
+    assert init._check(answers) is None
+    assert "Gmail refuses or rewrites a sender" in capsys.readouterr().out

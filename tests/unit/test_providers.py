@@ -58,3 +58,30 @@ class TestLookUp:
 
     def test_by_host_of_nobody_known(self):
         assert providers.for_host("mail.example.org") is None
+
+
+class TestAnotherSender:
+    @pytest.mark.parametrize(
+        ("user", "sender"),
+        [("me@gmail.com", "cron@example.test"), ("me@gmail.com", "you@gmail.com"), ("me", "root@host.test")],
+    )
+    def test_one_that_is_not_the_logins_is_known_to_be_refused_or_rewritten(self, user, sender):
+        found = providers.other_sender("smtp.gmail.com", user, sender)
+        assert found is not None
+        assert found.name == "Gmail"
+
+    @pytest.mark.parametrize(
+        ("host", "user", "sender"),
+        [
+            ("smtp.gmail.com", "me@gmail.com", "Me@Gmail.com"),
+            ("smtp.gmail.com", "me", "me@googlemail.com"),
+            ("smtp.gmail.com", "me@example.test", "me@example.test"),
+            ("smtp.gmail.com", "", "cron@example.test"),
+            ("smtp.gmail.com", "me@gmail.com", ""),
+            ("smtp.postmarkapp.com", "token", "cron@example.test"),
+            ("mail.example.test", "me@example.test", "you@example.test"),
+            ("", "", ""),
+        ],
+    )
+    def test_nothing_is_said_against_the_logins_own_and_where_nothing_is_known(self, host, user, sender):
+        assert providers.other_sender(host, user, sender) is None

@@ -20,6 +20,7 @@ from cronwrap.settings.files import relays_in_force
 from cronwrap.settings.load import Settings
 from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
 from cronwrap.setup import trial
+from cronwrap.setup.providers import other_sender
 from cronwrap.setup.trial import People
 from cronwrap.state import make_state
 from cronwrap.text import DAY, count, duration, moment, size
@@ -241,10 +242,23 @@ def _password_file(relay: Endpoint) -> Iterator[Check]:
 
 def try_relay(relay: Endpoint, sender: str, recipients: tuple[str, ...]) -> Iterator[Check]:
     """Give the steps of a probe of one relay, and what its other ports say when its own is silent."""
+    yield from _sender(relay, sender)
     for step in probe(relay, sender, recipients):
         yield _of_step(step, relay)
         if step.name == "connect" and not step.ok and relay.kind not in LOCAL_KINDS:
             yield _other_ports(relay)
+
+
+def _sender(relay: Endpoint, sender: str) -> Iterator[Check]:
+    """Warn of a sender that the provider refuses or rewrites; some do so only once a message is whole."""
+    if provider := other_sender(relay.host, relay.user, sender):
+        yield Check(
+            name="sender",
+            ok=True,
+            text=f"{provider.name} refuses or rewrites a sender that is no address of the login",
+            advice=f"set mailfrom to an address of {relay.user}, unless {sender} is an alias of it there",
+            relay=relay.display,
+        )
 
 
 def _of_step(step: Step, relay: Endpoint) -> Check:

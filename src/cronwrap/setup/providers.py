@@ -416,3 +416,15 @@ def for_host(host: str) -> Provider | None:
         if name == provider.host or (region and name.startswith(start) and name.endswith(end)):
             return provider
     return None
+
+
+def other_sender(host: str, user: str, sender: str) -> Provider | None:
+    """Give the provider that takes no such sender from that login; None when nothing is known against it.
+
+    A login without a domain is the part before the @ of an address at the provider.
+    """
+    provider = for_host(host)
+    if provider is None or not provider.sender_is_login or not user or not sender:
+        return None
+    own = [user] if "@" in user else [f"{user}@{domain}" for domain in provider.domains]
+    return None if not own or sender.lower() in map(str.lower, own) else provider
