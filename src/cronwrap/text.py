@@ -71,11 +71,11 @@ def size(octets: int) -> str:
     return f"{amount:.1f} {UNITS[unit]}" if amount < 9.95 else f"{amount:,.0f} {UNITS[unit]}"
 
 
-def count(number: int, noun: str = "") -> str:
+def count(number: int, noun: str = "", plural: str = "") -> str:
     """Give a number with separators, and its noun in the right form: ``1 line``, ``12,345 lines``."""
     if not noun:
         return f"{number:,}"
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {plural or noun + 's'}"
 
 
 def ago(seconds: float) -> str:

@@ -7,7 +7,9 @@ import json
 import os
 import socket
 import time
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from cronwrap.commands import doctor, init, views
@@ -88,7 +90,7 @@ def test_a_sound_way_exits_0_and_shows_each_step_in_order(patient, relay):
     assert names == [
         *("settings", "settings", "state", "disk", "clock", "addresses"),
         *("resolve", "connect", "tls", "certificate", "greeting", "login", "size", "sender", "recipient"),
-        *("outbox", "crontab", "path"),
+        *("outbox", "daemon", "crontab", "path"),
     ]
     assert all(set(step) == {"name", "ok", "text", "advice", "seconds", "relay"} for step in steps)
     assert named(steps, "login")[0]["relay"] == relay.url
@@ -450,3 +452,68 @@ def test_init_shows_that_warning_and_goes_on(monkeypatch, capsys):
     )
     assert init._check(answers) is None
     assert "Gmail refuses or rewrites a sender" in capsys.readouterr().out
+
+
+# The machine ------------------------------------------------------------------------------------
+
+
+class Seen:
+    """A process as psutil tells of it."""
+
+    def __init__(self, pid, name, **more):
+        self.pid = pid
+        defaults = {"cmdline": [name], "ppid": 1, "status": psutil.STATUS_SLEEPING, "uid": 0}
+        found = {**defaults, **more}
+        uids = None if found["uid"] is None else SimpleNamespace(real=found["uid"])
+        self.info = {"name": name, "uids": uids, **{key: found[key] for key in ("cmdline", "ppid", "status")}}
+
+
+@pytest.mark.parametrize(
+    ("processes", "said"),
+    [
+        ([Seen(7, "cron"), Seen(8, "cron", ppid=7)], "cron (process 7) runs"),
+        ([Seen(7, "busybox", cmdline=["/bin/busybox", "crond", "-f"])], "crond (process 7) runs"),
+        ([Seen(7, "busybox", cmdline=["/usr/sbin/crond"])], "crond (process 7) runs"),
+        ([Seen(7, "busybox", cmdline=["busybox", "sh"])], "no cron daemon runs here"),
+        ([Seen(7, "cron", uid=os.geteuid() + 4711)], "no cron daemon runs here"),
+        ([Seen(7, "cron", uid=None, cmdline=None)], "no cron daemon runs here"),
+        ([Seen(7, "crond", status=psutil.STATUS_ZOMBIE)], "no cron daemon runs here"),
+        ([], "no cron daemon runs here"),
+    ],
+)
+def test_a_cron_daemon_is_found_among_the_processes(monkeypatch, processes, said):
+    monkeypatch.setattr(cron_checks.psutil, "process_iter", lambda _attributes: processes)
+    monkeypatch.setattr(cron_checks.psutil, "pids", lambda: [1])
+    check = cron_checks._daemon()
+    assert check.ok
+    assert check.text == said
+    assert bool(check.advice) == ("no cron" in said)
+
+
+def test_where_others_processes_are_hidden_no_missing_daemon_is_claimed(monkeypatch):
+    monkeypatch.setattr(cron_checks.psutil, "process_iter", lambda _attributes: [])
+    monkeypatch.setattr(cron_checks.psutil, "pids", lambda: [os.getpid()])
+    check = cron_checks._daemon()
+    assert "hidden" in check.text
+    assert not check.advice
+
+
+@pytest.mark.parametrize(
+    ("mounts", "where", "advice"),
+    [
+        ([("/", "ext4"), ("STATE", "tmpfs")], " on STATE (tmpfs)", "in memory"),
+        ([("/", "ext4"), ("STATE", "nfs4")], " on STATE (nfs4)", "another machine's"),
+        ([("STATE", "tmpfs"), ("STATE", "xfs")], " on STATE (xfs)", ""),
+        ([("/", "overlay"), ("STATExy", "tmpfs")], " on / (overlay)", ""),
+        ([], "", ""),
+    ],
+)
+def test_the_file_system_of_the_state_is_named_and_minded(monkeypatch, tmp_path, mounts, where, advice):
+    state = str(tmp_path)
+    found = [SimpleNamespace(mountpoint=place.replace("STATE", state), fstype=kind) for place, kind in mounts]
+    monkeypatch.setattr(mail_checks.psutil, "disk_partitions", lambda **_all: found)
+    check = mail_checks._disk(state)
+    assert check.ok
+    assert check.text.endswith(f"free for the state{where.replace('STATE', state)}")
+    assert advice in check.advice
+    assert bool(advice) == bool(check.advice)

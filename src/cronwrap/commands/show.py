@@ -14,6 +14,8 @@ from cronwrap.commands.history import bring_up_to_date, public
 from cronwrap.commands.views import Screen
 from cronwrap.history.kept_output import Kept
 from cronwrap.history.runs import Run, run
+from cronwrap.job import use
+from cronwrap.job.use import Use
 from cronwrap.model import STDERR, STDOUT
 from cronwrap.text import ago, count, duration, moment, size, visible
 
@@ -41,6 +43,7 @@ def whole(found: Run, kept: Kept) -> dict[str, Any]:
         "stdout_bytes": found.stdout_bytes,
         "stderr_bytes": found.stderr_bytes,
         "quiet_reason": found.quiet_reason,
+        "uses": views.uses(use.of_run(found) if found.result == "running" else None),
         "output_head": kept.head.decode("utf-8", "backslashreplace"),
         "output_tail": kept.tail.decode("utf-8", "backslashreplace"),
         "left_out_bytes": kept.left_out_bytes,
@@ -61,6 +64,7 @@ def details(screen: Screen, found: Run, now: float) -> Iterator[str]:
         ("ended", "" if found.ended is None else moment(found.ended)),
         ("took", "" if found.duration is None else duration(found.duration)),
         ("tries", str(found.tries) if found.tries > 1 else ""),
+        ("uses", _uses(use.of_run(found)) if found.result == "running" else ""),
         ("CPU time", "" if found.cpu_seconds is None else duration(found.cpu_seconds)),
         ("memory", "" if found.max_rss_bytes is None else f"{size(found.max_rss_bytes)} at most"),
         ("by", f"{found.user} at {found.host}"),
@@ -70,6 +74,15 @@ def details(screen: Screen, found: Run, now: float) -> Iterator[str]:
     for name, value in known:
         if value:
             yield f"{name:<9} {value if name == 'result' else views.printable(value)}"
+
+
+def _uses(now: Use | None) -> str:
+    if now is None:
+        return ""
+    return (
+        f"{size(now.rss_bytes)} of memory and {duration(now.cpu_seconds)} of CPU time "
+        f"in {count(now.processes, 'process', 'processes')}"
+    )
 
 
 def _mailed(found: Run) -> str:

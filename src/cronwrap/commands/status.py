@@ -16,9 +16,10 @@ from cronwrap.errors import StateError
 from cronwrap.history import journal
 from cronwrap.history.runs import Run, jobs
 from cronwrap.history.tally import Tally, durations
+from cronwrap.job import use
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import LOUD_AFTER, Summary, summary
-from cronwrap.text import ago, count, duration, median, one_line
+from cronwrap.text import ago, count, duration, median, one_line, size
 
 
 @click.command("status")
@@ -77,6 +78,7 @@ def public(tally: Tally, running: Run | None) -> dict[str, Any]:
         "failing_since": views.moment(tally.failing_since),
         "last_success": views.moment(tally.last_success),
         "running": running.run if running else None,
+        "uses": views.uses(use.of_run(running) if running else None),
     }
 
 
@@ -110,6 +112,9 @@ def _row(tally: Tally, running: Run | None, now: float) -> list[Cell]:
         remarks.append(f"{count(tally.failures, 'failure')}{since if tally.failures > 1 else ''}")
     if running:
         remarks.append(f"running for {duration(now - running.started)}")
+        if uses := use.of_run(running):
+            remarks.append(f"{size(uses.rss_bytes)} of memory")
+            remarks.append(f"{duration(uses.cpu_seconds)} of CPU time")
     return [
         Cell(text=views.fit(views.printable(tally.job), JOB_COLUMNS)),
         Cell(

@@ -18,6 +18,7 @@ from typing import Any
 
 from cronwrap.history.runs import Run
 from cronwrap.history.tally import FAILED
+from cronwrap.job.use import Use
 from cronwrap.model import Record
 from cronwrap.text import LAST_MOMENT, one_line
 
@@ -109,6 +110,17 @@ def result_words(result: str, exit_code: int | None, number: int | None) -> str:
 def result_cell(run: Run) -> Cell:
     """Give a run's result for a table."""
     return Cell(text=result_words(run.result, run.exit_code, run.signal), colour=COLOURS.get(run.result, RED))
+
+
+def uses(now: Use | None) -> dict[str, Any] | None:
+    """Give what a run's processes use for programs."""
+    if now is None:
+        return None
+    return {
+        "processes": now.processes,
+        "cpu_seconds": round(now.cpu_seconds, 2),
+        "rss_bytes": now.rss_bytes,
+    }
 
 
 def printable(text: str) -> str:

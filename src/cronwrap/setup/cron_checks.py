@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+import psutil
+
 from cronwrap.crontab.lines import Assignment, Job, decode, jobs, parse
 from cronwrap.crontab.lint import CRON_PATH
 from cronwrap.crontab.store import find_program, open_store, this_program
@@ -18,12 +20,15 @@ from cronwrap.text import count
 
 SENDMAIL = ("/usr/sbin/sendmail", "/usr/lib/sendmail")
 """What crond hands its mail to (``_PATH_SENDMAIL``)."""
+DAEMONS = ("cron", "crond", "cronie", "dcron", "fcron", "bcron-sched", "supercronic")
+"""What the programs that start jobs call themselves: Vixie's and its heirs, BusyBox's, a container's."""
 LINES_SHOWN = 5
 """Line numbers named; ``crontab lint`` names all."""
 
 
 def checks(settings: Settings) -> Iterator[Check]:
     """Give what is to be said about this user's crontab and the daemon that runs it."""
+    yield _daemon()
     try:
         content = decode(open_store(None).read())
     except CronwrapError as error:
@@ -39,6 +44,39 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield from _wrapped(uses)
     yield _program(sorted({job.environment.get("PATH", CRON_PATH) for job in found}))
     yield _mail_of_crond(content, uses, settings)
+
+
+def _daemon() -> Check:
+    """Tell whether a cron daemon runs; on a machine without one a crontab is a file and nothing more."""
+    found = _daemons()
+    if found:
+        words = ", ".join(f"{name} (process {pid})" for name, pid in found[:LINES_SHOWN])
+        return Check(name="daemon", ok=True, text=f"{words} runs")
+    if 1 not in psutil.pids():
+        return Check(
+            name="daemon", ok=True, text="other users' processes are hidden: cron was not looked for"
+        )
+    return Check(
+        name="daemon",
+        ok=True,
+        text="no cron daemon runs here",
+        advice="start it (systemctl start cron, or crond), unless something else starts the jobs",
+    )
+
+
+def _daemons() -> list[tuple[str, int]]:
+    """Give name and process id of each cron daemon that root or this user runs."""
+    found = []
+    for process in psutil.process_iter(["name", "uids", "cmdline", "status", "ppid"]):
+        name, uids, words = (process.info[key] for key in ("name", "uids", "cmdline"))
+        if name == "busybox" and "crond" in map(os.path.basename, (words or ())[:2]):
+            name = "crond"
+        of_ours = uids is not None and uids.real in (0, os.geteuid())
+        if name in DAEMONS and of_ours and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append((name, process.pid, process.info["ppid"]))
+    daemons = {pid for _name, pid, _parent in found}
+    # Each job that is under way has a child of the daemon's, by the same name, above it.
+    return [(name, pid) for name, pid, parent in found if parent not in daemons]
 
 
 def program_for(path: str = CRON_PATH) -> str:

@@ -10,7 +10,10 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
+
 from cronwrap.errors import ConfigError, StateError, TemporaryError
+from cronwrap.history.database import NETWORK_FILE_SYSTEMS
 from cronwrap.model import Record
 from cronwrap.outbox.store import LOUD_AFTER, Outbox, Summary, summary
 from cronwrap.paths import config_paths
@@ -32,6 +35,7 @@ BETTER = (465, 587, 25)
 KINDS = {25: "submission", 465: "smtps", 587: "submission"}
 LEAST_FREE = 16 << 20
 """Octets: some reports with their output, and the history's next pages."""
+MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 EARLIEST = 1_704_067_200.0
 """1 January 2024: an earlier clock is one without a battery."""
 TRIED_OCTETS = 4096
@@ -163,13 +167,46 @@ def _try_to_write(directory: str) -> None:
 def _disk(directory: str) -> Check:
     found = os.statvfs(directory)
     free = found.f_bavail * found.f_frsize
+    where = _where(mount := _mount(directory))
     if free < LEAST_FREE:
         advice = "make room: a report that does not fit is sent from memory, once"
-        return Check(name="disk", ok=False, text=f"{size(free)} free for the state", advice=advice)
+        return Check(name="disk", ok=False, text=f"{size(free)} free for the state{where}", advice=advice)
     if found.f_files and not found.f_favail:
         advice = "make room: each report is a file of its own"
-        return Check(name="disk", ok=False, text="no free inode for the state", advice=advice)
-    return Check(name="disk", ok=True, text=f"{size(free)} free for the state")
+        return Check(name="disk", ok=False, text=f"no free inode for the state{where}", advice=advice)
+    advice = _volatile(mount)
+    return Check(name="disk", ok=True, text=f"{size(free)} free for the state{where}", advice=advice)
+
+
+def _mount(directory: str) -> tuple[str, str]:
+    """Give where the file system of a directory is mounted, and its type; empty where nobody tells."""
+    path = os.path.realpath(directory)
+    found = ("", "")
+    try:
+        mounts = psutil.disk_partitions(all=True)
+    except (psutil.Error, OSError):
+        return found
+    for mount in mounts:
+        above = mount.mountpoint.rstrip("/") + "/"
+        # Of two at one place the later one hides the earlier.
+        if f"{path}/".startswith(above) and len(mount.mountpoint) >= len(found[0]):
+            found = (mount.mountpoint, mount.fstype)
+    return found
+
+
+def _where(mount: tuple[str, str]) -> str:
+    return f" on {mount[0]} ({mount[1]})" if all(mount) else ""
+
+
+def _volatile(mount: tuple[str, str]) -> str:
+    """Say what is to be minded of a file system that forgets, or is another machine's."""
+    if mount[1] in MEMORY_FILE_SYSTEMS:
+        return (
+            "it is in memory: what waits there is lost at a restart; CRONWRAP_STATE_DIR names another place"
+        )
+    if mount[1].startswith(NETWORK_FILE_SYSTEMS):
+        return "it is another machine's: without it no report is kept; CRONWRAP_STATE_DIR names a local place"
+    return ""
 
 
 def _clock(settings: Settings) -> Check:
