@@ -1,1 +1,4 @@
-"""Ways to tell somebody other than mail: a monitor that is pinged."""
+"""Ways to tell somebody other than mail: a monitor that is pinged.
+
+Use ``ping.Ping``.
+"""

@@ -19,7 +19,7 @@ _ASSIGNMENT = re.compile(
     r"""(?P<name>"[^"=]*"|'[^'=]*'|[^\s="'][^\s=]*|)\s*=\s*(?P<value>"[^"]*"\s*|'[^']*'\s*|[^\s"'].*)""",
     re.ASCII | re.DOTALL,
 )
-# What looks like a schedule; whether it is one is for `crontab_schedule` to say. Names are known in the
+# What looks like a schedule; whether it is one is for `schedule` to say. Names are known in the
 # last two fields only, so prose is seldom taken for a job.
 _FIELD = r"[0-9*/,~#?LWHR-]+"
 _NAMED_FIELD = r"[0-9A-Za-z*/,~#?-]+"

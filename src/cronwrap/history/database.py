@@ -1,6 +1,6 @@
 """history.db as a file: made, opened, brought to the present schema, and set aside when it is broken.
 
-``history`` knows what is in it. Every fault leaves here as a ``StateError`` that names the file.
+``runs`` knows what is in it. Every fault leaves here as a ``StateError`` that names the file.
 """
 
 from __future__ import annotations

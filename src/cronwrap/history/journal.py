@@ -1,7 +1,7 @@
 """One small file a run: what is known of it before it reaches the history.
 
 The way of every run leads through here, so nothing is imported that costs: ``sqlite3`` alone would be
-more than a quiet run may spend. ``history`` folds the files of ended runs into its database later.
+more than a quiet run may spend. ``runs`` folds the files of ended runs into its database later.
 
     STATE/runs/RUN.TAG        a run that has begun; its cronwrap holds a flock(2) on it while it lives
     STATE/runs/RUN.TAG.end    a run that has ended and waits for the history

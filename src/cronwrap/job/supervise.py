@@ -1,6 +1,6 @@
 """Supervising a job: its output, its time, its signals and its end → Outcome.
 
-One loop over poll(2). ``course`` decides what is due, this module does it: whatever can happen (output, an
+One loop over poll(2). ``deadlines`` decides what is due, this module does it: whatever can happen (output, an
 exit, a signal, a moment that has come) is one method.
 """
 
@@ -371,7 +371,7 @@ class Supervisor:
         return self._tree_made
 
     def _terminate(self, pipes: Pipes, because: str) -> None:
-        """Ask the whole tree to end; ``course`` has SIGKILL follow for what is left."""
+        """Ask the whole tree to end; ``deadlines`` has SIGKILL follow for what is left."""
         self._because = because
         self._tree(pipes).terminate()
 

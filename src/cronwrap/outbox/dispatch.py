@@ -21,13 +21,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable
-    from typing import NoReturn
+    from typing import NoReturn, Protocol
 
-    from cronwrap.job.signals import Signals
     from cronwrap.lock import Lock
     from cronwrap.model import Message
     from cronwrap.outbox.store import Item
     from cronwrap.settings.load import Settings
+
+    class Interrupts(Protocol):
+        """What stops a wait: ``descriptor`` becomes readable when a signal has come."""
+
+        descriptor: int
+
+        def asked_to_end(self) -> bool:
+            """Tell whether a signal asks for an end."""
+            ...
 else:
     import _signal
 
@@ -58,7 +66,7 @@ PATIENCE = Patience()
 """This process's own: it is a run, or a ``sendmail``, and waits for ``delivery.inline`` once."""
 
 
-def dispatch(settings: Settings, own: str, signals: Signals) -> str:
+def dispatch(settings: Settings, own: str, signals: Interrupts) -> str:
     """Have what is due sent; give what became of the message ``own``, or an empty text.
 
     Waits for ``delivery.inline`` seconds at most, and not at all without ``own``, unless nothing may
@@ -101,7 +109,7 @@ def _claim_if_needed(box: Outbox) -> Lock | None:
             return None
 
 
-def _with_sender(settings: Settings, box: Outbox, claim: Lock, own: str, signals: Signals) -> str:
+def _with_sender(settings: Settings, box: Outbox, claim: Lock, own: str, signals: Interrupts) -> str:
     """Start the sender and give its word on the message ``own``, as far as there is time to wait."""
     stays = bool(settings["delivery.background"]) and os.getpid() != 1
     ours, theirs = os.pipe()
@@ -120,7 +128,7 @@ def _with_sender(settings: Settings, box: Outbox, claim: Lock, own: str, signals
     return words
 
 
-def _await(descriptor: int, seconds: float, signals: Signals | None, *, to_end: bool) -> str:
+def _await(descriptor: int, seconds: float, signals: Interrupts | None, *, to_end: bool) -> str:
     """Wait for the sender's word, or for its end; a signal that asks for an end stops the waiting."""
     end = time.monotonic() + seconds
     poll = select.poll()

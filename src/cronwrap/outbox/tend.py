@@ -12,11 +12,11 @@ from cronwrap.text import count, duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.job.signals import Signals
+    from cronwrap.outbox.dispatch import Interrupts
     from cronwrap.settings.load import Settings
 
 
-def tend_outbox(settings: Settings, signals: Signals, *, sent: bool = False) -> None:
+def tend_outbox(settings: Settings, signals: Interrupts, *, sent: bool = False) -> None:
     """See to it that what waits is sent, unless this run has ``sent`` already; be loud about a long wait.
 
     Where a waiter looks after the queue, only its oldest message is looked at.

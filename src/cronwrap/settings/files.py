@@ -1,6 +1,6 @@
 """Configuration files: read, checked, and boiled down to plain values.
 
-Reading TOML costs as much as a whole quiet run, so ``settings`` keeps the result (``Values``) beside the
+Reading TOML costs as much as a whole quiet run, so ``cache`` keeps the result (``Values``) beside the
 state and comes here only when a file has changed. Secrets are never in that result: relays are read
 from the file again when a message is to be sent.
 """

@@ -165,7 +165,7 @@ def name(value: object) -> str:
 
 
 def addresses(value: object) -> str:
-    """Read addresses to a comma-separated text; ``message`` takes them apart when a mail is due."""
+    """Read addresses to a comma-separated text; ``report.compose`` takes them apart when a mail is due."""
     text = ",".join(map(plain_text, value)) if isinstance(value, (list, tuple)) else plain_text(value)
     plain = _SAFE.issuperset(text) and all(
         part.strip("@") and part.count("@") < 2 for part in text.split(",")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cronwrap.setup.importers.lines import lines
+from cronwrap.setup.importers.lines import lines, split_words
 
 BLANKS = " \t"
 EXPANDED = "\ue000"
@@ -68,31 +68,7 @@ def old_style(text: str) -> list[str]:
     Within quotes a backslash is itself unless it stands before that kind of quote; outside it makes the
     next character an ordinary one. An unclosed quote reaches to the end. `#` has no meaning here.
     """
-    words: list[str] = []
-    word: str | None = None
-    at, quote = 0, ""
-    while at < len(text):
-        char = text[at]
-        after = text[at + 1 : at + 2]
-        if quote:
-            if char == quote:
-                quote = ""
-            elif char == "\\" and after == quote:
-                word, at = (word or "") + quote, at + 1
-            else:
-                word = (word or "") + char
-        elif char in "\"'":
-            quote, word = char, word or ""
-        elif char == "\\":
-            word, at = (word or "") + (after or char), at + 1
-        elif char in BLANKS:
-            if word is not None:
-                words.append(word)
-            word = None
-        else:
-            word = (word or "") + char
-        at += 1
-    return words if word is None else [*words, word]
+    return split_words(text, BLANKS.__contains__, lambda quote, after: not quote or after == quote)
 
 
 def shell_style(text: str) -> tuple[list[str], str]:
@@ -100,24 +76,24 @@ def shell_style(text: str) -> tuple[list[str], str]:
 
     `EXPANDED` marks where a variable would be put in. UnclosedQuoteError as named.
     """
-    words: list[str] = []
+    found: list[str] = []
     word: str | None = None
     at = 0
     while at < len(text):
         char = text[at]
         if char in BLANKS or char in ";&|":
             if word is not None:
-                words.append(word)
+                found.append(word)
             word = None
             if char not in BLANKS:
-                return words, text[at + 1 :] if char == ";" else ""
+                return found, text[at + 1 :] if char == ";" else ""
             at += 1
         elif char == "#" and word is None:
-            return words, ""
+            return found, ""
         else:
             piece, at = _piece(text, at)
             word = (word or "") + piece
-    return (words if word is None else [*words, word]), ""
+    return (found if word is None else [*found, word]), ""
 
 
 def _piece(text: str, at: int) -> tuple[str, int]:

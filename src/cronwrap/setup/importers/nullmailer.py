@@ -21,7 +21,7 @@ from cronwrap.setup.importers.draft import (
     shown,
     usable,
 )
-from cronwrap.setup.importers.lines import lines
+from cronwrap.setup.importers.lines import lines, split_words
 
 _FLAGS = ("tls", "ssl", "starttls", "insecure", "auth-login")
 _TAKES_VALUE = (
@@ -112,28 +112,7 @@ def _options(words: list[str]) -> list[tuple[str, str]]:
 
 def _words(text: str) -> list[str]:
     """Split a line as a shell would; an unclosed quote reaches to the end."""
-    words: list[str] = []
-    word: str | None = None
-    at, quote = 0, ""
-    while at < len(text):
-        char = text[at]
-        if char == "\\" and quote != "'" and at + 1 < len(text):
-            word, at = (word or "") + text[at + 1], at + 1
-        elif quote:
-            if char == quote:
-                quote = ""
-            else:
-                word = (word or "") + char
-        elif char in "\"'":
-            word, quote = word or "", char
-        elif char.isspace():
-            if word is not None:
-                words.append(word)
-            word = None
-        else:
-            word = (word or "") + char
-        at += 1
-    return words if word is None else [*words, word]
+    return split_words(text, str.isspace, lambda quote, _after: quote != "'")
 
 
 def _control(siblings: Callable[[str], bytes | None], name: str) -> str:
