@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
         descriptor: int
 
-        def asked_to_end(self) -> bool:
-            """Tell whether a signal asks for an end."""
+        def asked_to_end(self) -> int:
+            """Give the signal that asks for an end, or 0."""
             ...
 else:
     import _signal
