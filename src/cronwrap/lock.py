@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from errno import EPERM
+from stat import S_ISREG
 
 NAME_LIMIT = 240
 """Octets of a file name made from a job's; file systems take 255, and a suffix follows."""
@@ -12,10 +14,14 @@ NAME_LIMIT = 240
 class Lock:
     """A lock on one file, which stays where it is: removing it would let two hold "the" lock."""
 
-    def __init__(self, path: str) -> None:
-        """Open the file, making it; OSError when that cannot be done."""
-        self.path = path
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    def __init__(self, path: str, dir_fd: int | None = None) -> None:
+        """Open the file, making it; OSError when that cannot be done, or it is no regular file of ours."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+        self._handle = os.open(path, flags, 0o600, dir_fd=dir_fd)
+        found = os.fstat(self._handle)
+        if not S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            self.release()
+            raise PermissionError(EPERM, "not a regular file of this user", path)
 
     def take(self, *, shared: bool = False) -> bool:
         """Take the lock, or say that somebody else has it."""

@@ -1,4 +1,9 @@
-"""The state directory: made, closed to others, and checked to be ours.
+"""The state directory, closed to others: all that is in it is reached by checked descriptors.
+
+Whoever can put a link, a pipe or a directory in the place of one of ours could have us read, write or
+remove what is theirs to choose. So each directory is opened once, the descriptor is asked (not the name,
+which may lead elsewhere a moment later), and what is done in it goes by that descriptor. On the way of
+every run: what is rare, making and refusing, is in ``state_setup``.
 
 And what every package that stores something needs: names that survive a power cut, and a checksum.
 """
@@ -6,60 +11,123 @@ And what every package that stores something needs: names that survive a power c
 from __future__ import annotations
 
 import os
-from errno import EPERM
+from stat import S_ISREG
 
-OWN_NAMES = ("outbox", "locks", "runs", "history.db", "settings.cache")
-"""What the names in a state directory begin with."""
 CHECK_MODULUS = 0xFFFFFFFFFFFFFFC5
 """The largest prime of 64 bits: a remainder tells a torn file as a CRC would, and needs no import."""
+MOST_HELD = 16
+"""Directories that are kept open; a state has eight."""
+
+_held: dict[str, Directory] = {}
+_FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_DIRECTORY = os.O_DIRECTORY | _FILE
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | _FILE
 
 
-def make_private(directory: str) -> None:
-    """Make a directory, 0700, and what leads to it; OSError when that cannot be done.
+class Directory:
+    """A directory of the state: ours, closed to others, and held by the descriptor that was found so."""
 
-    One that somebody else made is refused: they could read, change or remove whatever is put there.
-    """
-    try:
+    def __init__(self, path: str, fd: int) -> None:
+        self.path = path
+        """For words; what is done goes by the descriptor."""
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+    def names(self) -> list[str]:
+        """Give the names in it."""
+        return os.listdir(self.fd)
+
+    def open(self, name: str, flags: int = os.O_RDONLY) -> int:
+        """Open a file that only its owner, us, can have written; OSError for whatever else lies there.
+
+        Nothing is waited for (a pipe) and no link followed. With ``O_CREAT`` it is made, 0600.
+        """
         try:
-            os.mkdir(directory, 0o700)
+            fd = os.open(name, flags | _FILE, 0o600, dir_fd=self.fd)
         except FileNotFoundError:
-            _make_parents(os.path.dirname(directory))
-            os.mkdir(directory, 0o700)
-    except FileExistsError:
-        owner = os.stat(directory).st_uid
-        if owner not in (0, os.geteuid()):
-            text = f"belongs to another user (uid {owner}): chown it, or set CRONWRAP_STATE_DIR"
-            raise PermissionError(EPERM, text, directory) from None
+            raise
+        except OSError as error:
+            raise self._explained(error, name) from None
+        if not _our_file(os.fstat(fd)):
+            os.close(fd)
+            self.check(name)
+        return fd
+
+    def _explained(self, error: OSError, name: str) -> OSError:
+        from cronwrap.state_setup import explained  # noqa: PLC0415
+
+        return explained(error, f"{self.path}/{name}")
+
+    def check(self, name: str) -> None:
+        """Refuse what ``open`` would, for those who must open it by its name; OSError as there."""
+        if not _our_file(found := self.stat(name)):
+            from cronwrap.state_setup import foreign_file  # noqa: PLC0415
+
+            raise foreign_file(found, f"{self.path}/{name}")
+
+    def create(self, name: str) -> int:
+        """Open a new file, 0600, for reading and writing; FileExistsError when the name is taken."""
+        return os.open(name, _NEW, 0o600, dir_fd=self.fd)
+
+    def rename(self, name: str, new: str, to: Directory | None = None) -> None:
+        """Give a file another name, here or in another directory, over whatever has it."""
+        os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=(to or self).fd)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file."""
+        os.unlink(name, dir_fd=self.fd)
+
+    def stat(self, name: str) -> os.stat_result:
+        """Give what the system knows of a file, or of a link as such."""
+        return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
 
-def _make_parents(directory: str) -> None:
-    """Make what leads to a private directory, 0700 as the XDG Base Directory Specification has it."""
-    missing = []
-    while directory and not os.path.isdir(directory):
-        missing.append(directory)
-        directory = os.path.dirname(directory)
-    for path in reversed(missing):
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            if not os.path.isdir(path):
-                raise
+def state(path: str, *names: str, make: bool = False) -> Directory:
+    """Give the state directory, or one in it; OSError when there is none, or it is not ours alone.
 
-
-def make_state(directory: str) -> None:
-    """Make the state directory, 0700; one of ours that others may enter is closed to them.
-
-    One that holds anything else is left as it is: whoever named ``/srv`` did not mean to close it.
+    With ``make`` it is made, 0700, and what leads to it. One of ours that others may look into is closed
+    to them if nothing but cronwrap's files is in it: whoever named ``/srv`` did not mean to close that.
+    Each is opened once, and stays open as long as this process uses it.
     """
-    make_private(directory)
-    state = os.stat(directory)
-    if state.st_mode & 0o077 and state.st_uid == os.geteuid() and only_ours(directory):
-        os.chmod(directory, 0o700)
+    place = "/".join((path, *names))
+    if held := _held.get(place):
+        found = os.fstat(held.fd)
+        if found.st_nlink and _ours(found):
+            return held
+    outer = state(path, *names[:-1], make=make) if names else None
+    name, dir_fd = (names[-1], outer.fd) if outer else (path, None)
+    try:
+        fd = os.open(name, _DIRECTORY, dir_fd=dir_fd)
+    except FileNotFoundError:
+        if not make:
+            raise
+        from cronwrap.state_setup import make_private  # noqa: PLC0415
+
+        make_private(name, dir_fd)
+        fd = os.open(name, _DIRECTORY, dir_fd=dir_fd)
+    except OSError as error:
+        from cronwrap.state_setup import explained  # noqa: PLC0415
+
+        raise explained(error, place) from None
+    held = Directory(place, fd)
+    if not _ours(found := os.fstat(fd)):
+        from cronwrap.state_setup import close_to_others  # noqa: PLC0415
+
+        close_to_others(fd, found, place, inner=bool(names))
+    if len(_held) >= MOST_HELD:
+        _held.clear()
+    _held[place] = held
+    return held
 
 
-def only_ours(directory: str) -> bool:
-    """Tell whether nothing is in a directory but what cronwrap has put there."""
-    return all(name.startswith(OWN_NAMES) for name in os.listdir(directory))
+def _ours(found: os.stat_result) -> bool:
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o077
+
+
+def _our_file(found: os.stat_result) -> bool:
+    return S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def sync_directory(directory: str) -> None:

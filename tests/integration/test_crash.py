@@ -23,7 +23,7 @@ from cronwrap.settings import relays as endpoint
 from support import debian
 from support.cli import CRONWRAP
 
-CALLS = "mkdir,openat,write,fsync,rename,unlink,sendto,recvfrom,connect,flock,clone,fork,vfork"
+CALLS = "mkdirat,openat,write,fsync,renameat,unlinkat,sendto,recvfrom,connect,flock,clone,fork,vfork"
 LIMIT = 60.0
 """Seconds for one traced run, which takes less than one."""
 RUN = [CRONWRAP, "--", "sh", "-c", "echo said; exit 7"]
@@ -68,7 +68,9 @@ class Traced:
     @property
     def stored(self) -> bool:
         """Whether a message came into the queue."""
-        return any(" rename(" in line and "/queue/" in line and line.endswith("= 0") for line in self.lines)
+        return any(
+            " renameat(" in line and "/outbox/queue>" in line and line.endswith("= 0") for line in self.lines
+        )
 
     @property
     def killed(self) -> bool:
@@ -102,7 +104,7 @@ def place(cli, relay):
 def traced(cli, state, words, *inject):
     out = f"{state}.trace"
     injections = [word for text in inject for word in ("-e", f"inject={text}")]
-    command = ["strace", "-f", "-e", f"trace={CALLS}", *injections, "-o", out, *words]
+    command = ["strace", "-f", "-y", "-e", f"trace={CALLS}", *injections, "-o", out, *words]
     done = subprocess.run(
         command,
         env={**cli.env, "CRONWRAP_STATE_DIR": state},
@@ -129,19 +131,19 @@ def flush(state, relay):
 class OfStoring:
     """Picks the calls from the first one that concerns the outbox on, up to those of the history.
 
-    Not ``unlink``: the sender, where the calls are counted anew, has that after its delivery.
+    Not ``unlinkat``: the sender, where the calls are counted anew, has that after its delivery.
     """
 
     def __init__(self):
         self.begun = self.over = False
 
     def __call__(self, call, arguments):
-        self.begun = self.begun or (call == "mkdir" and "/outbox" in arguments)
-        self.over = self.over or (self.begun and "/history.db" in arguments)
-        if self.over or call == "unlink":
+        self.begun = self.begun or (call == "mkdirat" and "outbox" in arguments)
+        self.over = self.over or (self.begun and "history.db" in arguments)
+        if self.over or call == "unlinkat":
             return False
         if call == "openat":
-            return "/outbox" in arguments and ".pyc" not in arguments
+            return self.begun and "outbox" in arguments and ".pyc" not in arguments
         return self.begun
 
 
@@ -149,7 +151,7 @@ def test_a_run_killed_at_any_call_loses_no_stored_report_and_doubles_none(place,
     whole = traced(place, str(tmp_path / "whole"), RUN)
     assert (whole.status, whole.stderr, whole.stored, len(relay.messages)) == (7, "", True, 1)
     points = whole.points(OfStoring())
-    assert {"mkdir", "openat", "write", "fsync", "rename", "flock"} <= {point.call for point in points}
+    assert {"mkdirat", "openat", "write", "fsync", "renameat", "flock"} <= {point.call for point in points}
     killed = stored = 0
     for number, point in enumerate(points):
         del relay.messages[:]
@@ -174,14 +176,15 @@ def test_a_sender_killed_at_any_call_loses_nothing_and_doubles_one_message_at_mo
 
     def of_sending(call, arguments):
         return (
-            call in ("connect", "sendto", "recvfrom", "unlink", "flock", "rename") or "/outbox" in arguments
+            call in ("connect", "sendto", "recvfrom", "unlinkat", "flock", "renameat")
+            or "/outbox" in arguments
         )
 
     prepare(str(tmp_path / "whole"))
     whole = traced(place, str(tmp_path / "whole"), SEND)
     assert [mail.subject for mail in relay.messages] == ["r1", "r2"]
     points = whole.points(of_sending)
-    assert {"connect", "sendto", "recvfrom", "unlink", "openat"} <= {point.call for point in points}
+    assert {"connect", "sendto", "recvfrom", "unlinkat", "openat"} <= {point.call for point in points}
     doubled = killed = 0
     for number, point in enumerate(points):
         del relay.messages[:]
@@ -203,10 +206,10 @@ def test_a_sender_killed_at_any_call_loses_nothing_and_doubles_one_message_at_mo
 
 # Not write: signals are written to a pipe, which no disk can fill; see the full disk below.
 FAILING = {
-    "mkdir": ("EROFS", "ENOSPC"),
+    "mkdirat": ("EROFS", "ENOSPC"),
     "openat": ("EROFS", "EIO"),
     "fsync": ("EIO", "ENOSPC"),
-    "rename": ("ENOSPC", "EIO", "EROFS"),
+    "renameat": ("ENOSPC", "EIO", "EROFS"),
     "flock": ("ENOLCK",),
 }
 
@@ -238,7 +241,7 @@ def test_a_disk_that_fails_at_any_call_costs_neither_the_status_nor_the_report(p
 def test_a_full_disk_and_a_dead_relay_leave_the_report_on_standard_error(place, make_misbehaving, tmp_path):
     server = make_misbehaving("banner", "drop")
     place.env |= server.environment
-    for call, error in (("fsync", "ENOSPC"), ("rename", "EROFS")):
+    for call, error in (("fsync", "ENOSPC"), ("renameat", "EROFS")):
         run = traced(place, str(tmp_path / call), RUN, f"{call}:error={error}:when=1+")
         assert run.status == 7
         assert "could be neither stored nor sent" in run.stderr
@@ -273,18 +276,18 @@ def test_a_disk_that_is_really_full_costs_neither_the_status_nor_the_report(plac
     assert (b"No space left on device" in err) == (room != "64k")
 
 
-@pytest.mark.parametrize("call", ["unlink", "rename", "fsync"])
+@pytest.mark.parametrize("call", ["unlinkat", "renameat", "fsync"])
 def test_a_sender_whose_disk_fails_says_so_and_ends(place, relay, tmp_path, call):
     state = str(tmp_path / "state")
     place.env["CRONWRAP_STATE_DIR"] = state
     rule = relay.refuse("DATA", "451 4.3.0 Later", times=1)
     assert place("--", "sh", "-c", "echo said; exit 7").status == 7
-    rule.times = 0 if call == "unlink" else 1
+    rule.times = 0 if call == "unlinkat" else 1
     box = Outbox(state)
     (item,) = box.items()[0]
     box.update(item, item.replace(next_attempt=0.0))
     sender = traced(place, state, SEND, f"{call}:error=EROFS:when=1+")
     assert sender.status == 0
-    assert len(relay.messages) == (call == "unlink")
+    assert len(relay.messages) == (call == "unlinkat")
     assert len(box.ids()) == 1  # rather twice than never
     flush(state, relay)

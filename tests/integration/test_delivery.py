@@ -428,7 +428,7 @@ def test_a_message_that_was_dropped_after_the_look_is_passed_over(post, relay):
 
 def test_nothing_is_sent_while_what_was_sent_could_not_be_taken_off(post, relay, logged, monkeypatch):
     post.store("r1")
-    monkeypatch.setattr(os, "access", lambda *_arguments: False)
+    monkeypatch.setattr(os, "access", lambda *_arguments, **_where: False)
     assert post.drain(relay) == {}
     assert relay.messages == []
     assert "could not be taken off" in logged[0]

@@ -196,14 +196,22 @@ def test_a_state_directory_of_somebody_else_is_a_fault(patient):
     assert "uid 4711" in text
 
 
-def test_a_shared_state_directory_is_a_warning(patient):
+def test_a_shared_state_directory_is_a_fault(patient):
     os.mkdir(patient.state, 0o755)
     os.chmod(patient.state, 0o755)
     with open(os.path.join(patient.state, "of-somebody"), "w", encoding="utf-8"):
         pass
-    (step,) = named(examined(patient), "state")
-    assert step["ok"]
-    assert step["advice"].endswith(f"chmod 700 {patient.state}")
+    name, text, _ = one_fault(examined(patient))
+    assert name == "state"
+    assert text.endswith(f"chmod 700 {patient.state}")
+
+
+def test_a_directory_of_the_state_that_is_a_link_is_a_fault(patient, tmp_path):
+    os.mkdir(patient.state, 0o700)
+    os.symlink(tmp_path, os.path.join(patient.state, "runs"))
+    name, text, _ = one_fault(examined(patient))
+    assert name == "state"
+    assert text.startswith(f"{patient.state}/runs: is a link")
 
 
 @pytest.mark.parametrize(("blocks", "inodes", "said"), [(10, 100, "40 KiB"), (10**6, 0, "inode")])

@@ -89,7 +89,7 @@ def test_what_was_recorded_comes_back_whole(state):
 def test_a_fold_that_died_between_commit_and_unlink_counts_nothing_twice(state, monkeypatch):
     record(state, "r1", "failed", output=Output(head=b"x"))
     with monkeypatch.context() as dying:
-        dying.setattr(os, "unlink", lambda _path: None)
+        dying.setattr(os, "unlink", lambda _path, **_where: None)
         history.fold(state)
     assert journal.waiting(state) == 1
     assert history.past(state, "backup", "root").failures_in_a_row == 1

@@ -23,6 +23,8 @@ CRONWRAP_SHELL = os.path.join(SCRIPTS, "cronwrap-shell")
 
 RUN_LIMIT = 60.0
 """Seconds; no test waits longer for one process."""
+ATTACKER = 4711
+"""The number of a user that no system has: whoever tries to do us harm."""
 
 
 @dataclass(frozen=True)

@@ -403,8 +403,8 @@ def test_unreadable_starts_that_are_nobodys_are_found_and_set_aside(state):
     path = os.path.join(state, "runs", "r2.00000000")
     with open(path, "wb") as file:
         file.write(b"")  # what a power cut leaves of a file that was not synced
-    assert journal.unreadable(state) == [path]
-    assert os.path.exists(journal.set_aside(path))
+    assert journal.unreadable(state) == ["r2.00000000"]
+    assert os.path.exists(journal.set_aside(state, "r2.00000000"))
     assert journal.unreadable(state) == []
     assert journal.abandoned(state) == []
 

@@ -18,7 +18,6 @@ from cronwrap.settings import files as config
 from cronwrap.settings import load as settings
 from cronwrap.settings.command_line import parse
 from cronwrap.settings.options import OPTIONS, SECTIONS, Option
-from cronwrap.state import make_state
 
 
 class Ground:
@@ -648,43 +647,3 @@ def test_the_users_file_follows_xdg_then_home():
     assert paths.user_config({"HOME": "/h"}) == "/h/.config/cronwrap/config.toml"
     assert paths.user_config({"HOME": "/h", "XDG_CONFIG_HOME": "/x"}) == "/x/cronwrap/config.toml"
     assert paths.user_config({"HOME": "/h", "XDG_CONFIG_HOME": "x"}) == "/h/.config/cronwrap/config.toml"
-
-
-def test_the_state_directory_and_what_leads_to_it_are_made_private(tmp_path):
-    state = str(tmp_path / "a" / "b" / "state")
-    before = os.umask(0)
-    try:
-        make_state(state)
-    finally:
-        os.umask(before)
-    for path in (state, os.path.dirname(state), os.path.dirname(os.path.dirname(state))):
-        assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
-
-
-@pytest.mark.parametrize("names", [(), ("outbox", "locks", "runs", "history.db-wal", "settings.cache")])
-def test_a_state_directory_that_others_may_enter_is_closed_to_them(tmp_path, names):
-    os.chmod(tmp_path, 0o755)
-    for name in names:
-        (tmp_path / name).touch()
-    make_state(str(tmp_path))
-    assert stat.S_IMODE(os.stat(tmp_path).st_mode) == 0o700
-
-
-def test_a_directory_with_other_things_in_it_is_not_closed(tmp_path):
-    os.chmod(tmp_path, 0o755)
-    (tmp_path / "of-somebody").touch()
-    make_state(str(tmp_path))
-    assert stat.S_IMODE(os.stat(tmp_path).st_mode) == 0o755
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give directories away")
-def test_a_directory_of_somebody_else_is_refused_with_words(tmp_path):
-    os.chown(tmp_path, 4711, -1)
-    with pytest.raises(PermissionError, match=r"uid 4711.*chown"):
-        make_state(str(tmp_path))
-
-
-def test_a_file_in_the_place_of_the_state_directory_is_an_error_of_the_system(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="Not a directory"):
-        make_state(str(tmp_path / "file" / "state"))

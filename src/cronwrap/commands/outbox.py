@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,7 @@ import click
 
 from cronwrap.errors import StateError
 from cronwrap.outbox import dispatch
-from cronwrap.outbox.message_file import DAMAGED
+from cronwrap.outbox.message_file import DAMAGED, Damaged
 from cronwrap.outbox.store import Item, Outbox
 from cronwrap.report.preview import readable
 from cronwrap.text import ago, duration, shorten, visible
@@ -74,10 +73,10 @@ def show(app: App, identity: str, *, raw: bool, as_json: bool) -> None:
 def _whole_file(box: Outbox, item: Item) -> bytes:
     """Give the beginning of a damaged file, as much as a person may want to look at."""
     try:
-        with open(os.open(box.path(item), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as stream:
+        with open(box.open(item), "rb") as stream:
             return stream.read(SHOWN_OF_DAMAGED)
-    except OSError as error:
-        raise StateError(f"{item.id} cannot be shown: {error.strerror}") from None
+    except (Damaged, OSError) as error:
+        raise StateError(f"{item.id} cannot be shown: {getattr(error, 'strerror', error)}") from None
 
 
 class Progress:

@@ -13,15 +13,20 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.history.journal import DATABASE
+from cronwrap.state import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cronwrap.state import Directory
+
 BUSY_SECONDS = 2.0
 """How long another writer is waited for; its transaction takes milliseconds, so who needs longer hangs."""
 NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", "fuse.", "ncpfs", "lustre")
 """Their names begin so. Machines do not share the memory that WAL needs (sqlite.org/wal.html)."""
+BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite puts beside a database (sqlite.org/tempfiles.html)."""
 BROKEN_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NOT_WRITABLE_CODES = (
     sqlite3.SQLITE_READONLY,
@@ -69,8 +74,9 @@ def writing(state_dir: str) -> Iterator[sqlite3.Connection]:
     """Give a connection that may write, making the database on first use."""
     path = os.path.join(state_dir, DATABASE)
     with _faults(path):
-        if not os.path.exists(path):
-            _create(state_dir, path)
+        directory = state(state_dir, make=True)
+        if not _checked(directory):
+            _create(directory, path)
         with contextlib.closing(_connect(path, "mode=rw")) as connection:
             _migrate(connection, path)
             yield connection
@@ -80,11 +86,41 @@ def writing(state_dir: str) -> Iterator[sqlite3.Connection]:
 def reading(state_dir: str) -> Iterator[sqlite3.Connection | None]:
     """Give a connection for queries, or None while there is no database; a read-only disk will do."""
     path = os.path.join(state_dir, DATABASE)
-    if not os.path.exists(path):
-        yield None
-        return
-    with _faults(path), contextlib.closing(_for_queries(path)) as connection:
-        yield connection
+    with _faults(path):
+        if not _exists(state_dir):
+            yield None
+            return
+        with contextlib.closing(_for_queries(path)) as connection:
+            yield connection
+
+
+def exists(state_dir: str) -> bool:
+    """Tell whether there is a database; StateError for one that is not ours, or whose directory is not."""
+    with _faults(os.path.join(state_dir, DATABASE)):
+        return _exists(state_dir)
+
+
+def _exists(state_dir: str) -> bool:
+    try:
+        return _checked(state(state_dir))
+    except FileNotFoundError:
+        return False
+
+
+def _checked(directory: Directory) -> bool:
+    """Tell whether there is a database; OSError when it is not ours. SQLite itself goes by names alone.
+
+    Nobody else can put another file in its place: the directory is closed to them. None is opened here: to
+    close it again would let go of the locks that this process holds by another descriptor (fcntl(2)).
+    """
+    for suffix in BESIDE:
+        with contextlib.suppress(FileNotFoundError):
+            directory.check(DATABASE + suffix)
+    try:
+        directory.check(DATABASE)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -148,34 +184,32 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
             connection.execute(f"PRAGMA user_version = {number}")
 
 
-def _create(state_dir: str, path: str) -> None:
+def _create(directory: Directory, path: str) -> None:
     """Make the database under another name, so that nobody ever opens half of one."""
-    os.makedirs(os.path.dirname(os.path.abspath(state_dir)), exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(state_dir, 0o700)
-    new = f"{path}.new-{os.getpid()}-{time.monotonic_ns()}"
+    name = f"{DATABASE}.new-{os.getpid()}-{time.monotonic_ns()}"
+    new = os.path.join(os.path.dirname(path), name)
     # SQLite gives the files beside it the same mode as this one.
-    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.close(directory.create(name))
     try:
         with contextlib.closing(_connect(new, "mode=rw")) as connection:
-            if not _on_network(state_dir):
+            if not _on_network(directory):
                 connection.execute("PRAGMA journal_mode = WAL")
             _migrate(connection, new)
         try:
-            os.link(new, path)
+            os.link(name, DATABASE, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
         except FileExistsError:
             return  # another process was faster, and its database is as good
         except OSError:
-            os.rename(new, path)  # no hard links here (vfat)
+            directory.rename(name, DATABASE)  # no hard links here (vfat)
     finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
+        for suffix in ("", *BESIDE):
             with contextlib.suppress(OSError):
-                os.unlink(new + suffix)
+                directory.unlink(name + suffix)
 
 
-def _on_network(directory: str) -> bool:
+def _on_network(directory: Directory) -> bool:
     """Tell whether a directory's file system is another machine's (proc(5), mountinfo)."""
-    device = os.stat(directory).st_dev
+    device = os.fstat(directory.fd).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
@@ -199,7 +233,8 @@ def _faults(path: str) -> Iterator[None]:
             raise _set_aside(path, inode, error) from error
         raise StateError(f"the history cannot be used: {path}: {error}") from error
     except OSError as error:
-        raise StateError(f"the history cannot be used: {path}: {error.strerror or error}") from error
+        place = error.filename if isinstance(error.filename, str) else path
+        raise StateError(f"the history cannot be used: {place}: {error.strerror or error}") from error
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -207,21 +242,25 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def _set_aside(path: str, inode: int, error: sqlite3.Error) -> StateError:
-    target = f"{path}.broken-{time.strftime('%Y%m%dT%H%M%S')}"
-    fd = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    new = f"{DATABASE}.broken-{time.strftime('%Y%m%dT%H%M%S')}"
+    target = os.path.join(os.path.dirname(path), new)
     try:
+        directory = state(os.path.dirname(path))
         # One at a time, and only the file that was found broken: another process may have begun a new one.
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _inode(path) != inode:
-            return StateError(f"the history cannot be used: {path} was broken and has just been set aside")
-        # The log goes first: SQLite would play what is left of it into the next database of that name.
-        for suffix in ("-wal", "-shm", "-journal", ""):
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(path + suffix, target + suffix)
+        lock = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.fd)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _inode(path) != inode:
+                words = f"{path} was broken and has just been set aside"
+                return StateError(f"the history cannot be used: {words}")
+            # The log goes first: SQLite would play what is left of it into the next database of that name.
+            for suffix in (*BESIDE, ""):
+                with contextlib.suppress(FileNotFoundError):
+                    directory.rename(DATABASE + suffix, new + suffix)
+        finally:
+            os.close(lock)
     except OSError as fault:
         return StateError(f"the history is broken and cannot be set aside: {path}: {fault.strerror or fault}")
-    finally:
-        os.close(fd)
     return SetAsideError(
         f"the history was broken ({error}): it is set aside as {target}, and a new one begins"
     )

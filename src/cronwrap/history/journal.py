@@ -19,9 +19,10 @@ import fcntl
 import marshal
 import os
 import time
+from errno import EPERM
 
 from cronwrap.errors import StateError
-from cronwrap.state import checksum, sync_directory
+from cronwrap.state import checksum, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cronwrap.model import Output
+    from cronwrap.state import Directory
 
     Fields = dict[str, Any]
 
@@ -48,6 +50,13 @@ COMMAND_MAX = 64 * 1024
 FOLD_AT = 64
 """Ended runs that may wait for the history; more would slow down each look at the directory."""
 DATABASE = "history.db"
+STARTED = (
+    *((name, (str,)) for name in ("run", "job", "command", "host", "user", "node", "boot_id")),
+    ("started", (int, float)),
+    ("pid", (int,)),
+    ("pid_started", (int,)),
+)
+"""What each start has, and of which type; what has not was not written by ``begin``."""
 LEFTOVER_AGE = 86400
 """Seconds after which a file that was never put in place is taken away: its writer died long ago."""
 
@@ -61,7 +70,7 @@ class Entry:
 
     __slots__ = ("_directory", "_fd", "_name", "_size", "_synced", "fields")
 
-    def __init__(self, directory: str, name: str, fd: int, fields: Fields) -> None:
+    def __init__(self, directory: Directory, name: str, fd: int, fields: Fields) -> None:
         self.fields = fields
         """What was written at the start."""
         self._directory = directory
@@ -78,9 +87,9 @@ class Entry:
         """
         try:
             os.fsync(self._fd)
-            sync_directory(self._directory)
+            os.fsync(self._directory.fd)
         except OSError as error:
-            raise _fault(error, self._directory) from error
+            raise _fault(error, self._directory.path) from error
         self._synced = True
 
     def finish(self, fields: Fields, output: Output | None = None) -> None:
@@ -89,7 +98,6 @@ class Entry:
         A full disk still takes the end without the output: it fits into the block that the start has.
         When even that fails the run is taken off the record, since it would pass for abandoned.
         """
-        path = os.path.join(self._directory, self._name)
         try:
             if output is not None and output.kept:
                 self._append_with_output(fields, output)
@@ -97,12 +105,12 @@ class Entry:
                 self._append(fields)
             if self._synced:
                 os.fsync(self._fd)
-            os.rename(path, path + ENDED)
+            self._directory.rename(self._name, self._name + ENDED)
             if self._synced:
-                sync_directory(self._directory)
+                os.fsync(self._directory.fd)
         except OSError as error:
-            _unlink(path)
-            raise _fault(error, self._directory) from error
+            _unlink(self._directory, self._name)
+            raise _fault(error, self._directory.path) from error
         finally:
             self.release()
 
@@ -129,9 +137,8 @@ def begin(state_dir: str, fields: Fields) -> Entry:
     run = fields["run"]
     if not run or not run.replace("-", "").replace("_", "").isalnum():
         raise StateError(f"not a run id: {run!r}")
-    directory = os.path.join(state_dir, RUNS)
     name = f"{run}.{tag(fields['job'])}"
-    new = os.path.join(directory, NEW + name)
+    new = NEW + name
     fields = {
         **fields,
         "command": fields["command"][:COMMAND_MAX],
@@ -140,50 +147,70 @@ def begin(state_dir: str, fields: Fields) -> Entry:
         "pid": os.getpid(),
         "pid_started": process_started("self"),
     }
+    directory: Directory | None = None
     fd = -1
     try:
-        fd = _create(state_dir, new)
+        directory = state(state_dir, RUNS, make=True)
+        fd = directory.create(new)
         # Locked before it has its name: nobody may see it unlocked and take its run for a dead one.
         fields["locked"] = _lock(fd)
         _write(fd, _frame(fields), 0)
-        os.rename(new, os.path.join(directory, name))
+        directory.rename(new, name)
     except OSError as error:
-        if fd >= 0:
+        if directory and fd >= 0:
             os.close(fd)
-            _unlink(new)
-        raise _fault(error, directory) from error
+            _unlink(directory, new)
+        raise _fault(error, os.path.join(state_dir, RUNS)) from error
     return Entry(directory, name, fd, fields)
 
 
 def waiting(state_dir: str) -> int:
     """Count the ended runs that wait for the history; no file is opened."""
-    return sum(name.endswith(ENDED) for name in _names(state_dir))
+    return sum(name.endswith(ENDED) for name in _names(_runs(state_dir)))
 
 
 def fold_due(state_dir: str) -> bool:
     """Tell whether even a run that has nothing to ask the history should fold the ended ones into it."""
-    return waiting(state_dir) > FOLD_AT or not os.path.exists(os.path.join(state_dir, DATABASE))
+    if waiting(state_dir) > FOLD_AT:
+        return True
+    try:
+        state(state_dir).stat(DATABASE)
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def ended(state_dir: str, job: str | None = None) -> Iterator[tuple[str, Fields]]:
-    """Give path and record of ended runs; ``Unreadable`` ones come with an empty record."""
+    """Give name and record of ended runs; ``Unreadable`` ones come with an empty record."""
     suffix = ENDED if job is None else f".{tag(job)}{ENDED}"
-    for name in sorted(name for name in _names(state_dir) if name.endswith(suffix)):
-        path = os.path.join(state_dir, RUNS, name)
+    directory = _runs(state_dir)
+    if directory is None:
+        return
+    for name in sorted(name for name in _names(directory) if name.endswith(suffix)):
         try:
-            start, end = _read(path)
+            start, end = _read(directory, name)
         except FileNotFoundError:
             continue  # folded by somebody else meanwhile
         except (OSError, Unreadable):
             start, end = {}, None
-        yield path, {**start, **end} if end is not None else {}
+        yield name, {**start, **end} if end is not None else {}
+
+
+def forget(state_dir: str, names: list[str]) -> None:
+    """Take away records that the history has."""
+    directory = state(state_dir, RUNS)
+    for name in names:
+        _unlink(directory, name)
 
 
 def running(state_dir: str, job: str | None = None) -> Iterator[Fields]:
     """Give what was written at the start of the runs that are under way."""
-    for path in _begun(state_dir, job):
+    directory = _runs(state_dir)
+    if directory is None:
+        return
+    for name in _begun(directory, job):
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = directory.open(name)
         except OSError:
             continue
         try:
@@ -204,9 +231,9 @@ def abandoned(state_dir: str, job: str | None = None, own: Entry | None = None) 
     """
     skip = None if own is None else own._name  # noqa: SLF001 - of this module
     claims = []
-    for path in _begun(state_dir, job):
-        if os.path.basename(path) != skip:
-            entry = _claim(path)
+    for name in _begun(_runs(state_dir), job):
+        if name != skip:
+            entry = _claim(state_dir, name)
             if entry is not None:
                 claims.append(entry)
     return claims
@@ -219,34 +246,38 @@ def why_abandoned(start: Fields) -> str:
     return "cronwrap was killed while it ran"
 
 
-def set_aside(path: str) -> str:
+def set_aside(state_dir: str, name: str) -> str:
     """Move a file that cannot be read out of the way; gives its new path."""
-    directory, name = os.path.split(path)
-    target = os.path.join(directory, BROKEN)
+    path = os.path.join(state_dir, RUNS)
     try:
-        os.makedirs(target, 0o700, exist_ok=True)
-        os.rename(path, os.path.join(target, name))
+        target = state(state_dir, RUNS, BROKEN, make=True)
+        state(state_dir, RUNS).rename(name, name, target)
     except FileNotFoundError:
         pass  # somebody else was faster
     except OSError as error:
-        raise _fault(error, directory) from error
-    return os.path.join(target, name)
+        raise _fault(error, path) from error
+    return os.path.join(path, BROKEN, name)
 
 
 def unreadable(state_dir: str) -> list[str]:
-    """Give the files of begun runs that are nobody's and cannot be read."""
-    found = []
-    for path in _begun(state_dir, None):
+    """Give the names of begun runs that are nobody's and cannot be read."""
+    found: list[str] = []
+    directory = _runs(state_dir)
+    if directory is None:
+        return found
+    for name in _begun(directory, None):
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+            fd = directory.open(name)
+        except OSError as error:
+            if error.errno == EPERM:  # a link, a pipe, somebody else's: it was never a run of ours
+                found.append(name)
             continue
         try:
             _parse(_content(fd))
         except Unreadable:
             # A run that is under way holds its lock: whatever its file looks like, it is not ours to move.
             if _try_lock(fd, fcntl.LOCK_SH) is not False:
-                found.append(path)
+                found.append(name)
         except OSError:
             continue
         finally:
@@ -257,11 +288,13 @@ def unreadable(state_dir: str) -> list[str]:
 def sweep(state_dir: str, now: float | None = None) -> None:
     """Take away what writers left behind that died before their file had its name."""
     limit = (time.time() if now is None else now) - LEFTOVER_AGE
-    for name in _names(state_dir):
-        path = os.path.join(state_dir, RUNS, name)
+    directory = _runs(state_dir)
+    if directory is None:
+        return
+    for name in directory.names():
         try:
-            if name.startswith(NEW) and os.stat(path).st_mtime < limit:
-                _unlink(path)
+            if name.startswith(NEW) and directory.stat(name).st_mtime < limit:
+                _unlink(directory, name)
         except OSError:
             continue
 
@@ -298,56 +331,51 @@ def process_started(pid: int | str) -> int:
         os.close(fd)
 
 
-def _create(state_dir: str, path: str) -> int:
-    """Open a new file, making the directories above it on first use."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+def _runs(state_dir: str) -> Directory | None:
+    """Give the directory of the runs, None while there is none; StateError when it cannot be used."""
     try:
-        return os.open(path, flags, 0o600)
+        return state(state_dir, RUNS)
     except FileNotFoundError:
-        parent = os.path.dirname(os.path.abspath(state_dir))
-        os.makedirs(parent, exist_ok=True)
-        for directory in (state_dir, os.path.dirname(path)):
-            try:
-                os.mkdir(directory, 0o700)
-            except FileExistsError:
-                continue
-        return os.open(path, flags, 0o600)
-
-
-def _names(state_dir: str) -> list[str]:
-    try:
-        return os.listdir(os.path.join(state_dir, RUNS))
-    except FileNotFoundError:
-        return []
+        return None
     except OSError as error:
-        text = f"the records in {os.path.join(state_dir, RUNS)} cannot be read: {error.strerror}"
+        text = f"the records in {os.path.join(state_dir, RUNS)} cannot be read: {_words(error)}"
         raise StateError(text) from error
 
 
-def _begun(state_dir: str, job: str | None) -> list[str]:
+def _names(directory: Directory | None) -> list[str]:
+    if directory is None:
+        return []
+    try:
+        return directory.names()
+    except OSError as error:
+        raise StateError(f"the records in {directory.path} cannot be read: {error.strerror}") from error
+
+
+def _begun(directory: Directory | None, job: str | None) -> list[str]:
     suffix = None if job is None else "." + tag(job)
     return [
-        os.path.join(state_dir, RUNS, name)
-        for name in sorted(_names(state_dir))
+        name
+        for name in sorted(_names(directory))
         if not name.endswith(ENDED) and name[0] != "." and name != BROKEN
         if suffix is None or name.endswith(suffix)
     ]
 
 
-def _claim(path: str) -> Entry | None:
+def _claim(state_dir: str, name: str) -> Entry | None:
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        directory = state(state_dir, RUNS)
+        fd = directory.open(name, os.O_RDWR)
     except OSError:
         return None
     try:
         start, end = _parse(_content(fd))
-        if not _alive(fd, start, fcntl.LOCK_EX) and os.stat(path).st_ino == os.fstat(fd).st_ino:
+        if not _alive(fd, start, fcntl.LOCK_EX) and directory.stat(name).st_ino == os.fstat(fd).st_ino:
             if end is None:
-                entry = Entry(os.path.dirname(path), os.path.basename(path), fd, start)
+                entry = Entry(directory, name, fd, start)
                 fd = -1
                 return entry
             # It died between its last write and the rename: nothing is missing but its name.
-            os.rename(path, path + ENDED)
+            directory.rename(name, name + ENDED)
     except (OSError, Unreadable):
         return None
     finally:
@@ -398,8 +426,8 @@ def _write(fd: int, data: bytes, offset: int) -> None:
         done += os.pwrite(fd, data[done:], offset + done)
 
 
-def _read(path: str) -> tuple[Fields, Fields | None]:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _read(directory: Directory, name: str) -> tuple[Fields, Fields | None]:
+    fd = directory.open(name)
     try:
         return _parse(_content(fd))
     finally:
@@ -416,6 +444,8 @@ def _content(fd: int) -> bytes:
 def _parse(content: bytes) -> tuple[Fields, Fields | None]:
     """Give both frames; the second is None when it is missing or was not written whole."""
     start, size = _unframe(content)
+    if not all(type(start.get(name)) in types for name, types in STARTED):
+        raise Unreadable
     try:
         return start, _unframe(content[size:])[0]
     except Unreadable:
@@ -436,19 +466,26 @@ def _unframe(content: bytes) -> tuple[Fields, int]:
         raise Unreadable
     try:
         fields = marshal.loads(payload)  # noqa: S302 - our own file, closed to others, checked above
-    except (ValueError, EOFError, TypeError):
+    except Exception:  # noqa: BLE001 - it trusts its input, and fails in many ways on what it did not write
         raise Unreadable from None
     if type(fields) is not dict or not all(type(name) is str for name in fields):
         raise Unreadable
     return fields, HEADER_BYTES + length
 
 
-def _unlink(path: str) -> None:
+def _unlink(directory: Directory, name: str) -> None:
     try:
-        os.unlink(path)
+        directory.unlink(name)
     except OSError:
         return
 
 
-def _fault(error: OSError, directory: str) -> StateError:
-    return StateError(f"the run cannot be recorded in {directory}: {error.strerror or error}")
+def _fault(error: OSError, path: str) -> StateError:
+    return StateError(f"the run cannot be recorded in {path}: {_words(error)}")
+
+
+def _words(error: OSError) -> str:
+    """Give what is wrong, with the place where that is another than the runs' own directory."""
+    why = error.strerror or str(error)
+    elsewhere = isinstance(error.filename, str) and error.filename.startswith("/")
+    return f"{error.filename}: {why}" if elsewhere and not error.filename.endswith(f"/{RUNS}") else why

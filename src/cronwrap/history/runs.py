@@ -11,13 +11,12 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
-import os
 import sqlite3
 import time
 
 from cronwrap.errors import StateError
 from cronwrap.history import journal
-from cronwrap.history.database import reading, transaction, writing
+from cronwrap.history.database import exists, reading, transaction, writing
 from cronwrap.history.kept_output import Kept, unpack
 from cronwrap.history.tally import REMEMBERED, Tally, after
 from cronwrap.history.tally import past as past_of
@@ -83,12 +82,12 @@ def fold(state_dir: str, keep: float | None = None, now: float | None = None) ->
     fold at once, and each may die anywhere: a run is known by its id, so none is counted twice.
     """
     now = time.time() if now is None else now
-    notices = [_set_aside_record(path) for path in journal.unreadable(state_dir)]
-    if journal.waiting(state_dir) or not os.path.exists(os.path.join(state_dir, journal.DATABASE)):
+    notices = [_set_aside_record(state_dir, name) for name in journal.unreadable(state_dir)]
+    if journal.waiting(state_dir) or not exists(state_dir):
         with writing(state_dir) as database:
             records = journal.ended(state_dir)
             while batch := list(itertools.islice(records, FOLD_BATCH)):
-                notices += _fold(database, batch)
+                notices += _fold(state_dir, database, batch)
             if keep is not None:
                 with transaction(database):
                     _prune(database, now - keep)
@@ -96,21 +95,20 @@ def fold(state_dir: str, keep: float | None = None, now: float | None = None) ->
     return tuple(notices)
 
 
-def _fold(database: sqlite3.Connection, batch: list[tuple[str, dict[str, Any]]]) -> list[str]:
+def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, dict[str, Any]]]) -> list[str]:
     good, notices = [], []
-    for path, fields in batch:
+    for name, fields in batch:
         try:
-            good.append((path, _columns(fields), fields.get("output")))
+            good.append((name, _columns(fields), fields.get("output")))
         except journal.Unreadable:
-            notices.append(_set_aside_record(path))
+            notices.append(_set_aside_record(state_dir, name))
     good.sort(key=lambda item: item[1]["ended"])
     with transaction(database):
-        for _path, columns, output in good:
+        for _name, columns, output in good:
             _insert(database, columns, output)
     # Only now: until the commit is on disk the journal is the only place that has them.
-    for path, *_rest in good:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+    with contextlib.suppress(OSError):
+        journal.forget(state_dir, [name for name, *_rest in good])
     return notices
 
 
@@ -143,8 +141,8 @@ def _prune(database: sqlite3.Connection, before: float) -> None:
         database.execute("DELETE FROM jobs WHERE ended < ?", (before,))
 
 
-def _set_aside_record(path: str) -> str:
-    return f"the record of a run could not be read; it is set aside as {journal.set_aside(path)}"
+def _set_aside_record(state_dir: str, name: str) -> str:
+    return f"the record of a run could not be read; it is set aside as {journal.set_aside(state_dir, name)}"
 
 
 def _columns(fields: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +182,7 @@ def _text(value: str) -> str:
 def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
     """Give what is known of a job's earlier runs, those that still wait in the journal included."""
     recent = []
-    for _path, fields in journal.ended(state_dir, job):
+    for _name, fields in journal.ended(state_dir, job):
         with contextlib.suppress(journal.Unreadable):
             recent.append(_columns(fields))
     job, user = _text(job), _text(user)

@@ -10,13 +10,14 @@ import os
 import time
 
 from cronwrap.lock import Lock, file_name
-from cronwrap.state import make_private, make_state
+from cronwrap.state import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from cronwrap.job.signals import Signals
+    from cronwrap.state import Directory
 
 PAUSE = 0.1
 """Seconds between two looks at a lock that somebody else has."""
@@ -29,7 +30,8 @@ class Guard:
         self._state_dir = state_dir
         self._job = job
         self._run_id = run_id
-        self._path = os.path.join(state_dir, "locks", file_name(job))
+        self._name = file_name(job)
+        self._place: Directory | None = None
         self._lock: Lock | None = None
         self._asked: set[str] = set()
         self.fault = ""
@@ -43,9 +45,8 @@ class Guard:
         ``how`` is ``allow``, ``skip``, ``wait`` or ``kill``; ``limit`` the longest wait in seconds.
         """
         try:
-            make_state(self._state_dir)
-            make_private(os.path.dirname(self._path))
-            self._lock = Lock(f"{self._path}.lock")
+            self._place = state(self._state_dir, "locks", make=True)
+            self._lock = Lock(f"{self._name}.lock", self._place.fd)
             if self._lock.take(shared=how == "allow") or how == "allow":
                 return ""
             if how == "skip":
@@ -53,7 +54,7 @@ class Guard:
             return self._wait(self._lock, how, limit, signals)
         except OSError as error:  # a full disk, no permission, a file system without locks
             if how != "allow":
-                place = error.filename or self._path
+                place = f"{self._place.path}/{self._name}.lock" if self._place else error.filename
                 self.fault = f"runs of this job cannot be told apart: {place}: {error.strerror}"
             return ""
 
@@ -115,16 +116,22 @@ class Guard:
 
     def _say_why(self, run: str) -> None:
         """Leave word of who asks; without it the signal is passed on to the job, as any other."""
+        if not self._place:
+            return
         try:
-            with open(f"{self._path}.end", "a", encoding="ascii", opener=_private) as stream:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            with open(self._place.open(f"{self._name}.end", flags), "a", encoding="ascii") as stream:
                 stream.write(f"{run} {self._run_id}\n")
         except OSError:
             return
 
     def asked_by(self) -> str:
         """Give the id of the later run that asked for this one's end, or an empty text."""
+        if not self._place:
+            return ""
         try:
-            with open(f"{self._path}.end", encoding="ascii", errors="replace") as stream:
+            handle = self._place.open(f"{self._name}.end")
+            with open(handle, encoding="ascii", errors="replace") as stream:
                 for line in stream:
                     target, _, asker = line.strip().partition(" ")
                     if target == self._run_id:
@@ -136,7 +143,8 @@ class Guard:
     def _withdraw(self) -> None:
         """Remove what was asked: whoever holds the lock alone has nobody left to ask."""
         try:
-            os.unlink(f"{self._path}.end")
+            if self._place:
+                self._place.unlink(f"{self._name}.end")
         except OSError:
             return
 
@@ -144,7 +152,3 @@ class Guard:
         """Let the next run go; the report of this one must not keep it waiting."""
         if self._lock:
             self._lock.release(inherited=True)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 
 from cronwrap.model import Envelope, Record
 from cronwrap.outbox.backoff import due
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.state import Directory
 
 MAGIC = "cronwrap-message 1"
 HEAD_LIMIT = 4 << 20
@@ -21,9 +24,9 @@ LATEST = 1e11
 """Unix time of the year 5138; what is beyond was never written by a clock."""
 MOST_ATTEMPTS = 10**9
 DAMAGED = "damaged: "
-FOREIGN_ERRORS = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EISDIR)
-"""What opening gives for files that are none of ours: another user's, a symbolic link, a socket. Other
-errors (EIO, EMFILE) may pass, and say nothing about the file."""
+FOREIGN_ERRORS = (errno.EACCES, errno.ENXIO, errno.EISDIR)
+"""What opening gives for what is no file of ours: one closed to us, a socket, a directory. Other errors (EIO,
+EMFILE) may pass, and say nothing about the file."""
 
 
 class Damaged(Exception):  # noqa: N818  # it says what the file is
@@ -58,23 +61,23 @@ class Item(Record):
         return due(self.next_attempt, self.queued, now)
 
 
-def read_item(path: str, state: str) -> Item:
+def read_item(place: Directory, identity: str, state: str) -> Item:
     """Read a message's envelope and state; Damaged, or OSError when nothing can be said."""
-    handle = _open(path)
+    handle = open_file(place, identity)
     try:
         head = _read_head(handle)
         stored = os.fstat(handle).st_size - len(head) - 2
     finally:
         os.close(handle)
-    item = _parse(os.path.basename(path), head)
+    item = _parse(identity, head)
     if item.size != stored:
         raise Damaged(f"{stored} octets instead of {item.size}")
     return item.replace(state=state)
 
 
-def read_content(path: str) -> bytes:
+def read_content(place: Directory, identity: str) -> bytes:
     """Read the message itself; Damaged or OSError as ``read_item``."""
-    handle = _open(path)
+    handle = open_file(place, identity)
     try:
         with open(handle, "rb", closefd=False) as stream:
             stream.seek(len(_read_head(handle)) + 2)
@@ -83,18 +86,16 @@ def read_content(path: str) -> bytes:
         os.close(handle)
 
 
-def _open(path: str) -> int:
-    """Open a regular file; a named pipe must not make anybody wait, a link not lead elsewhere."""
+def open_file(place: Directory, identity: str) -> int:
+    """Open a file of ours; Damaged for whatever else lies in its place."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return place.open(identity)
     except OSError as error:
+        if error.errno == errno.EPERM:
+            raise Damaged(str(error.strerror)) from None
         if error.errno in FOREIGN_ERRORS:
             raise Damaged(f"cannot be read: {error.strerror}") from None
         raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise Damaged("not a regular file")
-    return handle
 
 
 def _read_head(handle: int) -> bytes:

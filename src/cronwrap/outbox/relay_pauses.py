@@ -7,6 +7,7 @@ from binascii import crc32
 
 from cronwrap.model import Delivery, Record
 from cronwrap.outbox.backoff import LONGEST_RETRY, retry_after
+from cronwrap.outbox.store import TMP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ class Pauses:
     """
 
     def __init__(self, box: Outbox) -> None:
-        self._path = os.path.join(box.directory, FILE)
-        self._temporary = box.temporary(FILE)
+        self._box = box
         self._pauses: dict[str, Pause] = {}
         try:
-            with open(self._path, encoding="utf-8", errors="replace") as stream:
+            handle = box.place().open(FILE)
+            with open(handle, encoding="utf-8", errors="replace") as stream:
                 self._read(stream.read(SIZE_LIMIT))
         except (OSError, ValueError, OverflowError):
             self._pauses = {}
@@ -85,11 +86,12 @@ class Pauses:
 
     def _write(self) -> None:
         try:
-            with open(self._temporary, "w", encoding="utf-8", errors="replace") as stream:
+            name, handle = self._box.temporary(FILE)
+            with open(handle, "w", encoding="utf-8", errors="replace") as stream:
                 for key, pause in self._pauses.items():
                     login = int(pause.login)
                     stream.write(f"{key}\t{pause.until}\t{pause.failures}\t{login}\t{pause.reason}\n")
-            os.rename(self._temporary, self._path)
+            self._box.place(TMP).rename(name, FILE, self._box.place())
         except OSError:
             return
 

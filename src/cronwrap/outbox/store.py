@@ -17,17 +17,28 @@ import time
 from cronwrap.errors import StateError
 from cronwrap.lock import Lock
 from cronwrap.model import Message, Record
-from cronwrap.outbox.message_file import HEAD_LIMIT, Damaged, Item, head, read_content, read_item, unreadable
-from cronwrap.state import sync_directory
+from cronwrap.outbox.message_file import (
+    HEAD_LIMIT,
+    Damaged,
+    Item,
+    head,
+    open_file,
+    read_content,
+    read_item,
+    unreadable,
+)
+from cronwrap.state import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Self
 
+    from cronwrap.state import Directory
+
 __all__ = ["Damaged", "Item", "Outbox", "Summary", "summary"]
 
-QUEUE, FAILED, TMP = "queue", "failed", "tmp"
+QUEUE, FAILED, TMP = PLACES = ("queue", "failed", "tmp")
 LOUD_AFTER = 3600.0
 """Seconds; from then on a report that waits comes before everything else, and each run logs it."""
 STALE_TMP = 86400.0
@@ -47,12 +58,15 @@ class Summary(Record):
 
 
 class Outbox:
-    """The outbox below a state directory."""
+    """The outbox below a state directory; its directories are checked where they are opened (``state``)."""
 
     def __init__(self, state_dir: str) -> None:
         self.directory = os.path.join(state_dir, "outbox")
         self._state_dir = state_dir
-        self._places = tuple(os.path.join(self.directory, name) for name in (TMP, QUEUE, FAILED))
+
+    def place(self, name: str = "", *, make: bool = False) -> Directory:
+        """Give a directory of the outbox, or the outbox itself; OSError when it is missing or not ours."""
+        return state(self._state_dir, "outbox", *([name] if name else ()), make=make)
 
     # Storing ------------------------------------------------------------------------------------
 
@@ -77,7 +91,7 @@ class Outbox:
         except OSError as error:
             raise self._unwritable(error) from error
         try:
-            sync_directory(self._place(item.state))
+            os.fsync(self.place(_place(item.state)).fd)
         except OSError as error:
             # The message is in the queue for everybody to see: to send it from memory as well would
             # make two. What is in doubt is whether it outlives a power cut.
@@ -86,23 +100,21 @@ class Outbox:
 
     def _make(self) -> None:
         """Make the directories; 0700, since mails hold what jobs say."""
-        if all(map(os.path.isdir, self._places)):
-            return
-        from cronwrap.state import make_private  # noqa: PLC0415
-
-        make_private(self._state_dir)
-        for directory in (self.directory, *self._places):
-            make_private(directory)
-        sync_directory(self.directory)
-        sync_directory(self._state_dir)
+        try:
+            for name in PLACES:
+                self.place(name)
+        except FileNotFoundError:
+            for name in PLACES:
+                self.place(name, make=True)
+            os.fsync(self.place().fd)
+            os.fsync(state(self._state_dir).fd)
 
     def _write(self, item: Item, content: bytes) -> None:
         """Put a file in its place: the whole new one or, after a crash at any moment, the old one."""
         first = head(item)
         if len(first) > HEAD_LIMIT:
             raise OSError(0, "the envelope is too large")
-        temporary = self.temporary(item.id)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        temporary, handle = self.temporary(item.id)
         try:
             try:
                 for part in (first, content):
@@ -112,36 +124,45 @@ class Outbox:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            os.rename(temporary, self.path(item))
+            self.place(TMP).rename(temporary, item.id, self.place(_place(item.state)))
         except OSError:
             try:
-                os.unlink(temporary)
+                self.place(TMP).unlink(temporary)
             except OSError:
                 pass  # the sweep takes it
             raise
 
-    def temporary(self, name: str) -> str:
-        """Give the path of a file that only this process writes; the sweep takes what a crash leaves."""
-        return os.path.join(self.directory, TMP, f"{name}.{os.getpid()}")
+    def temporary(self, name: str) -> tuple[str, int]:
+        """Give name and descriptor of a new file in ``tmp``; the sweep takes what a crash leaves."""
+        tmp, name = self.place(TMP), f"{name}.{os.getpid()}"
+        try:
+            return name, tmp.create(name)
+        except FileExistsError:  # of an earlier process with this one's number, which died over it
+            tmp.unlink(name)
+            return name, tmp.create(name)
 
     # Looking ------------------------------------------------------------------------------------
 
     def ids(self, place: str = QUEUE) -> list[str]:
         """Give the names of the files in the queue, the oldest first; none when there is no outbox."""
         try:
-            names = os.listdir(os.path.join(self.directory, place))
+            names = self.place(place).names()
         except OSError:
             return []
         return sorted(name for name in names if not name.startswith("."))
 
     def load(self, identity: str, place: str = QUEUE) -> Item:
         """Read a message's envelope and state; Damaged, or FileNotFoundError when it has gone."""
-        state = "failed" if place == FAILED else "queued"
-        return read_item(os.path.join(self.directory, place, identity), state)
+        marked = "failed" if place == FAILED else "queued"
+        return read_item(self.place(place), identity, marked)
 
     def content(self, item: Item) -> bytes:
         """Read the message itself; Damaged or OSError as ``load``."""
-        return read_content(self.path(item))
+        return read_content(self.place(_place(item.state)), item.id)
+
+    def open(self, item: Item) -> int:
+        """Open the file of a message, whatever is in it; Damaged or OSError as ``load``."""
+        return open_file(self.place(_place(item.state)), item.id)
 
     def items(self) -> tuple[list[Item], list[str]]:
         """Give the queued messages, the oldest first, and what was damaged and now is in ``failed``."""
@@ -192,7 +213,7 @@ class Outbox:
         better than to wait for the disk with every message.
         """
         try:
-            os.unlink(self.path(item))
+            self.place(_place(item.state)).unlink(item.id)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -212,7 +233,7 @@ class Outbox:
         try:
             self._write(changed, content)
             if changed.state != item.state:
-                sync_directory(self._place(changed.state))  # before it goes from where it was
+                os.fsync(self.place(_place(changed.state)).fd)  # before it goes from where it was
         except OSError as error:
             raise self._unwritable(error) from error
         if changed.state != item.state:
@@ -220,29 +241,33 @@ class Outbox:
 
     def look(self) -> Self:
         """Give the outbox; StateError when there is one that cannot be read, for it may hold anything."""
-        for place in (self.directory, *self._places):
+        for name in ("", *PLACES):
             try:
-                os.listdir(place)
+                self.place(name).names()
             except FileNotFoundError:
                 continue  # nothing was ever stored
             except OSError as error:
-                text = f"the outbox {self.directory} cannot be read: {error.strerror}"
+                text = f"the outbox {self.directory} cannot be read: {self._words(error)}"
                 raise StateError(text) from error
         return self
 
     def writable(self) -> bool:
         """Tell whether what is sent can be taken off; if not, sending would never end."""
-        return all(os.access(place, os.W_OK | os.X_OK) for place in self._places)
+        try:
+            return all(os.access(".", os.W_OK | os.X_OK, dir_fd=self.place(name).fd) for name in PLACES)
+        except OSError:
+            return False
 
     def _set_aside(self, identity: str, why: str) -> None:
         """Move a damaged file out of the way of the others, over none that is there."""
         name = identity
-        while os.path.lexists(os.path.join(self.directory, FAILED, name)):
-            name += "~"
-        source = os.path.join(self.directory, QUEUE, identity)
         try:
             self._make()
-            os.rename(source, os.path.join(self.directory, FAILED, name))
+            failed = self.place(FAILED)
+            taken = failed.names()
+            while name in taken:
+                name += "~"
+            self.place(QUEUE).rename(identity, name, failed)
         except OSError:
             return
         self._log(f"report {identity} is damaged and was moved to {self.directory}/{FAILED}: {why}")
@@ -250,10 +275,9 @@ class Outbox:
     def sweep(self, now: float) -> None:
         """Remove what writers that died long ago have left in ``tmp``."""
         for name in self.ids(TMP):
-            path = os.path.join(self.directory, TMP, name)
             try:
-                if now - os.stat(path).st_mtime > STALE_TMP:
-                    os.unlink(path)
+                if now - self.place(TMP).stat(name).st_mtime > STALE_TMP:
+                    self.place(TMP).unlink(name)
             except OSError:
                 continue
 
@@ -261,19 +285,18 @@ class Outbox:
         """Give the lock whose holder alone sends; StateError when the outbox cannot be written."""
         try:
             self._make()
-            return Lock(os.path.join(self.directory, name))
+            return Lock(name, self.place().fd)
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _place(self, state: str) -> str:
-        return os.path.join(self.directory, FAILED if state == "failed" else QUEUE)
-
-    def path(self, item: Item) -> str:
-        """Give where a message lies."""
-        return os.path.join(self._place(item.state), item.id)
-
     def _unwritable(self, error: OSError) -> StateError:
-        return StateError(f"the outbox {self.directory} cannot be written: {error.strerror}")
+        return StateError(f"the outbox {self.directory} cannot be written: {self._words(error)}")
+
+    def _words(self, error: OSError) -> str:
+        """Give what is wrong, with the place where that is not the outbox itself."""
+        place = error.filename if isinstance(error.filename, str) else ""
+        elsewhere = place.startswith("/") and place != self.directory
+        return f"{place}: {error.strerror}" if elsewhere else f"{error.strerror}"
 
     def _log(self, text: str) -> None:
         from cronwrap.log import log  # noqa: PLC0415  # all is well, as a rule
@@ -294,3 +317,7 @@ def summary(state_dir: str, now: float | None = None) -> Summary | None:
         oldest_age=max(0.0, moment - items[0].queued) if items else 0.0,
         last_error=items[0].last_error if items else "",
     )
+
+
+def _place(state: str) -> str:
+    return FAILED if state == "failed" else QUEUE

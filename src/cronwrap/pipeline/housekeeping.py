@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from cronwrap.errors import StateError
 from cronwrap.history import journal
+from cronwrap.state import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
 
 def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:
     try:
-        waiting = os.listdir(os.path.join(settings.state_dir, "outbox/queue"))
+        waiting = state(settings.state_dir, "outbox", "queue").names()
     except OSError:
         return
     if waiting:
@@ -52,7 +51,7 @@ def _fold(settings: Settings) -> None:
     from cronwrap.history.runs import fold  # noqa: PLC0415  # imports `sqlite3`
     from cronwrap.lock import Lock  # noqa: PLC0415
 
-    lock = Lock(os.path.join(settings.state_dir, "locks", ".history"))
+    lock = Lock(".history", state(settings.state_dir, "locks", make=True).fd)
     if lock.take():
         from cronwrap.log import log  # noqa: PLC0415
 

@@ -8,7 +8,6 @@ import time
 from cronwrap.errors import StateError
 from cronwrap.history import journal
 from cronwrap.redact.redactor import Redactor
-from cronwrap.state import make_state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 def begin(run: RunContext) -> Entry:
     """Put a run on record; StateError when that cannot be done."""
-    make_state(run.settings.state_dir)
     fields = {
         "run": run.run_id,
         "job": run.job,

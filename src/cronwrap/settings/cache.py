@@ -9,11 +9,13 @@ from __future__ import annotations
 import marshal
 import os
 
-from cronwrap.state import checksum, make_state
+from cronwrap.state import checksum, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from cronwrap.state import Directory
 
 CACHE = "settings.cache"
 CHECK_LENGTH = 16
@@ -38,20 +40,19 @@ def signature(path: str) -> tuple[Any, ...] | None:
 def read(directory: str, key: tuple[Any, ...]) -> dict[str, dict[str, Any]] | None:
     """Give the values made from just these files, from a cache that nobody else could have written."""
     try:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        handle = os.open(os.path.join(directory, CACHE), flags)
+        handle = state(directory).open(CACHE)
     except OSError:
         return None
     try:
-        state = os.fstat(handle)
-        if state.st_uid != os.geteuid() or state.st_mode & 0o077 or state.st_size > CACHE_LIMIT:
+        found = os.fstat(handle)
+        if found.st_mode & 0o077 or found.st_size > CACHE_LIMIT:
             return None
-        content = os.read(handle, state.st_size)
+        content = os.read(handle, found.st_size)
         body = content[CHECK_LENGTH:]
         if content[:CHECK_LENGTH] != _check_of(body):
             return None
         stored, values = marshal.loads(body)  # noqa: S302  # our own file, and whole
-    except (OSError, ValueError, EOFError, TypeError):
+    except Exception:  # noqa: BLE001  # whatever marshal makes of it: the files themselves are there
         return None
     finally:
         os.close(handle)
@@ -64,21 +65,23 @@ def _check_of(body: bytes) -> bytes:
 
 def write(directory: str, key: tuple[Any, ...], values: dict[str, dict[str, Any]]) -> None:
     """Write the cache; what cannot be written is simply read again next time."""
-    path = os.path.join(directory, CACHE)
-    temporary = f"{path}.{os.getpid()}"
     try:
-        make_state(directory)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        _write(state(directory, make=True), marshal.dumps((key, values)))
+    except OSError:
+        return
+
+
+def _write(place: Directory, body: bytes) -> None:
+    temporary = f"{CACHE}.{os.getpid()}"
+    handle = place.create(temporary)
+    try:
         try:
-            body = marshal.dumps((key, values))
             content = _check_of(body) + body
             if os.write(handle, content) != len(content):
                 raise OSError("short write")  # a full disk says it this way, too
-            os.rename(temporary, path)
+            place.rename(temporary, CACHE)
         finally:
             os.close(handle)
     except OSError:
-        try:
-            os.unlink(temporary)
-        except OSError:
-            return
+        place.unlink(temporary)
+        raise

@@ -16,7 +16,8 @@ from cronwrap.paths import SYSTEM_CONFIG, config_paths, user_config
 from cronwrap.settings import relays, toml_write
 from cronwrap.settings.files import File
 from cronwrap.settings.relays import Endpoint
-from cronwrap.state import make_private, sync_directory
+from cronwrap.state import sync_directory
+from cronwrap.state_setup import make_private
 
 PASSWORD_NAME = "password"  # noqa: S105  # the name of a file
 BACKUP_SUFFIX = "~"

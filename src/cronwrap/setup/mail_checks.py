@@ -5,6 +5,7 @@ Nothing is changed but for the state directory, which is made as a run would mak
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
 from cronwrap.setup import trial
 from cronwrap.setup.providers import other_sender
 from cronwrap.setup.trial import People
-from cronwrap.state import make_state
+from cronwrap.state import Directory, state
 from cronwrap.text import DAY, count, duration, moment, size
 
 PORTS = (25, 465, 587)
@@ -38,6 +39,8 @@ LEAST_FREE = 16 << 20
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 EARLIEST = 1_704_067_200.0
 """1 January 2024: an earlier clock is one without a battery."""
+PRIVATE = ("locks", "runs")
+"""The directories in the state directory, but for the outbox, which is told of first."""
 TRIED_OCTETS = 4096
 """A block: a file without content fits on a full disk."""
 
@@ -86,7 +89,9 @@ def _outbox(state_dir: str) -> tuple[Check | None, Summary | None]:
     try:
         waiting = summary(state_dir)
     except StateError as error:
-        if not os.path.isdir(state_dir):
+        try:
+            state(state_dir)
+        except OSError:
             return None, None  # told of the state directory
         return Check(name="outbox", ok=False, text=str(error), advice=advice), None
     if waiting and not box.writable():
@@ -130,38 +135,35 @@ def _settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]
 def _state(directory: str) -> Iterator[Check]:
     started = time.monotonic()
     try:
-        make_state(directory)
-        _try_to_write(directory)
-        shared = os.stat(directory).st_mode & 0o077
+        _try_to_write(state(directory, make=True))
+        for name in PRIVATE:
+            with contextlib.suppress(FileNotFoundError):
+                state(directory, name)
     except OSError as error:
+        told = "chmod" in str(error.strerror)
+        advice = f"reports cannot be kept: let this user write to {directory}, or set CRONWRAP_STATE_DIR"
         yield Check(
             name="state",
             ok=False,
             text=f"{error.filename or directory}: {error.strerror}",
-            advice=f"reports cannot be kept: let this user write to {directory}, or set CRONWRAP_STATE_DIR",
+            advice="it is neither read nor written" if told else advice,
             seconds=time.monotonic() - started,
         )
         return
-    yield Check(
-        name="state",
-        ok=True,
-        text=f"{directory} can be written",
-        advice=f"others may look into it: chmod 700 {directory}" if shared else "",
-        seconds=time.monotonic() - started,
-    )
+    yield Check(name="state", ok=True, text=f"{directory} can be written", seconds=time.monotonic() - started)
     yield _disk(directory)
 
 
-def _try_to_write(directory: str) -> None:
+def _try_to_write(directory: Directory) -> None:
     """Write a file as a report is written, and remove it; OSError when that fails."""
-    path = os.path.join(directory, f".doctor.{os.getpid()}")
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    name = f".doctor.{os.getpid()}"
+    handle = directory.create(name)
     try:
         os.write(handle, bytes(TRIED_OCTETS))
         os.fsync(handle)
     finally:
         os.close(handle)
-        os.unlink(path)
+        directory.unlink(name)
 
 
 def _disk(directory: str) -> Check:
