@@ -24,10 +24,66 @@ def captured(limit, pieces, *, timed=False, matcher=None):
     capture = Capture(limit, timed=timed, matcher=matcher)
     buffer = bytearray(64)
     for moment, (stream, data) in enumerate(pieces):
+        if room := capture.room(stream, len(data)):
+            assert read_to(room, data) == len(data)
+            capture.poured(len(data))
+            continue
         buffer[: len(data)] = data
         capture.add(stream, buffer, len(data), float(moment))
         buffer[:] = b"#" * len(buffer)
     return capture.output()
+
+
+def read_to(room, data):
+    """Put octets where ``room`` says, as readv(2) does; give how many there is room for."""
+    place = 0
+    for view in room:
+        view[:] = data[place : place + len(view)].ljust(len(view))
+        place += len(view)
+    return place
+
+
+@given(st.integers(2, 40), st.lists(st.tuples(st.integers(1, 20), st.text("ab\n", min_size=1)), max_size=30))
+def test_a_short_read_into_the_room_leaves_what_is_beyond_it_alone(limit, reads):
+    capture = Capture(limit)
+    everything = b"\n" * 2 * limit
+    capture.add(STDOUT, bytearray(everything), len(everything), 0.0)
+    for octets, text in reads:
+        data = text.encode()[:octets]
+        room = capture.room(STDOUT, octets)
+        assert bool(room) == (octets <= limit // 2)
+        assert sum(map(len, room)) in (0, octets)
+        if room:
+            first = len(room[0])
+            room[0][: len(data)] = data[:first]
+            if len(data) > first:
+                room[1][: len(data) - first] = data[first:]
+            capture.poured(len(data))
+            everything += data
+    output = capture.output()
+    assert output.tail == everything[len(everything) - limit // 2 :]
+    gap = everything[len(output.head) : len(everything) - len(output.tail)]
+    assert (output.left_out_bytes, output.left_out_lines) == (len(gap), gap.count(b"\n"))
+
+
+def test_no_room_is_given_to_a_stream_that_is_not_the_jobs_output():
+    """The report of the child is read through the same call, before anything has come."""
+    assert Capture(1 << 20).room(0, 64) == []
+    capture = captured_whole(STDOUT)
+    assert capture.room(STDOUT, 5)
+    assert capture.room(0, 5) == capture.room(STDERR, 5) == []
+
+
+@pytest.mark.parametrize("how", [{"timed": True}, {"matcher": Matcher(["x"], [])}])
+def test_what_must_be_seen_as_it_arrives_gets_no_room(how):
+    assert captured_whole(STDOUT, **how).room(STDOUT, 5) == []
+
+
+def captured_whole(stream, **how):
+    """Give a capture of a stream that has gone beyond both halves."""
+    capture = Capture(20, **how)
+    capture.add(stream, bytearray(b"x" * 50), 50, 0.0)
+    return capture
 
 
 def told(output, what):

@@ -43,15 +43,6 @@ class Capture:
         ``elapsed`` is the time of their arrival in seconds since the job's start.
         """
         self._totals[stream] += length
-        place = self._place
-        if stream == self._pouring and data is self._data and place + length <= self._tail_size:
-            # What gigabytes take: one stream, into a ring that is complete, without going round its end.
-            if data.find(b"\n", 0, length) >= 0:  # memchr is many times as fast as counting to zero
-                self._tail_newlines += data.count(b"\n", 0, length)
-            self._ring[place : place + length] = self._view[:length]
-            self._tail_total += length
-            self._place = place + length
-            return
         if data is not self._data:
             self._data, self._view = data, memoryview(data)
         if self._matcher:
@@ -70,9 +61,33 @@ class Capture:
                 self._pouring = stream
                 self._place = self._tail_total % self._tail_size
 
+    def room(self, stream: int, octets: int) -> list[memoryview]:
+        """Give where the next ``octets`` of a stream may be read to, for readv(2), and then ``poured``.
+
+        Gives nothing where ``add`` has to see them. This is what gigabytes take: one stream, into a ring
+        that is complete, without a copy on the way.
+        """
+        if not self._pouring or stream != self._pouring or octets > self._tail_size:
+            return []
+        beyond = self._place + octets - self._tail_size
+        if beyond <= 0:
+            return [self._ring[self._place : self._place + octets]]
+        return [self._ring[self._place :], self._ring[:beyond]]
+
+    def poured(self, length: int) -> None:
+        """Take note of octets that were read to where ``room`` said; nothing was taken in between."""
+        end = self._place + length
+        beyond = max(0, end - self._tail_size)
+        self._tail_newlines += _newlines(self._tail, self._place, end - beyond)
+        if beyond:
+            self._tail_newlines += _newlines(self._tail, 0, beyond)
+        self._totals[self._pouring] += length
+        self._tail_total += length
+        self._place = end % self._tail_size
+
     def _add_tail(self, start: int, end: int) -> None:
         """Take a part of the buffer into the ring."""
-        self._tail_newlines += self._data.count(b"\n", start, end)
+        self._tail_newlines += _newlines(self._data, start, end)
         size, total = self._tail_size, self._tail_total
         self._tail_total += end - start
         if not size:
@@ -108,7 +123,7 @@ class Capture:
         with memoryview(self._tail) as ring:
             tail = b"".join((ring[place:], ring[:place])) if left_out else bytes(ring[: self._tail_total])
         self._ring.release()
-        self._tail.clear()
+        self._tail = bytearray()
         shift = len(head) - left_out
         marks = [Mark(offset=offset, stream=stream, elapsed=at) for offset, stream, at in self._marks[0]]
         before: Mark | None = None
@@ -133,3 +148,8 @@ class Capture:
             stderr_bytes=self._totals[STDERR],
             marks=tuple(marks),
         )
+
+
+def _newlines(data: bytearray, start: int, end: int) -> int:
+    # memchr is many times as fast as counting to zero.
+    return data.count(b"\n", start, end) if data.find(b"\n", start, end) >= 0 else 0
