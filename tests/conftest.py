@@ -6,8 +6,10 @@ import os
 import signal
 import tempfile
 
+import hypothesis
 import pytest
 
+from support import debian
 from support.cli import Cli, write_private
 from support.guard import Guard, real_directories
 from support.misbehaving import Misbehaving
@@ -17,6 +19,24 @@ from support.waiting import wait_until as wait_until_true
 
 SCRUBBED = ("CRONWRAP_", "MAIL", "XDG_")
 """Beginnings of variables that would let the tester's own settings in."""
+
+
+def in_ci():
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--complete",
+        action="store_true",
+        help="install what is missing (as root, by apt-get), and take a test that is left out for a failure",
+    )
+
+
+# How long one example takes tells of the machine's load, not of the code: pytest-timeout bounds the whole.
+# In CI the examples are the same for the same tests, so that it does not fail for a change it has not seen.
+hypothesis.settings.register_profile("cronwrap", deadline=None, derandomize=in_ci())
+hypothesis.settings.load_profile("cronwrap")
 
 
 def pytest_configure(config):
@@ -33,7 +53,45 @@ def hear_signals():
             signal.signal(number, signal.SIG_DFL)
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what needs more than any machine has: `make test-system` runs that, and leaves out nothing."""
+    for item in items:
+        if "needs" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Tell where a skipped test is rather than where skip was called; let nothing go untested unseen."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _, _, reason = report.longrepr
+        report.longrepr = (str(item.path), item.location[1] + 1, reason)
+        if may_not_skip(item):
+            report.outcome, report.longrepr = "failed", f"left out, which may not be here: {reason}"
+    return report
+
+
+def may_not_skip(item):
+    """Tell whether leaving this test out is a failure: CI sees to the others by `make test-system`."""
+    return item.config.getoption("complete") or (in_ci() and not item.get_closest_marker("system"))
+
+
 GUARD = pytest.StashKey[Guard]()
+
+
+@pytest.fixture(scope="session")
+def needs(pytestconfig):
+    """Say what a test needs beyond python3, venv and make: ``needs("root", "cron")``; see support.debian.
+
+    Where it is not to be had the test is skipped; `make test-system` installs it. Nothing else skips.
+    """
+
+    def require(*names):
+        if reason := debian.lacking(names, install=pytestconfig.getoption("complete")):
+            pytest.skip(reason)
+
+    return require
 
 
 @pytest.fixture(scope="session", autouse=True)

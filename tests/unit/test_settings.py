@@ -267,8 +267,8 @@ def test_a_named_file_that_is_missing_is_a_fault(ground):
     assert found["on"] == ("failure", "output")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_file_that_may_not_be_read_is_passed_over_and_told_when_it_was_named(ground, monkeypatch):
+def test_a_file_that_may_not_be_read_is_passed_over_and_told_when_it_was_named(ground, monkeypatch, needs):
+    needs("root")
     monkeypatch.chdir(ground.directory)  # the way from the root is closed to others
     os.chmod(ground.directory, 0o711)
     ground.write("secret.toml", "[defaults]\nnice = 1\n")
@@ -477,8 +477,8 @@ def test_a_password_in_a_url_is_one(ground):
     assert "chmod 600" in ground.load().faults[0]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_file_with_a_password_must_belong_to_the_user_or_to_root(ground):
+def test_a_file_with_a_password_must_belong_to_the_user_or_to_root(ground, needs):
+    needs("root")
     ground.write(ground.system, '[[relay]]\nurl = "smtps://u:p@a"\n')
     os.chown(ground.system, 4711, -1)
     assert "uid 4711" in ground.load().faults[0]
@@ -672,8 +672,8 @@ def test_a_directory_with_other_things_in_it_is_not_closed(tmp_path):
     assert stat.S_IMODE(os.stat(tmp_path).st_mode) == 0o755
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give directories away")
-def test_a_directory_of_somebody_else_is_refused_with_words(tmp_path):
+def test_a_directory_of_somebody_else_is_refused_with_words(tmp_path, needs):
+    needs("root")
     os.chown(tmp_path, 4711, -1)
     with pytest.raises(PermissionError, match=r"uid 4711.*chown"):
         settings.make_state(str(tmp_path))
