@@ -6,6 +6,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.made-from-pyproject
 PYTEST := $(BIN)/pytest -q -n auto --dist loadgroup
 
+# What a shell was set up with for other work must not change what is tested here.
+unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
+
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-system coverage check format completions bench clean
 

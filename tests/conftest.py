@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import tempfile
+import time
 
 import hypothesis
 import pytest
 
 from support import debian
-from support.cli import Cli, write_private
+from support.cli import Cli, user_name, write_private
 from support.guard import Guard, real_directories
 from support.misbehaving import Misbehaving
 from support.pki import Authority
 from support.relay import Policy, Relay
 from support.waiting import wait_until as wait_until_true
 
-SCRUBBED = ("CRONWRAP_", "MAIL", "XDG_")
-"""Beginnings of variables that would let the tester's own settings in."""
+KEPT = ("COVERAGE_", "PYTEST_", "CI", "TERM", "LD_LIBRARY_PATH")
+"""Beginnings of the variables that tests inherit. All others might let in what is the tester's own, or the
+machine's: MAILTO, locale and time zone, proxies, XDG and PYTHON variables, make's."""
+PLAIN_PATH = re.compile(r"[\w./-]{,64}", re.ASCII)
+"""A directory that may stand in a test's script as it is, with room for a socket's name below it."""
 
 
 def in_ci():
@@ -41,6 +46,9 @@ hypothesis.settings.load_profile("cronwrap")
 
 def pytest_configure(config):
     hear_signals()
+    os.umask(0o022)
+    if not PLAIN_PATH.fullmatch(tempfile.gettempdir()):
+        tempfile.tempdir = os.environ["TMPDIR"] = "/tmp"
     config.stash[GUARD] = Guard(real_directories())
     config.stash[GUARD].install()
 
@@ -98,9 +106,14 @@ def needs(pytestconfig):
 def own_home(tmp_path_factory):
     """A home, a state and a temporary directory that belong to this session alone."""
     ground = tmp_path_factory.mktemp("ground")
+    user = user_name()
+    known = {"PATH": debian.SEARCH_PATH, "LANG": "C.UTF-8", "LOGNAME": user, "USER": user, "SHELL": "/bin/sh"}
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(SCRUBBED)]:
+        for name in [name for name in os.environ if not name.startswith(KEPT)]:
             patch.delenv(name)
+        for name, value in known.items():
+            patch.setenv(name, value)
+        time.tzset()
         for name, place in (("HOME", "home"), ("CRONWRAP_STATE_DIR", "state"), ("TMPDIR", "tmp")):
             (ground / place).mkdir(mode=0o700)
             patch.setenv(name, str(ground / place))

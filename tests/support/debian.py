@@ -32,6 +32,10 @@ PACKAGES = {
 """The package of each program that some test needs, or of each file, by a pattern."""
 
 
+MACHINE = dict(os.environ)
+"""The environment that the tests were started with, for what needs the network: proxies, pip's settings."""
+
+
 def find(program: str) -> str | None:
     """Give the path of an installed program, those for administrators included, or of a file by a pattern."""
     if program.startswith("/"):
@@ -82,7 +86,7 @@ def _apt_get(*words: str) -> str:
     environment = {"PATH": SEARCH_PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         ["apt-get", "-y", "-qq", *words],
-        env={**os.environ, **environment},
+        env={**MACHINE, **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
