@@ -27,24 +27,27 @@ DAEMON = "import os\nif not os.fork():\n os.setsid()\n os.fork() or os.execlp('s
 BOMB = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end = time.monotonic() + 60
 
 def stay(detached):
     # As soon as it is found it is gone: the next one has another number, and another session.
-    while True:
+    while time.monotonic() < end:
         time.sleep(0.25)
         if os.fork():
             os._exit(0)
         if detached:
             os.setsid()
+    os._exit(0)
 
 def guard():
     for turn in range(19):
         if not os.fork():
             stay(turn % 2)
-    while True:
+    for _ in range(100):
         os.wait()
         if not os.fork():
             stay(True)
+    os._exit(0)
 
 for _ in range(10):
     if not os.fork():
@@ -56,7 +59,10 @@ while True:
     except ChildProcessError:
         time.sleep(60)
 """
-"""Two hundred processes: some watch over others and replace who goes, the others are never long the same."""
+"""Two hundred processes: some watch over others and replace who goes, the others are never long the same.
+
+Bounded in number and time, since a machine may be too slow for the test: twelve hundred, and a minute.
+"""
 
 
 def insist(process, wait_until):
