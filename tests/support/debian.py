@@ -32,6 +32,8 @@ PACKAGES = {
 """The package of each program that some test needs, or of each file, by a pattern."""
 
 
+MINUTES = "minutes"
+"""A need, too: what is no part of `make test`."""
 MACHINE = dict(os.environ)
 """The environment that the tests were started with, for what needs the network: proxies, pip's settings."""
 
@@ -46,10 +48,14 @@ def find(program: str) -> str | None:
 def lacking(needs: tuple[str, ...], *, install: bool) -> str:
     """Give the reason why a test cannot have what it needs, or an empty text.
 
-    A need is a program of PACKAGES or a condition of CONDITIONS. With ``install`` what is missing is
+    Needs are programs of PACKAGES, conditions of CONDITIONS, and MINUTES. With ``install`` what is missing is
     installed.
     """
-    programs = {need: PACKAGES[need] for need in needs if need not in CONDITIONS}
+    if unknown := {*needs} - {*PACKAGES, *CONDITIONS, MINUTES}:
+        raise KeyError(*unknown)
+    if MINUTES in needs and not install:
+        return "this takes minutes, and a mirror: make test-system does it"
+    programs = {need: PACKAGES[need] for need in needs if need in PACKAGES}
     if reason := _install(programs) if install else _not_installed(programs):
         return reason
     return next(filter(None, (CONDITIONS[need]() for need in needs if need in CONDITIONS)), "")
