@@ -43,7 +43,7 @@ def guard():
     for turn in range(19):
         if not os.fork():
             stay(turn % 2)
-    for _ in range(100):
+    for _ in range(40):
         os.wait()
         if not os.fork():
             stay(True)
@@ -61,7 +61,7 @@ while True:
 """
 """Two hundred processes: some watch over others and replace who goes, the others are never long the same.
 
-Bounded in number and time, since a machine may be too slow for the test: twelve hundred, and a minute.
+Bounded in number and time, since a machine may be too slow for the test: six hundred, and a minute.
 """
 
 
@@ -74,7 +74,7 @@ def insist(process, wait_until):
             time.sleep(0.15)  # a second request sooner than 0.1 s is the same request
         return process.poll() is not None
 
-    wait_until(asked, timeout=30)
+    wait_until(asked, timeout=60)
     return process.returncode
 
 
