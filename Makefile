@@ -6,12 +6,16 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.made-from-pyproject
 PYTEST := $(BIN)/pytest -q -n auto --dist loadgroup
 
+# What a shell was set up with for other work must not change what is tested here.
+unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage check format completions bench clean
+.PHONY: help venv demo test test-system coverage check format completions bench clean
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
-	@echo 'make test      every test, in parallel'
+	@echo 'make test      every test that this machine has the means for; installs nothing outside of .venv'
+	@echo 'make test-system  the others: installs programs by apt-get, as root, and leaves out nothing'
 	@echo 'make check     lint, format, types, and the layers of the design'
 	@echo 'make bench     what it costs, against what people use today'
 	@echo 'make coverage  the tests again, with what they leave out'
@@ -34,6 +38,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(PYTEST)
+
+test-system: $(STAMP)
+	@$(BIN)/pytest -q -m system --complete
 
 coverage: $(STAMP)
 	@$(PYTEST) --cov --cov-report=term

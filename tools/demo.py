@@ -7,6 +7,7 @@ Nothing of it outlives the script: server, certificate, configuration and state 
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -76,6 +77,8 @@ def demonstrate(cronwrap: Cli, relay: Relay) -> int:
 
 def main() -> int:
     """Set the stage, and clear it away again."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no line drawing
+        sys.stdout.reconfigure(errors="replace")
     with tempfile.TemporaryDirectory(prefix="cronwrap-demo-") as directory:
         authority = Authority(directory)
         cronwrap = Cli(directory)

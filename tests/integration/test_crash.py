@@ -21,7 +21,6 @@ from cronwrap.model import Envelope, Message
 from cronwrap.outbox.drain import Drainer
 from cronwrap.outbox.store import Outbox
 from cronwrap.settings import relays as endpoint
-from support import debian
 from support.cli import CRONWRAP
 
 CALLS = "mkdirat,openat,write,fsync,renameat,unlinkat,sendto,recvfrom,connect,flock,clone,fork,vfork"
@@ -34,20 +33,8 @@ _CALL = re.compile(r"(\d+) (\w+)\((.*)")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def strace():
-    fault = debian.install({"strace": "strace"})
-    if not fault:
-        done = subprocess.run(
-            ["strace", "-f", "-e", "trace=mkdir", "-o", "/dev/null", "true"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        fault = done.stderr.strip()
-    if fault and os.environ.get("CI") == "true":
-        pytest.fail(f"strace cannot be used: {fault}", pytrace=False)
-    if fault:
-        pytest.skip(f"strace cannot be used: {fault}")
+def strace(needs):
+    needs("strace", "tracing")
 
 
 @dataclass(frozen=True)
@@ -267,9 +254,8 @@ def test_a_limit_on_files_costs_neither_the_status_nor_the_report(place, relay):
 
 
 @pytest.mark.parametrize("room", ["4k", "8k", "64k"])
-def test_a_disk_that_is_really_full_costs_neither_the_status_nor_the_report(place, relay, room):
-    if fault := debian.cannot_unshare():
-        pytest.skip(fault)
+def test_a_disk_that_is_really_full_costs_neither_the_status_nor_the_report(place, relay, needs, room):
+    needs("namespaces")
     os.makedirs(place.state, mode=0o700)
     mount = f'mount -t tmpfs -o size={room},mode=700 none "$CRONWRAP_STATE_DIR" && exec "$0" "$@"'
     words = ["--mount", "sh", "-c", mount, *RUN]

@@ -341,7 +341,7 @@ FRAGMENTS = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(FRAGMENTS, min_size=1, max_size=8).map(b"".join), st.booleans())
 def test_any_wrapped_line_does_what_it_did(host, command, halves_backslashes):
     command = command.lstrip(b" \t")

@@ -3,9 +3,7 @@
 It works on a spool of its own, in a mount namespace of its own.
 """
 
-import os
 import random
-import shutil
 import subprocess
 
 import pytest
@@ -27,10 +25,9 @@ done
 
 
 @pytest.fixture
-def accepted(tmp_path):
+def accepted(needs, tmp_path):
     """Give which of some crontabs Debian's crontab(1) would install."""
-    if os.geteuid() != 0 or not shutil.which("crontab") or not os.path.isdir(SPOOL):
-        pytest.skip("needs root and Debian's cron")
+    needs("cron", "crontab", "namespaces")
 
     def ask(tables):
         for name in ("spool", "tables"):
@@ -44,8 +41,7 @@ def accepted(tmp_path):
             check=False,
             timeout=60,
         )
-        if done.returncode:
-            pytest.skip(f"no mount namespaces here: {done.stderr}")
+        assert not done.returncode, done.stderr
         taken = {int(name) for name in done.stdout.split()}
         return [number in taken for number in range(len(tables))]
 

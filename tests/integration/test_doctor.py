@@ -188,7 +188,8 @@ def test_a_state_directory_that_cannot_be_made_is_a_fault(patient):
     assert "CRONWRAP_STATE_DIR" in advice
 
 
-def test_a_state_directory_of_somebody_else_is_a_fault(patient):
+def test_a_state_directory_of_somebody_else_is_a_fault(patient, needs):
+    needs("root")
     os.mkdir(patient.state, 0o700)
     os.chown(patient.state, 4711, -1)
     name, text, _ = one_fault(examined(patient))

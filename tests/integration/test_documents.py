@@ -193,6 +193,11 @@ class TestClaims:
         manual = [name for name in DOCUMENTS if name.startswith("docs/manual/")]
         assert [name for name in manual if f"`{option.flag}" in documents.read(name)]
 
+    @pytest.mark.parametrize("subcommand", surface.SUBCOMMANDS)
+    def test_each_subcommand_is_explained_in_the_manual(self, subcommand):
+        manual = [name for name in DOCUMENTS if name.startswith("docs/manual/")]
+        assert [name for name in manual if f"cronwrap {subcommand}" in documents.read(name)]
+
 
 def measured(text):
     """Take the figures out of a mail: times, sizes and ids are others on each run."""

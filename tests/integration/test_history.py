@@ -42,18 +42,21 @@ def ids(found):
     return [run.run for run in found]
 
 
-def in_namespace(mount, code, *arguments):
-    """Run Python where ``mount`` has been mounted; skipped where that is not allowed."""
-    script = f'{mount} && exec "$0" -c "$@"'
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
-    probe = subprocess.run([*command[:4], "true"], capture_output=True, check=False)
-    if probe.returncode:
-        pytest.skip("no user namespaces here")
-    done = subprocess.run(
-        [*command, sys.executable, code, *arguments], capture_output=True, text=True, check=False
-    )
-    assert not done.returncode, done.stderr
-    return done.stdout.strip()
+@pytest.fixture
+def in_namespace(needs):
+    """Run Python where something has been mounted."""
+    needs("user namespaces")
+
+    def run(mount, code, *arguments):
+        script = f'{mount} && exec "$0" -c "$@"'
+        command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+        done = subprocess.run(
+            [*command, sys.executable, code, *arguments], capture_output=True, text=True, check=False
+        )
+        assert not done.returncode, done.stderr
+        return done.stdout.strip()
+
+    return run
 
 
 # Folding -----------------------------------------------------------------------------------------
@@ -435,7 +438,7 @@ def test_a_locked_database_delays_a_fold_but_not_for_ever(state, monkeypatch):
     assert ids(history.runs(state)) in (["r1", "r2"], ["r2", "r1"])
 
 
-def test_a_full_disk_loses_nothing(tmp_path):
+def test_a_full_disk_loses_nothing(in_namespace, tmp_path):
     code = """
 import os, sys
 from cronwrap.history import runs as history
@@ -474,7 +477,7 @@ print(len(list(history.runs(state))), journal.waiting(state))
     assert counted == "5 0"
 
 
-def test_a_read_only_disk_still_answers(state, tmp_path):
+def test_a_read_only_disk_still_answers(state, in_namespace, tmp_path):
     record(state, "r1", "failed")
     history.fold(state)
     record(state, "r2", "failed", started=NOW + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import stat
 import tomllib
 
@@ -88,6 +89,9 @@ def test_the_first_crontab_line_has_the_full_path_when_cron_does_not_find_the_pr
     result = fresh("init", "--yes", "--password-stdin", *flags(relay), stdin=PASSWORD.encode())
     (line,) = [line for line in result.stdout.splitlines() if "/path/to/job" in line]
     program = line.split()[5]
+    if shutil.which("cronwrap", path="/usr/bin:/bin"):  # this machine has one that cron finds
+        assert program == "cronwrap"
+        return
     assert os.access(program, os.X_OK)
     assert os.path.basename(program) == "cronwrap"
     assert f"CRONWRAP_CONFIG={fresh.config}" in result.stdout

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from cronwrap.job import procfs
 from cronwrap.job.procfs import Process
-from support.debian import cannot_unshare
 from support.jobs import lives, number, rehearse
 
 DEAF = "trap '' TERM; while :; do sleep 60; done"
@@ -28,24 +27,27 @@ DAEMON = "import os\nif not os.fork():\n os.setsid()\n os.fork() or os.execlp('s
 BOMB = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+end = time.monotonic() + 60
 
 def stay(detached):
     # As soon as it is found it is gone: the next one has another number, and another session.
-    while True:
+    while time.monotonic() < end:
         time.sleep(0.25)
         if os.fork():
             os._exit(0)
         if detached:
             os.setsid()
+    os._exit(0)
 
 def guard():
     for turn in range(19):
         if not os.fork():
             stay(turn % 2)
-    while True:
+    for _ in range(40):
         os.wait()
         if not os.fork():
             stay(True)
+    os._exit(0)
 
 for _ in range(10):
     if not os.fork():
@@ -57,7 +59,10 @@ while True:
     except ChildProcessError:
         time.sleep(60)
 """
-"""Two hundred processes: some watch over others and replace who goes, the others are never long the same."""
+"""Two hundred processes: some watch over others and replace who goes, the others are never long the same.
+
+Bounded in number and time, since a machine may be too slow for the test: six hundred, and a minute.
+"""
 
 
 def insist(process, wait_until):
@@ -69,7 +74,7 @@ def insist(process, wait_until):
             time.sleep(0.15)  # a second request sooner than 0.1 s is the same request
         return process.poll() is not None
 
-    wait_until(asked, timeout=30)
+    wait_until(asked, timeout=60)
     return process.returncode
 
 
@@ -336,7 +341,7 @@ ACTIONS = st.sampled_from(
 JOBS = st.lists(st.lists(ACTIONS, max_size=7).map("\n".join), min_size=6, max_size=6)
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, suppress_health_check=list(HealthCheck))
 @given(JOBS)
 def test_whatever_a_job_does_its_run_ends_in_time(cli, jobs):
     options = "--timeout", "0.5", "--kill-after", "0.2", "--drain", "0.2", "--on", "never"
@@ -351,11 +356,9 @@ def test_whatever_a_job_does_its_run_ends_in_time(cli, jobs):
 
 
 @pytest.fixture
-def as_first(cli):
+def as_first(cli, needs):
     """Start ``cronwrap WORDS`` as process 1 of a pid namespace."""
-    if reason := cannot_unshare():
-        assert os.environ.get("CI") != "true", reason
-        pytest.skip(reason)
+    needs("namespaces")
     words = ["--pid", "--fork", "--mount-proc", "--kill-child", "--"]
     cronwrap = os.path.join(os.path.dirname(sys.executable), "cronwrap")
 
@@ -374,11 +377,10 @@ def test_as_process_1_it_exits_with_the_jobs_status(as_first):
 def test_as_process_1_it_reaps_what_it_inherits(as_first):
     line = (
         "for i in $(seq 50); do (setsid true &); done\n"
-        "while ps -eo stat= | grep -q Z; do sleep 0.02; done; ps -eo pid=,comm="
+        "while set -- /proc/[0-9]*; [ $# -gt 2 ]; do sleep 0.02; done; cat $1/comm $2/comm"
     )
     process = as_first("--live", "--", "sh", "-c", line, stdout=subprocess.PIPE)
-    names = [line.split()[1] for line in process.communicate(timeout=20)[0].decode().splitlines()]
-    assert names == ["cronwrap", "sh", "ps"]
+    assert process.communicate(timeout=20)[0] == b"cronwrap\nsh\n"
 
 
 def test_as_process_1_it_forwards_signals(as_first, tmp_path, wait_until):

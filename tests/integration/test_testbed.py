@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import smtplib
 import socket
@@ -17,7 +18,8 @@ import pytest
 from support.cli import Cli
 from support.guard import Guard, TrespassError, real_directories
 from support.misbehaving import CELLS, Misbehaving
-from support.relay import LOGIN_FIRST, PASSWORD, USER
+from support.relay import LOGIN_FIRST, PASSWORD, USER, Policy, Relay
+from support.waiting import wait_until
 
 TEXT = b"Subject: hello\r\n\r\n.a line with a dot\r\nlast line\r\n"
 
@@ -130,6 +132,36 @@ def test_a_rule_refuses_what_it_matches_as_often_as_it_says(relay, authority):
     assert [mail.recipients for mail in relay.wait_for(2)] == [("ops@example.test",), ("gone@example.test",)]
 
 
+@pytest.fixture
+def unclosed(monkeypatch):
+    """Give the complaints about what was not closed, once all that is dead has been collected."""
+    complaints = []
+    gc.collect()
+    monkeypatch.setattr(sys, "unraisablehook", lambda seen: complaints.append(str(seen.exc_value)))
+
+    def collect():
+        gc.collect()
+        return complaints
+
+    return collect
+
+
+@pytest.mark.parametrize("tls", ["implicit", "starttls", "none"])
+def test_a_relay_that_ends_leaves_nothing_open_of_clients_that_are_just_coming(authority, unclosed, tls):
+    relay = Relay(authority, Policy(tls=tls))
+    with relay:
+        held = threading.Event()
+        relay.loop.call_soon_threadsafe(held.wait)
+        clients = [socket.create_connection(("127.0.0.1", relay.port)) for _ in range(5)]
+        # It accepts them in the very turn in which it is told to end.
+        relay.loop.call_soon_threadsafe(relay.loop.stop)
+        held.set()
+    del relay
+    assert unclosed() == []
+    for client in clients:
+        client.close()
+
+
 class BoundedClient(smtplib.SMTP_SSL):
     """smtplib's client, cut off after a while: its own timeout starts anew with every octet."""
 
@@ -192,6 +224,22 @@ def test_starttls_can_be_refused_and_its_handshake_dropped(make_misbehaving, aut
 def test_the_misbehaving_server_recovers_after_as_many_connections_as_it_says(make_misbehaving, authority):
     server = make_misbehaving("banner", "drop", times=2)
     assert [attempt(server, authority) is None for _ in range(3)] == [False, False, True]
+
+
+def in_a_handshake():
+    return any(frame.f_code.co_name == "do_handshake" for frame in sys._current_frames().values())
+
+
+def test_a_misbehaving_server_that_ends_does_not_wait_for_clients_in_the_middle_of_tls(authority, unclosed):
+    server = Misbehaving(authority, "quit", "hang").__enter__()
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"\x16\x03\x01\x02")  # the beginning of a hello
+        wait_until(in_a_handshake)
+        began = time.monotonic()
+        server.__exit__()
+        assert time.monotonic() - began < 5
+    del server
+    assert unclosed() == []
 
 
 def test_a_cell_that_does_not_exist_is_refused(authority):

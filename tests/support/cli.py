@@ -101,7 +101,7 @@ class Cli:
         self.state = os.path.join(self.directory, "state")
         self.config = os.path.join(self.directory, "config.toml")
         os.makedirs(self.home, mode=0o700)
-        user = pwd.getpwuid(os.getuid()).pw_name
+        user = user_name()
         self.env = {
             "HOME": self.home,
             "LOGNAME": user,
@@ -190,6 +190,14 @@ class Cli:
                 process.kill()
         for master in self._masters:
             os.close(master)
+
+
+def user_name() -> str:
+    """Give the user's name; a container's user may have none (docker run --user 4711)."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def write_private(path: str, text: str, mode: int = 0o600) -> str:

@@ -14,7 +14,7 @@ from typing import Self
 
 from support.debian import SEARCH_PATH, find
 
-PROGRAMS = {"cron": "cron", "unshare": "util-linux"}
+NEEDS = ("cron", "unshare", "namespaces")
 SENDMAIL = "/usr/sbin/sendmail"
 
 STAGE = """set -e

@@ -6,6 +6,7 @@ directories shows in the directories themselves.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import pwd
@@ -21,7 +22,9 @@ ADDRESS_EVENTS = frozenset({"socket.connect", "socket.sendto"})
 
 def real_directories() -> tuple[str, ...]:
     """Give the directories that an installed cronwrap of this user would use."""
-    homes = {pwd.getpwuid(os.getuid()).pw_dir, os.environ.get("HOME", "/")}
+    homes = {os.environ.get("HOME", "/")}
+    with contextlib.suppress(KeyError):  # a container's user may have no name and no home
+        homes.add(pwd.getpwuid(os.getuid()).pw_dir)
     at_home = [os.path.join(home, name) for home in sorted(homes) for name in HOME_DIRECTORIES]
     return (*SYSTEM_DIRECTORIES, *at_home)
 

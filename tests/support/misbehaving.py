@@ -121,6 +121,7 @@ class Misbehaving:
         self.conversations: list[Conversation] = []
         self.stopped = threading.Event()
         self._sockets: list[socket.socket] = []
+        self._ending = threading.Lock()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -144,8 +145,11 @@ class Misbehaving:
         return [talk.message for talk in list(self.conversations) if talk.accepted]
 
     def attend(self, connection: socket.socket) -> None:
-        """Remember a socket, to be closed at the end."""
-        self._sockets.append(connection)
+        """Remember a socket, to be closed at the end; who comes after it is sent away."""
+        with self._ending:
+            self._sockets.append(connection)
+            if self.stopped.is_set():
+                _close(connection)
 
     def recover(self) -> None:
         """Behave from the next connection on (not after connect at refuse or hang)."""
@@ -165,11 +169,10 @@ class Misbehaving:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self.stopped.set()
-        for sock in self._sockets:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+        with self._ending:
+            self.stopped.set()
+            for sock in self._sockets:
+                _close(sock)
         for thread in self._threads:
             thread.join(10)
 
@@ -195,13 +198,19 @@ class Misbehaving:
                 connection, _address = listener.accept()
             except OSError:
                 return
-            self._sockets.append(connection)
+            self.attend(connection)
             faulty = self.times is None or self.times > 0
             if self.times:
                 self.times -= 1
             talk = Conversation()
             self.conversations.append(talk)
             self._start(_Session(self, talk, connection, self.stage if faulty else "").run)
+
+
+def _close(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)  # wakes who waits for it
+    sock.close()
 
 
 class _Session:
@@ -248,8 +257,12 @@ class _Session:
             self.socket.recv(65_536)
             self._fails("tls")
             raise Gone
-        self.socket = self.server.context.wrap_socket(self.socket, server_side=True)
+        # Attended to before the handshake, in which a client may leave us waiting.
+        self.socket = self.server.context.wrap_socket(
+            self.socket, server_side=True, do_handshake_on_connect=False
+        )
         self.server.attend(self.socket)
+        self.socket.do_handshake()
 
     def _answer(self, line: str, welcome: bool) -> None:
         verb = line.split(" ", maxsplit=1)[0].upper()

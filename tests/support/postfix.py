@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 
     from support.pki import Authority
 
-PROGRAMS = {
-    "postfix": "postfix",
-    "saslpasswd2": "sasl2-bin",
-    "/usr/lib/*/sasl2/libplain.so": "libsasl2-modules",  # Postfix only recommends it
-}
+NEEDS = ("root", "postfix", "saslpasswd2", "/usr/lib/*/sasl2/libplain.so")
+"""Its master must be started by root."""
 DOMAIN = "example.test"
 USER, PASSWORD = f"cron@{DOMAIN}", "correct horse battery"
 MAIL_UID = 65534

@@ -6,13 +6,11 @@ import asyncio
 import base64
 import email
 import email.policy
-import gc
 import hashlib
 import hmac
 import logging
 import threading
 import time
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -33,6 +31,8 @@ USER, PASSWORD, TOKEN = "cron@example.test", 'correct "horse" #battery', "ya29.a
 BUILT_IN_MECHANISMS = ("LOGIN", "PLAIN")
 ALL_MECHANISMS = ("CRAM-MD5", "LOGIN", "PLAIN", "XOAUTH2")
 
+SETTLING_TURNS = 10
+"""Turns of the event loop from a socket to its transport, and from there to its end; three in practice."""
 FAREWELL = 1.0
 """Seconds for TLS to say goodbye to a client that may be gone."""
 
@@ -303,7 +303,6 @@ class Relay:
         self._thread = threading.Thread(target=self._serve, name="relay", daemon=True)
         self._listening = threading.Event()
         self._protocols: list[_Protocol] = []
-        self._cut = False
 
     # What the tests say
 
@@ -371,12 +370,6 @@ class Relay:
     def __exit__(self, *_exception: object) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
-        if self._cut:
-            # Python warns of what was cut off in the middle of TLS, and some later test would be blamed.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ResourceWarning)
-                self._protocols.clear()
-                gc.collect()
 
     def _protocol(self) -> _Protocol:
         protocol = _Protocol(self, _Handler(self))
@@ -391,24 +384,32 @@ class Relay:
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
         self.loop.run_forever()
+        self.loop.run_until_complete(self._wind_up(server))
+        self.loop.close()
+
+    async def _wind_up(self, server: asyncio.Server) -> None:
+        """Close every connection, those included that are being accepted or in the middle of TLS."""
+        # A connection that is accepted as the server closes is lost by asyncio, and never closed: let them
+        # all come in first, and no more of them.
+        self.loop.remove_reader(server.sockets[0].fileno())
+        await self._settle()
         server.close()
         for protocol in self._protocols:
             # Python 3.11.2's transports of TLS cannot be aborted once they are closing.
             if protocol.transport is not None and not protocol.transport.is_closing():
                 protocol.transport.abort()
-        self.loop.run_until_complete(self._wind_up())
-        # Whose client went away during the handshake has no protocol of ours yet.
-        for transport in list(self.loop._transports.values()):
-            self._cut = True
-            transport.abort()
-        self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.close()
-
-    async def _wind_up(self) -> None:
         if ends := [protocol.end for protocol in self._protocols if protocol.end]:
             await asyncio.wait(ends, timeout=FAREWELL)
+        # Whose client has not come through TLS has no protocol of ours yet.
+        for transport in list(self.loop._transports.values()):
+            transport.abort()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self.loop.shutdown_asyncgens()
+        await self._settle()
+
+    async def _settle(self) -> None:
+        for _ in range(SETTLING_TURNS):
+            await asyncio.sleep(0)

@@ -46,24 +46,24 @@ def test_the_files_are_what_the_command_line_is_now():
 
 
 @pytest.mark.parametrize(("line", "wanted"), [*CASES, ("cronwrap --on failure,reco", "failure,recovery")])
-def test_bash_completes(debian_programs, line, wanted):
-    debian_programs({"bash": "bash"})
+def test_bash_completes(needs, line, wanted):
+    needs("bash")
     words = " ".join(map(shlex.quote, line.split()))
     script = ASK_BASH.format(file=shlex.quote(os.path.join(PLACE, "cronwrap.bash")), words=words)
     assert wanted in lines_of("bash", "--norc", "-c", script)
 
 
 @pytest.mark.parametrize("line", ["cronwrap --name ", "cronwrap outbox nosuch"])
-def test_bash_offers_nothing_where_nothing_is_known(debian_programs, line):
-    debian_programs({"bash": "bash"})
+def test_bash_offers_nothing_where_nothing_is_known(needs, line):
+    needs("bash")
     words = " ".join([*map(shlex.quote, line.split()), *(["''"] if line.endswith(" ") else [])])
     script = ASK_BASH.format(file=shlex.quote(os.path.join(PLACE, "cronwrap.bash")), words=words)
     assert lines_of("bash", "--norc", "-c", script) == [""]
 
 
 @pytest.mark.parametrize(("line", "wanted"), [*CASES, ("cronwrap --on failure,reco", "failure,recovery")])
-def test_fish_completes(debian_programs, tmp_path, line, wanted):
-    debian_programs({"fish": "fish"})
+def test_fish_completes(needs, tmp_path, line, wanted):
+    needs("fish")
     file = shlex.quote(os.path.join(PLACE, "cronwrap.fish"))
     script = f"source {file}; complete -C {shlex.quote(line)}"
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
@@ -78,8 +78,8 @@ def test_fish_completes(debian_programs, tmp_path, line, wanted):
     assert wanted in [offer.partition("\t")[0] for offer in done.stdout.splitlines()], done.stderr
 
 
-def test_zsh_completes(debian_programs, cli):
-    debian_programs({"zsh": "zsh"})
+def test_zsh_completes(needs, cli):
+    needs("zsh")
     shell = cli.terminal("-f", "-i", program="/usr/bin/zsh", env={"PS1": "ready> "})
     shell.resize(24, 200)
     shell.read_until(b"ready> ")

@@ -53,9 +53,9 @@ for (const width of WIDTHS) {
 
 
 @pytest.fixture
-def rendered(debian_programs, tmp_path):
+def rendered(needs, tmp_path):
     """Measure a page in headless Chromium at each width: ``rendered(page)[390]["wide"]``."""
-    debian_programs({"chromium": "chromium"})
+    needs("chromium")
 
     def render(page):
         widths = json.dumps(WIDTHS)

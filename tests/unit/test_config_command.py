@@ -22,6 +22,12 @@ from cronwrap.settings import view as config_view
 SECRET = "hunter2 #1"
 
 
+@pytest.fixture(autouse=True)
+def no_system_file(monkeypatch):
+    """Who uses cronwrap on this machine has one."""
+    monkeypatch.setattr(settings, "SYSTEM_CONFIG", "/nonexistent/config.toml")
+
+
 def shown(relay=None, **values):
     found = settings.load(values, {"HOME": "/nonexistent", "CRONWRAP_STATE_DIR": "/nonexistent/state"})
     settings_of_all = list(config_view.settings(found))

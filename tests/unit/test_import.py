@@ -335,7 +335,7 @@ GARBAGE = st.one_of(
 
 
 class TestWhateverTheOctets:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(name=NAMES, text=GARBAGE, sibling=GARBAGE)
     def test_the_result_is_accepted_or_explained(self, name, text, sibling):
         imported = importers.load(text, name, name, lambda _name: sibling)
@@ -347,7 +347,7 @@ class TestWhateverTheOctets:
             assert 0 <= line <= text.count(b"\n") + 1
             assert remark.isprintable()
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(text=st.binary(max_size=400), name=st.text(max_size=20))
     def test_detection_gives_a_kind_or_says_that_there_is_none(self, text, name):
         with contextlib.suppress(ConfigError):

@@ -379,7 +379,7 @@ REPORTS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(REPORTS)
 def test_any_report_makes_a_valid_message(made_from):
     made = message.compose(made_from)

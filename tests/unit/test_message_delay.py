@@ -4,7 +4,7 @@ import email
 import email.policy
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cronwrap.model import Output
@@ -28,7 +28,6 @@ CONTENTS = st.binary(max_size=200) | st.sampled_from(
 
 
 @given(CONTENTS, st.sampled_from(["report", "cron"]), st.text(alphabet=st.characters(), max_size=40))
-@settings(deadline=None)
 def test_a_report_tells_its_delay_and_is_otherwise_the_same(written, form, reason):
     content = stored(output(written), format=form)
     before, after = parsed(content), parsed(annotated(content, reason=reason))
@@ -119,7 +118,6 @@ def test_a_report_that_was_edited_or_cut_gets_a_field_alone(content):
 
 @given(st.binary(max_size=300), st.integers(0, 20_000), st.integers(0, 50))
 @example(b" folded", 0, 0)
-@settings(deadline=None)
 def test_any_content_is_kept_whole(rubbish, at, length):
     own = stored(Output(head=b"\xff" * 90, stdout_bytes=90))
     at %= len(own)

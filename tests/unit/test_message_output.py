@@ -37,7 +37,7 @@ def taken_out(mail, size):
     return text.removeprefix(HEADLINE).encode()[:size]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(CONTENT)
 @example(b"")
 @example(b"\n")
@@ -55,7 +55,7 @@ def test_what_the_job_wrote_can_be_taken_out_of_the_mail(content):
     assert ("no line end" in said[2]) == (bool(content) and not content.endswith(b"\n"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(CONTENT)
 @example(b"no line end")
 @example(b"trailing space ")
@@ -68,7 +68,6 @@ def test_what_the_job_wrote_can_be_taken_out_of_a_mail_in_cron_format(content):
 @given(CONTENT, CONTENT, st.integers(1, 10**9), st.integers(0, 10**6))
 @example(b"head\n", b"tail\n", 1_234_567, 12_345)
 @example(b"\xc3", b"\xa9", 1, 0)
-@settings(deadline=None)
 def test_both_halves_can_be_told_from_the_line_that_stands_for_the_gap(head, tail, size, lines):
     cut = Output(
         head=head, tail=tail, left_out_bytes=size, left_out_lines=lines, stdout_bytes=len(head + tail) + size
@@ -147,7 +146,7 @@ def test_above_256_kib_the_attachment_is_compressed():
 
 
 @given(st.integers(0, 3), st.sampled_from(["é", "日", "🎉"]))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_a_cut_within_one_endless_line_splits_no_character(shift, character):
     content = b"x" * shift + character.encode() * 40_000
     text = text_of(compose(output(content)))
@@ -167,7 +166,7 @@ def test_hidden_and_left_out_stand_in_one_place():
 
 
 @given(st.integers(0, 90_000), st.integers(0, 90_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_halves_of_any_size_are_shown_within_the_limit(head, tail):
     cut = Output(head=b"h" * head, tail=b"t" * tail, left_out_bytes=5, stdout_bytes=head + tail + 5)
     view = body.view(cut, body.VIEW_LIMIT, "output.txt", timestamps=False)
@@ -219,7 +218,6 @@ def test_timestamps_do_not_make_clean_output_an_attachment():
     st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.floats(0, 1e5), CONTENT), max_size=6),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_streams_in_any_order_lose_nothing(stretches, timestamps):
     shown = timed(*stretches)
     mail = compose(shown, timestamps=timestamps)

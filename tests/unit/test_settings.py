@@ -271,8 +271,8 @@ def test_a_named_file_that_is_missing_is_a_fault(ground):
     assert found["on"] == ("failure", "output")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_file_that_may_not_be_read_is_passed_over_and_told_when_it_was_named(ground, monkeypatch):
+def test_a_file_that_may_not_be_read_is_passed_over_and_told_when_it_was_named(ground, monkeypatch, needs):
+    needs("root")
     monkeypatch.chdir(ground.directory)  # the way from the root is closed to others
     os.chmod(ground.directory, 0o711)
     ground.write("secret.toml", "[defaults]\nnice = 1\n")
@@ -389,9 +389,9 @@ def test_one_bad_key_takes_no_other_with_it(ground):
 def test_a_file_of_another_kind_makes_few_and_short_faults_and_soon(ground):
     lines = [f"timeuot{number} = 1" for number in range(30_000)]
     ground.write(ground.system, "[defaults]\n" + "\n".join(lines) + f"\n{'x' * 5000} = 1\n[defaults.x]\n")
-    started = time.monotonic()
+    started = time.process_time()
     faults = ground.load().faults
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 20  # two, where a comparison of each with each takes minutes
     assert len(faults) == config.FAULT_LIMIT + 1
     assert faults[-1].endswith("more faults")
     ground.write(ground.system, f"{'x' * 5000} = 1\n[defaults]\nchdir = {list(range(5000))}\n")
@@ -481,8 +481,8 @@ def test_a_password_in_a_url_is_one(ground):
     assert "chmod 600" in ground.load().faults[0]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_file_with_a_password_must_belong_to_the_user_or_to_root(ground):
+def test_a_file_with_a_password_must_belong_to_the_user_or_to_root(ground, needs):
+    needs("root")
     ground.write(ground.system, '[[relay]]\nurl = "smtps://u:p@a"\n')
     os.chown(ground.system, 4711, -1)
     assert "uid 4711" in ground.load().faults[0]

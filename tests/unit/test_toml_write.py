@@ -32,12 +32,12 @@ def paths(table, path=()):
 
 
 class TestWhatGoesInComesOut:
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(TABLES)
     def test_for_any_table(self, table):
         assert tomllib.loads(toml_write.dumps(table)) == table
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(TABLES, st.data())
     def test_with_any_comment_on_any_value(self, table, data):
         comments = {path: data.draw(TEXT) for path in paths(table)}
