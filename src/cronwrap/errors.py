@@ -5,9 +5,7 @@ CronwrapError           something a person must be told in one line; ``status`` 
 ├── SubcommandError     the words after a subcommand cannot be understood (2)
 ├── ConfigError         a configuration file or variable cannot be used
 ├── StateError          the state directory, the outbox or the history cannot be used
-└── DeliveryError       a relay did not take a message
-    ├── TemporaryError  trying again later may help
-    └── PermanentError  it will not
+└── TemporaryError      a relay did not take a message; trying again later may help
 """
 
 from __future__ import annotations
@@ -62,13 +60,5 @@ class StateError(CronwrapError):
     """The state directory, the outbox or the history cannot be read or written."""
 
 
-class DeliveryError(CronwrapError):
-    """A relay did not take a message."""
-
-
-class TemporaryError(DeliveryError):
-    """Trying again later may help."""
-
-
-class PermanentError(DeliveryError):
-    """Trying again will not help."""
+class TemporaryError(CronwrapError):
+    """A relay did not take a message; trying again later may help."""

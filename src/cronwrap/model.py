@@ -26,12 +26,11 @@ class Record:
     """An immutable record: annotated names are its fields, class attributes their defaults."""
 
     def __init__(self, **values: Any) -> None:
-        fields = self.fields()
-        for name in values:
-            if name not in fields:
-                raise TypeError(f"{type(self).__name__} has no field {name!r}")
-        for name in fields:
-            if name not in values and not hasattr(type(self), name):
+        fields, given = type(self).__annotations__.keys(), values.keys()
+        if not given <= fields:
+            raise TypeError(f"{type(self).__name__} has no field {min(given - fields)!r}")
+        for name in fields - given:
+            if not hasattr(type(self), name):
                 raise TypeError(f"{type(self).__name__} lacks the field {name!r}")
         self.__dict__.update(values)
 
