@@ -48,7 +48,7 @@ MODULES = (
     "redact",
     "pipeline.run_entry",
     "report",
-    "text",
+    "spans",
     "report.verdict",
     "pipeline.housekeeping",
 )

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cronwrap.model import Mark, Outcome, Output, Past, Report, Verdict
+from cronwrap.mail import Report
+from cronwrap.model import Mark, Outcome, Output, Past, Verdict
 from cronwrap.report import compose as message
 from cronwrap.report import html
 from support.reports import FAILED, STARTED, files_of, outcome, output, parsed, report, text_of

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cronwrap.errors import StateError
-from cronwrap.model import Envelope, Message
+from cronwrap.mail import Envelope, Message
 from cronwrap.outbox import message_file
 from cronwrap.outbox import store as outbox_module
 from cronwrap.outbox.backoff import LONGEST_RETRY, due, retry_after

@@ -15,7 +15,8 @@ from cronwrap.commands.views import Screen
 from cronwrap.history.kept_output import Kept
 from cronwrap.history.runs import Run, run
 from cronwrap.model import STDERR, STDOUT
-from cronwrap.text import ago, count, duration, moment, size, visible
+from cronwrap.spans import ago, count, duration
+from cronwrap.text import moment, size, visible
 
 
 @click.command("show")

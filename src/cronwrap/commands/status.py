@@ -18,7 +18,8 @@ from cronwrap.history.runs import Run, jobs
 from cronwrap.history.tally import Tally, durations
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Summary, summary
-from cronwrap.text import HOUR, ago, count, duration, median, one_line
+from cronwrap.spans import HOUR, ago, count, duration
+from cronwrap.text import median, one_line
 
 LOUD_AFTER = HOUR
 """Seconds after which a waiting report comes before everything else, as one that was given up does."""

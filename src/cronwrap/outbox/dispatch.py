@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cronwrap.job.signals import Signals
     from cronwrap.lock import Lock
-    from cronwrap.model import Message
+    from cronwrap.mail import Message
     from cronwrap.outbox.store import Item
     from cronwrap.settings.load import Settings
 else:

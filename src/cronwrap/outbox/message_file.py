@@ -9,7 +9,8 @@ import errno
 import os
 import stat
 
-from cronwrap.model import Envelope, Record
+from cronwrap.mail import Envelope
+from cronwrap.model import Record
 from cronwrap.outbox.backoff import due
 
 MAGIC = "cronwrap-message 1"

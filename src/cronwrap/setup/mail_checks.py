@@ -21,8 +21,9 @@ from cronwrap.settings.load import Settings
 from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
 from cronwrap.setup import trial
 from cronwrap.setup.trial import People
+from cronwrap.spans import DAY, HOUR, count, duration
 from cronwrap.state import make_state
-from cronwrap.text import DAY, HOUR, count, duration, moment, size
+from cronwrap.text import moment, size
 
 PORTS = (25, 465, 587)
 """Of mail relays; networks block the first one most, all three seldom."""
