@@ -201,8 +201,8 @@ def show(rows: list[Row]) -> None:
                 row.ours,
                 row.theirs,
                 "" if row.ratio is None else f"{row.ratio:.2f}",
-                "" if row.must is None else f"{bound} {row.must:g}",
-                "" if row.aim is None else f"{bound} {row.aim:g}",
+                "" if row.must is None else f"{bound} {row.must:.3g}",
+                "" if row.aim is None else f"{bound} {row.aim:.3g}",
                 row.judgement,
                 row.note,
             )

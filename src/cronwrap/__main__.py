@@ -6,7 +6,6 @@ click surface, which a job must not wait for.
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import sys
@@ -68,7 +67,8 @@ def leave(status: int) -> NoReturn:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             continue  # closed, or nobody reads it any more
-    atexit._run_exitfuncs()  # noqa: SLF001  # there is no public way, and nothing may be skipped
+    if "atexit" in sys.modules:  # else nobody has registered anything
+        sys.modules["atexit"]._run_exitfuncs()  # noqa: SLF001  # there is no public way, and nothing may be skipped
     os._exit(status)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pytest
 
 import cronwrap
-from cronwrap.model import Envelope, Message
+from cronwrap.mail import Envelope, Message
 from cronwrap.outbox.drain import Drainer
 from cronwrap.outbox.store import Outbox
 from cronwrap.settings import relays as endpoint

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from cronwrap.errors import StateError
-from cronwrap.model import Delivery, Envelope, Message
+from cronwrap.mail import Delivery, Envelope, Message
 from cronwrap.outbox import dispatch
 from cronwrap.outbox import drain as deliver
 from cronwrap.outbox.drain import Drainer

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from cronwrap.commands import doctor, init, views
-from cronwrap.model import Envelope, Message
+from cronwrap.mail import Envelope, Message
 from cronwrap.outbox.store import Outbox
 from cronwrap.settings import load as settings
 from cronwrap.settings import relays as endpoint

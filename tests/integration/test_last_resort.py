@@ -12,7 +12,8 @@ import pytest
 
 from cronwrap import log
 from cronwrap.job.signals import Signals
-from cronwrap.model import Command, Envelope, Message
+from cronwrap.mail import Envelope, Message
+from cronwrap.model import Command
 from cronwrap.outbox import dispatch, tend
 from cronwrap.outbox.store import Outbox
 from cronwrap.pipeline import housekeeping, reporting

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cronwrap.model import Envelope, Message
+from cronwrap.mail import Envelope, Message
 from cronwrap.outbox.store import FAILED, QUEUE, Outbox
 from cronwrap.outbox.waiter import waits
 

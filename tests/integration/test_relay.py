@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from cronwrap.model import Envelope
+from cronwrap.mail import Envelope
 from cronwrap.relay import smtp as relay_smtp
 from cronwrap.relay.connect import connect
 from cronwrap.settings import relays as endpoint

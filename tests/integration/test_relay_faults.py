@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cronwrap.model import Envelope
+from cronwrap.mail import Envelope
 from cronwrap.relay import conversation
 from cronwrap.relay import smtp as relay_smtp
 from cronwrap.relay.connect import connect

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cronwrap.model import Envelope
+from cronwrap.mail import Envelope
 from cronwrap.relay import local as relay_local
 from cronwrap.relay.connect import connect
 from cronwrap.relay.probe import probe

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from cronwrap import bundle_writer
 from support.cli import CRONWRAP_SHELL, SCRIPTS
 
 HEAD = 'mailto = "ops@example.test"\nmailfrom = "cron@example.test"\n'
@@ -473,45 +474,8 @@ LOADED = {
     "pwd",
     "resource",
     "select",
-    *(
-        f"cronwrap.{name}"
-        for name in [
-            "__main__",
-            "errors",
-            "history",
-            "history.journal",
-            "job",
-            "job.deadlines",
-            "job.capture",
-            "job.overlap",
-            "job.signals",
-            "job.spawn",
-            "job.supervise",
-            "job.terminal",
-            "lock",
-            "model",
-            "paths",
-            "pipeline",
-            "pipeline.context",
-            "pipeline.housekeeping",
-            "pipeline.run_entry",
-            "redact",
-            "redact.known_secrets",
-            "redact.redactor",
-            "report",
-            "report.verdict",
-            "run",
-            "settings",
-            "settings.cache",
-            "settings.command_line",
-            "settings.job_name",
-            "settings.load",
-            "settings.options",
-            "settings.values",
-            "state",
-            "text",
-        ]
-    ),
+    "cronwrap.bundle",
+    *(f"cronwrap.{name}" for name in bundle_writer.MODULES),
 }
 
 
@@ -522,3 +486,4 @@ def test_a_quiet_run_loads_these_modules_and_no_others(job):
     status, *loaded = process.communicate()[0].decode().split()
     assert status == "0"
     assert set(loaded) - LOADED == set()
+    assert {name for name in LOADED if name.startswith("cronwrap")} <= set(loaded)

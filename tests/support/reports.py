@@ -6,7 +6,8 @@ import email
 import email.policy
 from email.message import EmailMessage
 
-from cronwrap.model import STDERR, STDOUT, Mark, Outcome, Output, Past, Report, Verdict
+from cronwrap.mail import Report
+from cronwrap.model import STDERR, STDOUT, Mark, Outcome, Output, Past, Verdict
 
 STARTED = 1_772_420_706.0  # 2 March 2026, 03:05:06 UTC
 

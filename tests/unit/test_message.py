@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cronwrap.model import Mark, Outcome, Output, Past, Report, Verdict
+from cronwrap.mail import Report
+from cronwrap.model import Mark, Outcome, Output, Past, Verdict
 from cronwrap.report import compose as message
 from cronwrap.report import html
 from support.reports import FAILED, STARTED, files_of, outcome, output, parsed, report, text_of
@@ -429,7 +430,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from cronwrap.report import html
 from cronwrap.report import compose as message
-from cronwrap.model import Outcome, Output, Report, Verdict
+from cronwrap.mail import Report
+from cronwrap.model import Outcome, Output, Verdict
 verdict = Verdict(result="failed", label="exit 1", headline="exit status 1 after 1 s", failed=True)
 tried = Outcome(started=0.0, duration=1.0, exit_code=1, output=Output(head=b"\\x1b\\xff" * 200000))
 message.compose(Report(run_id="1", job="j", command="c", user="u", host="h", sender="a@b", verdict=verdict,

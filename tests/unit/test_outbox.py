@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cronwrap import state as state_module
 from cronwrap.errors import StateError
-from cronwrap.model import Envelope, Message
+from cronwrap.mail import Envelope, Message
 from cronwrap.outbox import message_file
 from cronwrap.outbox import store as outbox_module
 from cronwrap.outbox.backoff import LONGEST_RETRY, due, retry_after

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cronwrap.model import STDERR, STDOUT, Mark, Output
-from cronwrap.redact import known_secrets
+from cronwrap.redact import known_secrets, without_secrets
 from cronwrap.redact.redactor import REPLACEMENT, Redactor
 
 PLAIN = Redactor()
@@ -320,3 +320,16 @@ def test_hostile_output_takes_time_in_proportion(piece):
 
     # Quadratic behaviour would take minutes here, not a second.
     assert cost(200_000) < 3.0
+
+
+WORDS = ["Basic", "BEGIN", "END", "PRIVATE", "KEY", "sk-", "AKIA", "ghp_", "eyJ", ".eyJ", "://", "----"]
+PIECES = st.sampled_from([*WORDS, *"abc:/@.-_ =", "\u3000", "\xa0", "\udc80"])
+
+
+@given(st.lists(PIECES, max_size=14).map("".join))
+def test_a_text_that_is_passed_without_a_look_holds_nothing_secret(text):
+    assert without_secrets(text) == Redactor().text(text)
+
+
+def test_a_text_is_looked_at_for_the_patterns_however_short_it_is():
+    assert without_secrets("a pin", ["pin"]) == "a [redacted]"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap import text
+from cronwrap import spans, text
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,12 @@ from cronwrap import text
     ],
 )
 def test_a_duration_has_at_most_two_units(seconds, words):
-    assert text.duration(seconds) == words
+    assert spans.duration(seconds) == words
 
 
 @given(st.floats(min_value=0, max_value=1e9))
 def test_a_duration_never_shows_a_full_unit_as_sixty_of_the_smaller(seconds):
-    words = text.duration(seconds).split()
+    words = spans.duration(seconds).split()
     for number, unit in zip(words[::2], words[1::2], strict=True):
         assert float(number) < {"s": 60, "min": 60, "h": 24, "d": 1e9}[unit]
 
@@ -58,17 +58,17 @@ def test_a_size_is_in_powers_of_1024(octets, words):
 
 
 def test_a_count_brings_its_noun_in_the_right_form():
-    assert text.count(1, "line") == "1 line"
-    assert text.count(1_234_567, "byte") == "1,234,567 bytes"
-    assert text.count(12_345) == "12,345"
+    assert spans.count(1, "line") == "1 line"
+    assert spans.count(1_234_567, "byte") == "1,234,567 bytes"
+    assert spans.count(12_345) == "12,345"
 
 
 def test_ago_tells_the_past_from_the_future_and_never_rounds_up():
-    assert text.ago(0.4) == "just now"
-    assert text.ago(59.9) == "59 s ago"
-    assert text.ago(7199) == "1 h ago"
-    assert text.ago(3 * 86400) == "3 d ago"
-    assert text.ago(-300) == "in 5 min"
+    assert spans.ago(0.4) == "just now"
+    assert spans.ago(59.9) == "59 s ago"
+    assert spans.ago(7199) == "1 h ago"
+    assert spans.ago(3 * 86400) == "3 d ago"
+    assert spans.ago(-300) == "in 5 min"
 
 
 @pytest.fixture

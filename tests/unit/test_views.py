@@ -23,7 +23,8 @@ from cronwrap.commands import status as status_command
 from cronwrap.commands import views
 from cronwrap.history import journal
 from cronwrap.history import runs as history
-from cronwrap.model import STDERR, STDOUT, Envelope, Mark, Message, Output
+from cronwrap.mail import Envelope, Message
+from cronwrap.model import STDERR, STDOUT, Mark, Output
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 COMMANDS = {

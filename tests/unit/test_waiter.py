@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cronwrap.model import Envelope, Message
+from cronwrap.mail import Envelope, Message
 from cronwrap.outbox import waiter
 from cronwrap.outbox.store import Outbox
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from cronwrap import text
+from cronwrap import spans, text
 from cronwrap.commands import SUBCOMMANDS
 from cronwrap.crontab.audit import EARLY, Missed, Unwatched, Watched, Window, missed, watch
 from cronwrap.crontab.lines import decode, encode, jobs, parse
@@ -239,7 +239,7 @@ def _print_changes(name: str, result: Rewrite, done: str) -> None:
             state = done if change.changed else "left as it is"
             _say(f"{name}:{change.number}: {state}: {change.remark}")
     changed = sum(change.changed for change in result.changes)
-    _say(f"{name}: {text.count(changed, 'job')} {done}, {len(result.changes) - changed} left as they are")
+    _say(f"{name}: {spans.count(changed, 'job')} {done}, {len(result.changes) - changed} left as they are")
 
 
 def _warn_of_path(crontab: str, prefix: str, *, system: bool) -> None:

@@ -13,7 +13,7 @@ from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import StateError
 from cronwrap.history.runs import Run, fold, runs
 from cronwrap.settings.values import duration as duration_of
-from cronwrap.text import ago, duration
+from cronwrap.spans import ago, duration
 
 KEYS = (
     *(

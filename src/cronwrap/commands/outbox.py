@@ -16,7 +16,8 @@ from cronwrap.outbox import dispatch
 from cronwrap.outbox.message_file import DAMAGED, Damaged
 from cronwrap.outbox.store import Item, Outbox
 from cronwrap.report.preview import readable
-from cronwrap.text import ago, duration, shorten, visible
+from cronwrap.spans import ago, duration
+from cronwrap.text import shorten, visible
 
 if TYPE_CHECKING:
     from cronwrap.commands.cli import App

@@ -13,7 +13,7 @@ from cronwrap.commands import outbox as outbox_command
 from cronwrap.errors import StateError
 from cronwrap.job.signals import Signals
 from cronwrap.log import log
-from cronwrap.model import Message
+from cronwrap.mail import Message
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
 from cronwrap.paths import user_name

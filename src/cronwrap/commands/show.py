@@ -17,7 +17,8 @@ from cronwrap.history.runs import Run, run
 from cronwrap.job import use
 from cronwrap.job.use import Use
 from cronwrap.model import STDERR, STDOUT
-from cronwrap.text import ago, count, duration, moment, size, visible
+from cronwrap.spans import ago, count, duration
+from cronwrap.text import moment, size, visible
 
 
 @click.command("show")

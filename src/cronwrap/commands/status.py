@@ -19,7 +19,8 @@ from cronwrap.history.tally import Tally, durations
 from cronwrap.job import use
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import LOUD_AFTER, Summary, summary
-from cronwrap.text import ago, count, duration, median, one_line, size
+from cronwrap.spans import ago, count, duration
+from cronwrap.text import median, one_line, size
 
 
 @click.command("status")

@@ -20,7 +20,8 @@ from cronwrap.history.runs import Run
 from cronwrap.history.tally import FAILED
 from cronwrap.job.use import Use
 from cronwrap.model import Record
-from cronwrap.text import LAST_MOMENT, one_line
+from cronwrap.spans import LAST_MOMENT
+from cronwrap.text import one_line
 
 GREEN, RED, YELLOW, CYAN, BOLD, DIM = "32", "31", "33", "36", "1", "2"
 COLOURS = {"ok": GREEN, "running": CYAN, "skipped": YELLOW, **dict.fromkeys(FAILED, RED)}

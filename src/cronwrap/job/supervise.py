@@ -202,7 +202,7 @@ class Supervisor:
             self._sample(pipes)
 
     def _reason(self) -> str:
-        from cronwrap.text import duration  # noqa: PLC0415  # only when a job is ended
+        from cronwrap.spans import duration  # noqa: PLC0415  # only when a job is ended
 
         if self._course.ended_by == "timeout":
             return f"--timeout {duration(self._limits.timeout or 0.0)}"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, Protocol
 
     from cronwrap.lock import Lock
-    from cronwrap.model import Message
+    from cronwrap.mail import Message
     from cronwrap.outbox.store import Item
     from cronwrap.settings.load import Settings
 

@@ -10,11 +10,12 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.log import log
-from cronwrap.model import Delivery, Envelope, Record
+from cronwrap.mail import Delivery, Envelope
+from cronwrap.model import Record
 from cronwrap.outbox.backoff import retry_after
 from cronwrap.outbox.relay_pauses import Pauses
 from cronwrap.outbox.store import Damaged, Item, Outbox
-from cronwrap.text import count
+from cronwrap.spans import count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

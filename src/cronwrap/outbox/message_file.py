@@ -8,7 +8,8 @@ from __future__ import annotations
 import errno
 import os
 
-from cronwrap.model import Envelope, Record
+from cronwrap.mail import Envelope
+from cronwrap.model import Record
 from cronwrap.outbox.backoff import due
 
 TYPE_CHECKING = False

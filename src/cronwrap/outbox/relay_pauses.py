@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from binascii import crc32
 
-from cronwrap.model import Delivery, Record
+from cronwrap.mail import Delivery
+from cronwrap.model import Record
 from cronwrap.outbox.backoff import LONGEST_RETRY, retry_after
 from cronwrap.outbox.store import TMP
 

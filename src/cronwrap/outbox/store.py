@@ -16,7 +16,8 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.lock import Lock
-from cronwrap.model import Message, Record
+from cronwrap.mail import Message
+from cronwrap.model import Record
 from cronwrap.outbox.message_file import (
     HEAD_LIMIT,
     Damaged,

@@ -8,7 +8,7 @@ from cronwrap.log import log
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import LOUD_AFTER, Outbox
 from cronwrap.outbox.waiter import waits
-from cronwrap.text import count, duration
+from cronwrap.spans import count, duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cronwrap import bundle
 from cronwrap.errors import StateError
 from cronwrap.history import journal
 from cronwrap.state import state
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mailed: bool) -> None:
-    """Do what each run does for others: abandoned runs, waiting reports, the history.
+    """Do what each run does for others: abandoned runs, waiting reports, the history, the start of the next.
 
     A run that has ``mailed`` has already had sent what waits, or left it to whoever sends.
     """
@@ -33,6 +34,10 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         from cronwrap.log import log  # noqa: PLC0415
 
         log(str(error))
+    if bundle.due:
+        from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
+
+        write(bundle.due)
 
 
 def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:

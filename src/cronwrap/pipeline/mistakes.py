@@ -7,7 +7,8 @@ import sys
 
 from cronwrap.errors import UsageError
 from cronwrap.log import log
-from cronwrap.model import Command, Report
+from cronwrap.mail import Report
+from cronwrap.model import Command
 from cronwrap.pipeline.context import new_run
 from cronwrap.pipeline.reporting import post, recipients, say, sender
 from cronwrap.redact.redactor import Redactor

@@ -8,7 +8,8 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.log import log
-from cronwrap.model import Past, Report
+from cronwrap.mail import Report
+from cronwrap.model import Past
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
 from cronwrap.pipeline.context import RunContext, Tries
@@ -21,7 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cronwrap.history.journal import Entry
     from cronwrap.job.signals import Signals
-    from cronwrap.model import Message, Outcome, Verdict
+    from cronwrap.mail import Message
+    from cronwrap.model import Outcome, Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 

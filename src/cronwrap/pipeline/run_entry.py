@@ -7,7 +7,7 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.history import journal
-from cronwrap.redact.redactor import Redactor
+from cronwrap.redact import without_secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def begin(run: RunContext) -> Entry:
     fields = {
         "run": run.run_id,
         "job": run.job,
-        "command": Redactor(run.settings["redact.patterns"]).text(run.command.text),
+        "command": without_secrets(run.command.text, run.settings["redact.patterns"]),
         "host": run.host,
         "user": run.user,
         "started": run.started,

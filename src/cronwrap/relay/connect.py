@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from cronwrap.model import Delivery, Envelope
+    from cronwrap.mail import Delivery, Envelope
     from cronwrap.settings.relays import Endpoint
 
 

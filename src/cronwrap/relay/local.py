@@ -10,7 +10,7 @@ import secrets
 import socket
 import time
 
-from cronwrap.model import Delivery, Envelope
+from cronwrap.mail import Delivery, Envelope
 from cronwrap.relay import program
 from cronwrap.relay.replies import readable
 from cronwrap.settings.relays import Endpoint

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 
 from cronwrap.errors import TemporaryError
-from cronwrap.model import Delivery, Envelope
+from cronwrap.mail import Delivery, Envelope
 from cronwrap.relay import certificate, credentials, dial
 from cronwrap.relay.conversation import Conversation
 from cronwrap.relay.dial import RelayFault

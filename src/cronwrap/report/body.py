@@ -10,7 +10,8 @@ from bisect import bisect_right
 
 from cronwrap.model import STDOUT, Mark, Output, Record
 from cronwrap.report import mime
-from cronwrap.text import count, visible
+from cronwrap.spans import count
+from cronwrap.text import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ is slow to import may be needed for it.
 from __future__ import annotations
 
 from cronwrap.address import Address, addresses, domain, fallback, usable
-from cronwrap.model import Envelope, Message
+from cronwrap.mail import Envelope, Message
 from cronwrap.report import body, details, html, mime
 from cronwrap.report.verdict import ABANDONED
 from cronwrap.text import one_line, visible
@@ -19,7 +19,8 @@ except ImportError:  # a Python that was built otherwise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.model import Output, Report
+    from cronwrap.mail import Report
+    from cronwrap.model import Output
     from cronwrap.report.body import View
 
 __all__ = ["Address", "addresses", "annotate_delay", "compose", "output_digest"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import binascii
 
 from cronwrap.report import html, mime
-from cronwrap.text import duration, one_line
+from cronwrap.spans import duration
+from cronwrap.text import one_line
 
 CRLF = mime.CRLF
 REASON_LIMIT = 500

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from cronwrap.report.verdict import ABANDONED
-from cronwrap.text import count, duration, moment, one_line, size, strip, usual, visible
+from cronwrap.spans import count, duration
+from cronwrap.text import moment, one_line, size, strip, usual, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.model import Outcome, Output, Report
+    from cronwrap.mail import Report
+    from cronwrap.model import Outcome, Output
 
     Rows = list[tuple[str, str]]
 

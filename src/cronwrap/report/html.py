@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from cronwrap.model import STDERR, STDOUT
 from cronwrap.report.details import STRIP_LENGTH, status
-from cronwrap.text import FAILED_SIGN, count, duration, one_line, shorten
+from cronwrap.spans import count, duration
+from cronwrap.text import FAILED_SIGN, one_line, shorten
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cronwrap.model import Report
+    from cronwrap.mail import Report
     from cronwrap.report.body import View
     from cronwrap.report.details import Rows
 

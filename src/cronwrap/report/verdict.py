@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE
 from cronwrap.model import Outcome, Past, Record, Verdict
-from cronwrap.text import ago, count, duration
+from cronwrap.spans import ago, count, duration
 
 OK, FAILED, SIGNAL, TIMEOUT = "ok", "failed", "signal", "timeout"
 NOT_STARTED, SKIPPED, ABANDONED = "not-started", "skipped", "abandoned"

@@ -10,7 +10,8 @@ import base64
 import re
 
 from cronwrap.address import Address, addresses, domain, usable
-from cronwrap.model import Envelope, Message, Record
+from cronwrap.mail import Envelope, Message
+from cronwrap.model import Record
 from cronwrap.report import mime
 from cronwrap.sendmail.command_line import EX_DATAERR, EX_NOUSER, EX_USAGE, Rejected, Request
 from cronwrap.text import one_line

@@ -16,7 +16,7 @@ from cronwrap.settings.command_line import SHELL_BASENAME
 from cronwrap.settings.command_line import parse as read_arguments
 from cronwrap.settings.load import Settings
 from cronwrap.setup.mail_checks import Check
-from cronwrap.text import count
+from cronwrap.spans import count
 
 SENDMAIL = ("/usr/sbin/sendmail", "/usr/lib/sendmail")
 """What crond hands its mail to (``_PATH_SENDMAIL``)."""

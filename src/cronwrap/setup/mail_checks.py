@@ -26,8 +26,9 @@ from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
 from cronwrap.setup import trial
 from cronwrap.setup.providers import other_sender
 from cronwrap.setup.trial import People
+from cronwrap.spans import DAY, count, duration
 from cronwrap.state import Directory, state
-from cronwrap.text import DAY, count, duration, moment, size
+from cronwrap.text import moment, size
 
 PORTS = (25, 465, 587)
 """Of mail relays; networks block the first one most, all three seldom."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cronwrap.address import addresses
-from cronwrap.model import Command, Record, Report, Verdict
+from cronwrap.mail import Report
+from cronwrap.model import Command, Record, Verdict
 from cronwrap.pipeline.context import new_run
 from cronwrap.pipeline.reporting import recipients, sender
 from cronwrap.relay.connect import connect
@@ -12,7 +13,7 @@ from cronwrap.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.model import Delivery, Message
+    from cronwrap.mail import Delivery, Message
     from cronwrap.settings.load import Settings
     from cronwrap.settings.relays import Endpoint
 

@@ -1,0 +1,140 @@
+"""The modules of a quiet run loaded as one, from a file that an earlier run has written.
+
+What Python's ``__pycache__`` does for one module, done for the set: to find, check and read each of some
+thirty modules costs more than all that a quiet run does. The file lies in that same folder. It is used only
+if it is whole, written for this very Python, by somebody who might have written the modules themselves, and
+made from just the sources that are there now. Otherwise the modules are imported as ever, and a run that may
+do so writes the file anew (``bundle_writer``). See docs/decisions/0007-modules-as-one.md.
+"""
+
+from __future__ import annotations
+
+import _frozen_importlib as bootstrap  # what `importlib` is made of: both are there before any module of ours
+import _frozen_importlib_external as machinery
+import _imp
+import marshal
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+
+    Signature = tuple[int, int, int, int]
+    Member = tuple[str, str, str, Signature, CodeType]
+    """Name; source and byte code, both below the package's folder; the state of the source; the code."""
+
+SUFFIX = ".quiet-run"
+HEADER = b"cronwrap modules 1 " + machinery.MAGIC_NUMBER
+"""Format, and Python's own number for its kind of byte code (PEP 3147)."""
+CHECK_KEY, CHECK_LENGTH = 1, 8
+SIZE_LIMIT = 4 << 20
+"""Octets; ten times what there is."""
+S_IFMT, S_IFREG = 0o170000, 0o100000
+WRITABLE_BY_OTHERS = 0o022
+UNUSABLE = (OSError, ValueError, EOFError, TypeError)
+"""What a file ends in that is not there, or not what was written."""
+
+ModuleType = type(sys)
+DIRECTORY = os.path.dirname(__file__)
+due = ""
+"""Where a run is to write the file, since there is none that counts; empty when it need not or must not."""
+
+
+def load() -> None:
+    """Load the modules of a quiet run; quietly nothing where they cannot be had as one."""
+    global due  # noqa: PLW0603  # settled once, before anything else of cronwrap is loaded
+    path = place()
+    if not path:
+        return
+    try:
+        members = _read(path)
+    except UNUSABLE:
+        members = []
+    if members:
+        for member in members:
+            _execute(*member)
+    elif (
+        not sys.dont_write_bytecode
+        and os.geteuid() in _owners()
+        and os.access(os.path.dirname(path), os.W_OK)
+    ):
+        due = path
+
+
+def place() -> str:
+    """Give where the file belongs; empty where there is to be none: in an archive, with a cache elsewhere."""
+    loader, cached = __spec__.loader, __spec__.cached
+    if type(loader) is not machinery.SourceFileLoader or sys.pycache_prefix is not None or not cached:
+        return ""
+    return cached.removesuffix(".pyc") + SUFFIX
+
+
+def signature(path: str) -> Signature:
+    """Give what tells one state of a source from another; OSError when there is none."""
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def head(body: bytes | memoryview) -> bytes:
+    """Give what stands before a body in the file: what it is, and a checksum (the one of PEP 552)."""
+    return HEADER + _imp.source_hash(CHECK_KEY, body)
+
+
+def _owners() -> tuple[int, int]:
+    """Give the users whose files count: those who may change the package itself."""
+    return 0, os.stat(DIRECTORY).st_uid
+
+
+def _read(path: str) -> list[Member]:
+    """Give the modules in a file, in the order in which they need each other; none where one has changed."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        state = os.fstat(handle)
+        trusted = state.st_uid in _owners() and not state.st_mode & WRITABLE_BY_OTHERS
+        if not trusted or state.st_mode & S_IFMT != S_IFREG or state.st_size > SIZE_LIMIT:
+            return []
+        content = os.read(handle, state.st_size)
+    finally:
+        os.close(handle)
+    body = memoryview(content)[len(HEADER) + CHECK_LENGTH :]
+    if not content.startswith(head(body)):
+        return []
+    members: list[Member] = marshal.loads(body)  # noqa: S302  # whole, and by somebody who is trusted
+    if any(signature(f"{DIRECTORY}/{source}") != state for _, source, _, state, _ in members):
+        return []
+    return members
+
+
+def _execute(name: str, source: str, cached: str, _state: Signature, code: CodeType) -> None:
+    """Do what ``import`` does for a module once its code is known, unless it has been imported."""
+    if name in sys.modules:
+        return
+    path = f"{DIRECTORY}/{source}"
+    if code.co_filename != path:
+        _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]  # noqa: SLF001  # as Python's own loader does
+    loader = machinery.SourceFileLoader(name, path)
+    spec = bootstrap.ModuleSpec(name, loader, origin=path)
+    spec.has_location = True
+    byte_code = spec.cached = f"{DIRECTORY}/{cached}"
+    module = ModuleType(name)
+    # `module_from_spec` would give the same, for more than it costs to find a module.
+    names: dict[str, object] = {
+        "__spec__": spec,
+        "__loader__": loader,
+        "__file__": path,
+        "__cached__": byte_code,
+    }
+    parent, _, child = name.rpartition(".")
+    names["__package__"] = parent
+    if source.endswith("/__init__.py"):
+        names["__package__"] = name
+        names["__path__"] = spec.submodule_search_locations = [os.path.dirname(path)]
+    module.__dict__.update(names)
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)  # noqa: S102
+    except BaseException:
+        del sys.modules[name]
+        raise
+    setattr(sys.modules[parent], child, module)

@@ -1,0 +1,105 @@
+"""Writes the file from which ``bundle`` loads the modules of a quiet run.
+
+A run does so once its job has ended, when it had to import the modules one by one; it never fails for that.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import time
+from errno import ENOSPC
+from importlib.machinery import SourceFileLoader
+from importlib.util import cache_from_source
+
+from cronwrap import bundle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.bundle import Member
+
+MODULES = (
+    "errors",
+    "settings",
+    "model",
+    "settings.values",
+    "settings.options",
+    "settings.command_line",
+    "__main__",
+    "job",
+    "job.deadlines",
+    "job.signals",
+    "job.spawn",
+    "job.capture",
+    "job.terminal",
+    "job.supervise",
+    "paths",
+    "pipeline",
+    "pipeline.context",
+    "state",
+    "settings.cache",
+    "settings.job_name",
+    "settings.load",
+    "run",
+    "lock",
+    "job.overlap",
+    "history",
+    "history.journal",
+    "redact",
+    "pipeline.run_entry",
+    "report",
+    "spans",
+    "report.verdict",
+    "pipeline.housekeeping",
+)
+"""What a quiet run loads, each after what it imports; a test keeps the list to just that."""
+SETTLED = 1.1
+"""Seconds. A source that changed less long ago may change again without another time stamp: some file systems
+know whole seconds only."""
+READABLE = 0o644
+"""The most that the file is open to others; as far as the sources are."""
+
+
+def write(path: str) -> None:
+    """Write the file; what cannot be written now is tried by the next run."""
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        body = marshal.dumps([_member(name) for name in MODULES])
+        content = bundle.head(body) + body
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except Exception:  # noqa: BLE001  # a source that is just being replaced: anything may be in it
+        return
+    try:
+        try:
+            if os.write(handle, content) != len(content):
+                raise OSError(ENOSPC, "short write")  # a full disk says it this way, too
+            os.fchmod(handle, os.stat(bundle.__file__).st_mode & READABLE)
+        finally:
+            os.close(handle)
+        os.rename(temporary, path)
+    except OSError:
+        _discard(temporary)
+
+
+def _discard(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return
+
+
+def _member(name: str) -> Member:
+    """Give a module as the file has it; OSError when its source is too young, or changes meanwhile."""
+    source = name.replace(".", "/")
+    source += "/__init__.py" if os.path.isdir(f"{bundle.DIRECTORY}/{source}") else ".py"
+    path = f"{bundle.DIRECTORY}/{source}"
+    state = bundle.signature(path)
+    if time.time() - max(state[:2]) / 1e9 < SETTLED:
+        raise OSError("changed just now")
+    full = f"cronwrap.{name}"
+    loader = SourceFileLoader(full, path)
+    code = loader.get_code(full)
+    if code is None or bundle.signature(path) != state:
+        raise OSError("changed meanwhile")
+    cached = os.path.relpath(cache_from_source(path), bundle.DIRECTORY)
+    return full, source, cached, state, code

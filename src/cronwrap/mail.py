@@ -1,0 +1,74 @@
+"""The records of a mail: what it is made of, the message itself, and what a relay did with it.
+
+Apart from ``model`` since a quiet run has no use for them.
+"""
+
+from __future__ import annotations
+
+from cronwrap.model import Outcome, Past, Record, Verdict
+
+
+class Report(Record):
+    """All that a mail is made of."""
+
+    run_id: str
+    job: str
+    command: str
+    """``Command.text``."""
+    user: str
+    host: str
+    """The host name in full; the subject has it up to the first dot."""
+    sender: str
+    """An address, ``local@domain``: the header's and the envelope's."""
+    recipients: tuple[str, ...]
+    """As the user wrote them, ``a@b`` or ``Name <a@b>``."""
+    verdict: Verdict
+    outcomes: tuple[Outcome, ...]
+    """One for each try, the last one last; empty for a run that did not come to a try."""
+    started: float
+    ended: float
+    duration: float
+    environment: dict[str, str]
+    """The job's environment; only SHELL HOME PATH LOGNAME USER are shown."""
+    past: Past = Past()
+    format: str = "report"
+    """``report`` or ``cron``."""
+    timestamps: bool = False
+    faults: tuple[str, ...] = ()
+    """What was wrong with cronwrap itself (a configuration that could not be used, say)."""
+
+
+class Envelope(Record):
+    """What a relay is told beside the message (RFC 5321, 2.3.1)."""
+
+    sender: str
+    """Return path: a bare address, never empty."""
+    recipients: tuple[str, ...]
+    """Bare addresses."""
+
+
+class Message(Record):
+    """A message that is ready to be stored and sent."""
+
+    envelope: Envelope
+    content: bytes
+    """RFC 5322, 7-bit clean, CRLF line ends, no line over 998 octets."""
+    job: str
+    subject: str
+    """For people; decoded."""
+
+
+class Delivery(Record):
+    """What a relay did with one message in one attempt."""
+
+    delivered: tuple[str, ...] = ()
+    """Recipients that the relay has taken responsibility for."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """Recipients refused for good, each with the relay's words."""
+    deferred: tuple[tuple[str, str], ...] = ()
+    """Recipients to try again, each with the reason."""
+    relay_fault: str = ""
+    """Set when the relay as a whole could not be used (connection, TLS, login): the reason and what to
+    do. Every recipient is then in ``deferred``, and no other message need be tried with it now."""
+    login_refused: bool = False
+    """Whether that fault was a refused login: to repeat it often may lock the account."""

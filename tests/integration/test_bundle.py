@@ -1,0 +1,293 @@
+"""The modules of a quiet run loaded as one: used when it is right to, and never noticed otherwise."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.util import cache_from_source
+
+import pytest
+
+import cronwrap
+from cronwrap import bundle_writer
+
+SOURCES = os.path.dirname(cronwrap.__file__)
+MODULES = {f"cronwrap.{name}" for name in bundle_writer.MODULES}
+RUN = """
+import json, os, sys
+sys.path.insert(0, LIB)
+from cronwrap import bundle
+
+class Asked:
+    names = []
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        cls.names.append(name)
+
+sys.meta_path.insert(0, Asked)
+bundle.load()
+at_once = [name for name in sys.modules if name.startswith("cronwrap.")]
+searched = [name for name in Asked.names if name.startswith("cronwrap.")]
+import cronwrap.bundle_writer
+cronwrap.bundle_writer.SETTLED = SETTLED
+from cronwrap.__main__ import main
+status = main(["--", "true"])
+EXTRA
+print(json.dumps({"status": status, "at_once": at_once, "searched": searched, "extra": extra}))
+"""
+LOOKS = """
+import importlib, inspect, pickle
+extra = {}
+for name in LOOKED_AT:
+    module = importlib.import_module(name)
+    spec = module.__spec__
+    extra[name] = [module.__name__, module.__file__, module.__cached__, module.__package__, module.__doc__,
+        list(getattr(module, "__path__", [])), type(module.__loader__).__name__,
+        module.__loader__ is spec.loader,
+        spec.name, spec.origin, spec.cached, spec.parent, spec.has_location, type(spec).__name__,
+        spec.submodule_search_locations and list(spec.submodule_search_locations),
+        module.__loader__.get_filename(), len(inspect.getsource(module)),
+        getattr(sys.modules[spec.parent], name.rpartition(".")[2], module) is module]
+from cronwrap.job.deadlines import Course
+extra["pickle"] = pickle.loads(pickle.dumps(Course)) is Course
+extra["source"] = inspect.getsource(Course)
+"""
+PROBE = """
+import json, os, sys
+sys.path.insert(0, LIB)
+os.geteuid = lambda: USER
+from cronwrap import bundle
+bundle.load()
+print(json.dumps([bundle.due, "cronwrap.run" in sys.modules]))
+"""
+
+
+class Package:
+    """A copy of the package, as if installed by itself."""
+
+    def __init__(self, directory, env):
+        self.lib = os.path.join(directory, "lib")
+        self.root = os.path.join(self.lib, "cronwrap")
+        self.env = env
+        shutil.copytree(SOURCES, self.root, ignore=shutil.ignore_patterns("__pycache__"))
+
+    @property
+    def file(self):
+        return os.path.join(self.root, "__pycache__", f"bundle.{sys.implementation.cache_tag}.quiet-run")
+
+    def run(self, extra="extra = None", *, settled=0, **env):
+        text = RUN.replace("LIB", repr(self.lib)).replace("SETTLED = SETTLED", f"SETTLED = {settled}")
+        text = text.replace("EXTRA", extra.replace("LOOKED_AT", repr(sorted(MODULES))))
+        process = subprocess.run(
+            [sys.executable, "-c", text],
+            env=self.env | env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not process.stderr
+        answer = json.loads(process.stdout)
+        assert answer["status"] == 0
+        return answer
+
+    def loads_as_one(self, **env):
+        return set(self.run(**env)["at_once"]) >= MODULES
+
+    def probe(self, as_user):
+        """Give where a user's run would write the file, and whether it loads from it; runs no job."""
+        text = PROBE.replace("LIB", repr(self.lib)).replace("USER", str(as_user))
+        words = [sys.executable, "-c", text]
+        return json.loads(subprocess.run(words, env=self.env, capture_output=True, check=True).stdout)
+
+    def change(self, name, before, after):
+        """Put another version in place, as alike as can be: the same size and time of change."""
+        path = os.path.join(self.root, name)
+        times = os.stat(path).st_mtime_ns
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+        assert before in text
+        assert len(before) == len(after)
+        with open(path + ".new", "w", encoding="utf-8") as stream:
+            stream.write(text.replace(before, after))
+        os.utime(path + ".new", ns=(times, times))
+        os.rename(path + ".new", path)
+        # Python itself would believe this one: it looks at the same two alone.
+        os.unlink(cache_from_source(path))
+
+
+@pytest.fixture
+def package(tmp_path):
+    state = tmp_path / "state"
+    env = {
+        "HOME": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+        "CRONWRAP_CONFIG": "",
+        "CRONWRAP_STATE_DIR": str(state),
+    }
+    return Package(str(tmp_path), env)
+
+
+@pytest.fixture
+def bundled(package):
+    assert not package.loads_as_one()
+    assert os.path.exists(package.file)
+    return package
+
+
+def content_of(package):
+    with open(package.file, "rb") as stream:
+        return stream.read()
+
+
+def put(package, content):
+    with open(package.file, "wb") as stream:
+        stream.write(content)
+
+
+def test_the_second_run_loads_just_the_modules_of_a_quiet_run_as_one_and_searches_for_none(bundled):
+    answer = bundled.run()
+    assert set(answer["at_once"]) == MODULES | {"cronwrap.bundle"}
+    assert answer["searched"] == []
+
+
+def test_modules_loaded_as_one_are_as_import_gives_them(package):
+    apart = package.run(LOOKS)
+    as_one = package.run(LOOKS)
+    assert set(as_one["at_once"]) >= MODULES
+    assert not MODULES & set(apart["at_once"])
+    assert as_one["extra"] == apart["extra"]
+
+
+def test_a_reload_reads_the_source_anew(bundled):
+    reload = (
+        "import importlib, cronwrap.errors as errors; p = errors.__file__; t = open(p).read();"
+        "open(p, 'w').write(t + 'ADDED = 1'); extra = importlib.reload(errors).ADDED"
+    )
+    assert bundled.run(reload)["extra"] == 1
+
+
+def test_a_traceback_shows_the_line_where_the_package_lies_now(bundled):
+    os.rename(bundled.lib, bundled.lib + "-moved")
+    bundled.lib += "-moved"
+    bundled.root = os.path.join(bundled.lib, "cronwrap")
+    where = "import cronwrap.spans as t; extra = [t.__file__, t.duration.__code__.co_filename]"
+    answer = bundled.run(where)
+    assert set(answer["at_once"]) >= MODULES
+    assert answer["extra"] == [os.path.join(bundled.root, "spans.py")] * 2
+
+
+@pytest.mark.parametrize("name", ["errors.py", "job/capture.py"])
+def test_another_version_of_the_same_size_and_time_is_what_runs(bundled, name):
+    bundled.change(name, '"""', "'''")
+    assert not bundled.loads_as_one()
+    assert bundled.loads_as_one()  # written anew meanwhile
+
+
+def test_a_source_that_has_gone_is_not_loaded_from_the_file(bundled):
+    os.unlink(os.path.join(bundled.root, "redact", "known_secrets.py"))
+    assert bundled.loads_as_one()  # no module of a quiet run
+    os.rename(
+        os.path.join(bundled.root, "job", "capture.py"), os.path.join(bundled.root, "job", "captured.py")
+    )
+    assert bundled.probe(as_user=os.geteuid()) == [bundled.file, False]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 20, 24, 32, 40, 1000, -1])
+def test_a_torn_file_is_written_anew(bundled, keep):
+    put(bundled, content_of(bundled)[:keep])
+    assert not bundled.loads_as_one()
+    assert bundled.loads_as_one()
+
+
+@pytest.mark.parametrize("part", [0.0, 0.0001, 0.3, 0.7, 0.999])
+def test_a_damaged_file_is_written_anew(bundled, part):
+    content = bytearray(content_of(bundled))
+    content[int(part * len(content))] ^= 0x10
+    put(bundled, bytes(content))
+    assert not bundled.loads_as_one()
+    assert bundled.loads_as_one()
+
+
+def test_a_file_of_a_python_with_other_byte_code_is_written_anew(bundled):
+    content = content_of(bundled)
+    at = len(b"cronwrap modules 1 ")
+    put(bundled, content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    assert not bundled.loads_as_one()
+    assert bundled.loads_as_one()
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
+def test_a_file_that_others_may_write_is_not_believed(bundled, mode):
+    os.chmod(bundled.file, mode)
+    assert not bundled.loads_as_one()
+    assert os.stat(bundled.file).st_mode & 0o777 == 0o644
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a file of another user")
+def test_a_file_of_another_user_is_not_believed(bundled):
+    os.chown(bundled.file, 65534, 65534)
+    assert not bundled.loads_as_one()
+    assert os.stat(bundled.file).st_uid == 0
+
+
+def test_a_link_or_a_pipe_in_its_place_is_not_followed(bundled):
+    os.rename(bundled.file, bundled.file + ".elsewhere")
+    os.symlink(bundled.file + ".elsewhere", bundled.file)
+    assert not bundled.loads_as_one()
+    os.unlink(bundled.file)
+    os.mkfifo(bundled.file)
+    assert not bundled.loads_as_one()
+    assert bundled.loads_as_one()
+
+
+def test_who_may_not_write_the_package_uses_the_file_and_never_writes_it(package):
+    os.makedirs(os.path.dirname(package.file))
+    os.chmod(os.path.dirname(package.file), 0o777)
+    assert package.probe(as_user=os.geteuid()) == [package.file, False]
+    assert package.probe(as_user=54321) == ["", False]
+    package.run()
+    assert package.probe(as_user=54321) == ["", True]
+
+
+@pytest.mark.parametrize("variable", ["PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"])
+def test_no_file_is_written_where_python_is_told_to_write_none_there(package, variable, tmp_path):
+    for _ in range(2):
+        assert not package.loads_as_one(**{variable: str(tmp_path / "cache")})
+    assert not os.path.exists(package.file)
+
+
+def test_a_cache_elsewhere_switches_it_off(bundled, tmp_path):
+    assert not bundled.loads_as_one(PYTHONPYCACHEPREFIX=str(tmp_path / "cache"))
+
+
+def test_a_source_that_may_change_within_its_time_stamp_is_not_kept(package):
+    package.run(settled=3600)
+    assert not os.path.exists(package.file)
+
+
+def test_nothing_is_left_behind_by_a_disk_that_is_full(package):
+    os.makedirs(os.path.dirname(package.file))
+    full = "extra = None"
+    short = "import os; os.write, kept = (lambda fd, content: kept(fd, content[:9])), os.write\n"
+    package.run(full)
+    os.unlink(package.file)
+    text = f"{short}cronwrap.bundle_writer.write({package.file!r})\nos.write = kept\nextra = None"
+    os.makedirs(os.path.join(package.lib, "x"))
+    package.run(text, PYTHONDONTWRITEBYTECODE="1")
+    assert [name for name in os.listdir(os.path.dirname(package.file)) if "quiet-run" in name] == []
+
+
+def test_a_package_in_an_archive_runs_without(package, tmp_path):
+    archive = str(tmp_path / "cronwrap.zip")
+    with zipfile.ZipFile(archive, "w") as stream:
+        for at, _, names in os.walk(package.root):
+            for name in names:
+                path = os.path.join(at, name)
+                stream.write(path, os.path.relpath(path, package.lib))
+    package.lib = archive
+    for _ in range(2):
+        assert not package.loads_as_one()
