@@ -212,7 +212,8 @@ def run(root: str, user: str, bindings: list[str], options: argparse.Namespace) 
     for target in options.targets:
         make = f"make --no-print-directory {shlex.quote(target)} PYTHON={shlex.quote(python)}"
         stage = {
-            "PATH": SEARCH_PATH, "ROOT": root, "INIT": INIT, "WHO": user, "PLACE": place, "BINDINGS": " ".join(bindings),
+            "PATH": SEARCH_PATH, "ROOT": root, "INIT": INIT,
+            "WHO": user, "PLACE": place, "BINDINGS": " ".join(bindings),
             "SCRIPT": f"{exports}{options.before}\n{make} 2>&1",
         }  # fmt: skip
         began = time.monotonic()
