@@ -101,7 +101,7 @@ def test_a_relay_that_hangs_does_not_hold_up_the_last_resort(job, make_misbehavi
     began = time.monotonic()
     result = job(*FAILING, CRONWRAP_DELIVERY_INLINE="0.5s", **server.environment)
     assert result.status == 7
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     assert "\nsaid\n" in result.stderr
 
 

@@ -136,7 +136,7 @@ def test_a_relay_that_hangs_is_waited_for_as_long_as_a_run_would(sendmail, cli, 
     began = time.monotonic()
     server = make_misbehaving("ehlo", "hang")
     assert sendmail("-t", CRONWRAP_DELIVERY_INLINE="0.5s", **server.environment).status == 0
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     assert len(Outbox(cli.state).ids()) == 1
 
 

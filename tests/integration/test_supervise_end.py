@@ -32,7 +32,7 @@ end = time.monotonic() + 60
 def stay(detached):
     # As soon as it is found it is gone: the next one has another number, and another session.
     while time.monotonic() < end:
-        time.sleep(0.25)
+        time.sleep(0.5)
         if os.fork():
             os._exit(0)
         if detached:
