@@ -1,3 +1,151 @@
-"""cronwrap: run a cron job, and mail what crond would have mailed, itself, over SMTPS."""
+"""cronwrap: run a cron job, and mail what crond would have mailed, itself, over SMTPS.
+
+Here are the version and, since nothing can be loaded sooner, ``load_bundle``: the modules of a quiet run
+loaded as one, from a file that an earlier run has written. What Python's ``__pycache__`` does for one
+module, done for the set: to find, check and read each of some thirty modules costs more than all that a
+quiet run does. The file lies in that same folder. It counts only if it was written for this very Python,
+by somebody who might have written the modules themselves, and from just the sources that are there now.
+Otherwise the modules are imported as ever, and a run that may do so writes the file anew
+(``bundle_writer``): docs/decisions/0007-modules-as-one.md.
+"""
+
+from __future__ import annotations
+
+import _frozen_importlib as bootstrap  # what `importlib` is made of: both are there before any module of ours
+import _frozen_importlib_external as machinery
+import _imp
+import marshal
+import os
+import sys
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+
+    SourceState = tuple[int, int, int, int]
+    Member = tuple[str, str, str, SourceState, CodeType]
+    """Name; source and byte code, both below the package's folder; the state of the source; the code."""
+
+SUFFIX = ".quiet-run"
+HEADER = b"cronwrap modules 1 " + machinery.MAGIC_NUMBER
+"""Format, and Python's own number for its kind of byte code (PEP 3147)."""
+SIZE_LENGTH = 8
+"""Octets of the body's length in the header: a file that was cut short is none."""
+SIZE_LIMIT = 4 << 20
+"""Octets; ten times what there is."""
+S_IFMT, S_IFREG = 0o170000, 0o100000
+WRITABLE_BY_OTHERS = 0o022
+UNUSABLE = (OSError, ValueError, EOFError, TypeError)
+"""What a file ends in that is not there, or not what was written."""
+
+ModuleType = type(sys)
+DIRECTORY = os.path.dirname(__file__)
+bundle_due = ""
+"""Where a run is to write the file, since there is none that counts; empty when it need not or must not."""
+
+
+def load_bundle() -> None:
+    """Load the modules of a quiet run; quietly nothing where they cannot be had as one."""
+    global bundle_due  # noqa: PLW0603  # settled once, before anything else of cronwrap is loaded
+    path = bundle_path()
+    if not path:
+        return
+    try:
+        members = _read(path)
+    except UNUSABLE:
+        members = []
+    if members:
+        for member in members:
+            _execute(*member)
+    elif _may_write(path):
+        bundle_due = path
+
+
+def bundle_path() -> str:
+    """Give where the file belongs; empty where there is to be none: in an archive, with a cache elsewhere."""
+    loader, cached = __spec__.loader, __spec__.cached
+    if type(loader) is not machinery.SourceFileLoader or sys.pycache_prefix is not None or not cached:
+        return ""
+    return cached.removesuffix(".pyc") + SUFFIX
+
+
+def source_state(path: str) -> SourceState:
+    """Give what tells one state of a source from another; OSError when there is none."""
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+def bundle_head(length: int) -> bytes:
+    """Give what stands before a body of so many octets in the file."""
+    return HEADER + length.to_bytes(SIZE_LENGTH, "little")
+
+
+def _may_write(path: str) -> bool:
+    """Tell whether a run is to write the file: it may change the package, and byte code is kept there.
+
+    A Python that is told to write no byte code leaves a folder without any as it is; where an installation
+    has put its own, one file more is what the administrator would have.
+    """
+    kept = not sys.dont_write_bytecode or os.path.exists(__spec__.cached or "")
+    return kept and os.geteuid() in _owners() and os.access(os.path.dirname(path), os.W_OK)
+
+
+def _owners() -> tuple[int, int]:
+    """Give the users whose files count: those who may change the package itself."""
+    return 0, os.stat(DIRECTORY).st_uid
+
+
+def _read(path: str) -> list[Member]:
+    """Give the modules in a file, in the order in which they need each other; none where one has changed."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        state = os.fstat(handle)
+        trusted = state.st_uid in _owners() and not state.st_mode & WRITABLE_BY_OTHERS
+        if not trusted or state.st_mode & S_IFMT != S_IFREG or state.st_size > SIZE_LIMIT:
+            return []
+        content = os.read(handle, state.st_size)
+    finally:
+        os.close(handle)
+    body = memoryview(content)[len(HEADER) + SIZE_LENGTH :]
+    if not content.startswith(bundle_head(len(body))):
+        return []
+    members: list[Member] = marshal.loads(body)  # noqa: S302  # whole, and by somebody who is trusted
+    if any(source_state(f"{DIRECTORY}/{source}") != state for _, source, _, state, _ in members):
+        return []
+    return members
+
+
+def _execute(name: str, source: str, cached: str, _state: SourceState, code: CodeType) -> None:
+    """Do what ``import`` does for a module once its code is known, unless it has been imported."""
+    if name in sys.modules:
+        return
+    path = f"{DIRECTORY}/{source}"
+    if code.co_filename != path:
+        _imp._fix_co_filename(code, path)  # type: ignore[attr-defined]  # noqa: SLF001  # as Python's own loader does
+    loader = machinery.SourceFileLoader(name, path)
+    spec = bootstrap.ModuleSpec(name, loader, origin=path)
+    spec.has_location = True
+    byte_code = spec.cached = f"{DIRECTORY}/{cached}"
+    module = ModuleType(name)
+    # `module_from_spec` would give the same, for more than it costs to find a module.
+    names: dict[str, object] = {
+        "__spec__": spec,
+        "__loader__": loader,
+        "__file__": path,
+        "__cached__": byte_code,
+    }
+    parent, _, child = name.rpartition(".")
+    names["__package__"] = parent
+    if source.endswith("/__init__.py"):
+        names["__package__"] = name
+        names["__path__"] = spec.submodule_search_locations = [os.path.dirname(path)]
+    module.__dict__.update(names)
+    sys.modules[name] = module
+    try:
+        exec(code, module.__dict__)  # noqa: S102
+    except BaseException:
+        del sys.modules[name]
+        raise
+    setattr(sys.modules[parent], child, module)

@@ -1,4 +1,4 @@
-"""Writes the file from which ``bundle`` loads the modules of a quiet run.
+"""Writes the file from which ``cronwrap.load_bundle`` loads the modules of a quiet run.
 
 A run does so once its job has ended, when it had to import the modules one by one; it never fails for that.
 """
@@ -12,11 +12,11 @@ from errno import ENOSPC
 from importlib.machinery import SourceFileLoader
 from importlib.util import cache_from_source
 
-from cronwrap import bundle
+import cronwrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.bundle import Member
+    from cronwrap import Member
 
 MODULES = (
     "errors",
@@ -65,7 +65,7 @@ def write(path: str) -> None:
     temporary = f"{path}.{os.getpid()}"
     try:
         body = marshal.dumps([_member(name) for name in MODULES])
-        content = bundle.head(body) + body
+        content = cronwrap.bundle_head(len(body)) + body
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except Exception:  # noqa: BLE001  # a source that is just being replaced: anything may be in it
         return
@@ -73,7 +73,8 @@ def write(path: str) -> None:
         try:
             if os.write(handle, content) != len(content):
                 raise OSError(ENOSPC, "short write")  # a full disk says it this way, too
-            os.fchmod(handle, os.stat(bundle.__file__).st_mode & READABLE)
+            os.fsync(handle)  # after a power cut it is whole or not there: no checksum has to tell
+            os.fchmod(handle, os.stat(cronwrap.__file__).st_mode & READABLE)
         finally:
             os.close(handle)
         os.rename(temporary, path)
@@ -91,15 +92,15 @@ def _discard(path: str) -> None:
 def _member(name: str) -> Member:
     """Give a module as the file has it; OSError when its source is too young, or changes meanwhile."""
     source = name.replace(".", "/")
-    source += "/__init__.py" if os.path.isdir(f"{bundle.DIRECTORY}/{source}") else ".py"
-    path = f"{bundle.DIRECTORY}/{source}"
-    state = bundle.signature(path)
+    source += "/__init__.py" if os.path.isdir(f"{cronwrap.DIRECTORY}/{source}") else ".py"
+    path = f"{cronwrap.DIRECTORY}/{source}"
+    state = cronwrap.source_state(path)
     if time.time() - max(state[:2]) / 1e9 < SETTLED:
         raise OSError("changed just now")
     full = f"cronwrap.{name}"
     loader = SourceFileLoader(full, path)
     code = loader.get_code(full)
-    if code is None or bundle.signature(path) != state:
+    if code is None or cronwrap.source_state(path) != state:
         raise OSError("changed meanwhile")
-    cached = os.path.relpath(cache_from_source(path), bundle.DIRECTORY)
+    cached = os.path.relpath(cache_from_source(path), cronwrap.DIRECTORY)
     return full, source, cached, state, code

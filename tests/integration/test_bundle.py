@@ -20,7 +20,7 @@ MODULES = {f"cronwrap.{name}" for name in bundle_writer.MODULES}
 RUN = """
 import json, os, sys
 sys.path.insert(0, LIB)
-from cronwrap import bundle
+import cronwrap
 
 class Asked:
     names = []
@@ -29,7 +29,7 @@ class Asked:
         cls.names.append(name)
 
 sys.meta_path.insert(0, Asked)
-bundle.load()
+cronwrap.load_bundle()
 at_once = [name for name in sys.modules if name.startswith("cronwrap.")]
 searched = [name for name in Asked.names if name.startswith("cronwrap.")]
 import cronwrap.bundle_writer
@@ -60,9 +60,9 @@ PROBE = """
 import json, os, sys
 sys.path.insert(0, LIB)
 os.geteuid = lambda: USER
-from cronwrap import bundle
-bundle.load()
-print(json.dumps([bundle.due, "cronwrap.run" in sys.modules]))
+import cronwrap
+cronwrap.load_bundle()
+print(json.dumps([cronwrap.bundle_due, "cronwrap.run" in sys.modules]))
 """
 
 
@@ -77,7 +77,7 @@ class Package:
 
     @property
     def file(self):
-        return os.path.join(self.root, "__pycache__", f"bundle.{sys.implementation.cache_tag}.quiet-run")
+        return os.path.join(self.root, "__pycache__", f"__init__.{sys.implementation.cache_tag}.quiet-run")
 
     def run(self, extra="extra = None", *, settled=0, **env):
         text = RUN.replace("LIB", repr(self.lib)).replace("SETTLED = SETTLED", f"SETTLED = {settled}")
@@ -150,7 +150,7 @@ def put(package, content):
 
 def test_the_second_run_loads_just_the_modules_of_a_quiet_run_as_one_and_searches_for_none(bundled):
     answer = bundled.run()
-    assert set(answer["at_once"]) == MODULES | {"cronwrap.bundle"}
+    assert set(answer["at_once"]) == MODULES
     assert answer["searched"] == []
 
 
@@ -203,11 +203,17 @@ def test_a_torn_file_is_written_anew(bundled, keep):
     assert bundled.loads_as_one()
 
 
-@pytest.mark.parametrize("part", [0.0, 0.0001, 0.3, 0.7, 0.999])
-def test_a_damaged_file_is_written_anew(bundled, part):
+@pytest.mark.parametrize("at", [0, 10, 20, 23, 26])
+def test_a_file_with_another_header_is_written_anew(bundled, at):
     content = bytearray(content_of(bundled))
-    content[int(part * len(content))] ^= 0x10
+    content[at] ^= 0x10
     put(bundled, bytes(content))
+    assert not bundled.loads_as_one()
+    assert bundled.loads_as_one()
+
+
+def test_a_file_that_has_grown_is_written_anew(bundled):
+    put(bundled, content_of(bundled) + b"x")
     assert not bundled.loads_as_one()
     assert bundled.loads_as_one()
 
@@ -260,6 +266,13 @@ def test_no_file_is_written_where_python_is_told_to_write_none_there(package, va
     assert not os.path.exists(package.file)
 
 
+def test_it_joins_byte_code_that_an_installation_has_left_even_if_python_is_to_write_none(package):
+    package.run()
+    os.unlink(package.file)
+    assert not package.loads_as_one(PYTHONDONTWRITEBYTECODE="1")
+    assert package.loads_as_one(PYTHONDONTWRITEBYTECODE="1")
+
+
 def test_a_cache_elsewhere_switches_it_off(bundled, tmp_path):
     assert not bundled.loads_as_one(PYTHONPYCACHEPREFIX=str(tmp_path / "cache"))
 
@@ -269,16 +282,12 @@ def test_a_source_that_may_change_within_its_time_stamp_is_not_kept(package):
     assert not os.path.exists(package.file)
 
 
-def test_nothing_is_left_behind_by_a_disk_that_is_full(package):
-    os.makedirs(os.path.dirname(package.file))
-    full = "extra = None"
-    short = "import os; os.write, kept = (lambda fd, content: kept(fd, content[:9])), os.write\n"
-    package.run(full)
-    os.unlink(package.file)
-    text = f"{short}cronwrap.bundle_writer.write({package.file!r})\nos.write = kept\nextra = None"
-    os.makedirs(os.path.join(package.lib, "x"))
-    package.run(text, PYTHONDONTWRITEBYTECODE="1")
-    assert [name for name in os.listdir(os.path.dirname(package.file)) if "quiet-run" in name] == []
+def test_nothing_is_left_behind_by_a_disk_that_is_full(bundled):
+    short = "os.unlink(FILE); os.write, kept = (lambda fd, content: kept(fd, content[:9])), os.write\n"
+    text = f"{short}cronwrap.bundle_writer.write(FILE)\nos.write = kept\n"
+    text += "extra = os.listdir(os.path.dirname(FILE))"
+    left = bundled.run(text.replace("FILE", repr(bundled.file)))["extra"]
+    assert [name for name in left if "quiet-run" in name] == []
 
 
 def test_a_package_in_an_archive_runs_without(package, tmp_path):

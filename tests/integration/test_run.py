@@ -474,7 +474,6 @@ LOADED = {
     "pwd",
     "resource",
     "select",
-    "cronwrap.bundle",
     *(f"cronwrap.{name}" for name in bundle_writer.MODULES),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronwrap import bundle
+import cronwrap
 from cronwrap.errors import StateError
 from cronwrap.history import journal
 from cronwrap.state import state
@@ -34,10 +34,10 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         from cronwrap.log import log  # noqa: PLC0415
 
         log(str(error))
-    if bundle.due:
+    if cronwrap.bundle_due:
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
-        write(bundle.due)
+        write(cronwrap.bundle_due)
 
 
 def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:
