@@ -33,6 +33,8 @@ PIECES_LIMIT = 2000
 services cut a long HTML part short (Gmail after 102 KB)."""
 RULES_LIMIT = 100
 """Looks that the sheet has: Gmail drops one of over 8,192 characters whole."""
+OWN_LIMIT = 20
+"""Looks that the page itself has at most, whatever colours a job has used before."""
 WIDTH = 860
 """Pixels: on a wide screen longer lines are harder to read, and the labels stay beside their values."""
 
@@ -54,14 +56,17 @@ class Sheet:
     def __init__(self) -> None:
         self._rules: dict[str, str] = {}
 
-    def look(self, fixed: str, light: str, dark: str) -> str:
-        """Give the attributes for declarations: those that hold always, and those of the themes."""
+    def look(self, fixed: str, light: str, dark: str, limit: int = RULES_LIMIT) -> str:
+        """Give the attributes for declarations: those that hold always, and those of the themes.
+
+        Where the sheet has no room for another rule, only the former.
+        """
         inline = ";".join(filter(None, (fixed, light)))
         style = f' style="{inline}"' if inline else ""
         if not dark:
             return style
         if dark not in self._rules:
-            if len(self._rules) >= RULES_LIMIT:
+            if len(self._rules) >= limit:
                 return f' style="{fixed}"' if fixed else ""
             self._rules[dark] = f"c{len(self._rules)}"
         return f' class="{self._rules[dark]}"{style}'
@@ -72,7 +77,7 @@ class Sheet:
             ";".join(f"{name.replace('_', '-')}:{getattr(theme, use)}" for name, use in uses.items())
             for theme in (LIGHT, DARK)
         )
-        return self.look(fixed, light, dark)
+        return self.look(fixed, light, dark, limit=RULES_LIMIT + OWN_LIMIT)
 
     def rules(self) -> str:
         """Give the sheet itself."""
