@@ -98,7 +98,7 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     """Judge the run, report it if that is due, put it on record."""
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
     from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
-    from cronwrap.report.verdict import exit_status, judge  # noqa: PLC0415
+    from cronwrap.report.verdict import judge  # noqa: PLC0415
 
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
@@ -114,10 +114,9 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         verdict = judge(last, policy, past, time.time(), earlier)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
-        from cronwrap.redact.redactor import Redactor  # noqa: PLC0415
+        from cronwrap.pipeline.monitor import tell_monitor  # noqa: PLC0415
 
-        text = Redactor(run.settings["redact.patterns"]).text(verdict.headline)
-        tries.ping.end(failed=verdict.failed, status=exit_status(last), text=text)
+        tell_monitor(run, tries, verdict, past)
     if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
         from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
 

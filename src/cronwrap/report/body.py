@@ -77,6 +77,26 @@ def view(output: Output, limit: int, attached: str, *, timestamps: bool) -> View
     return View(pieces=tuple(shown.pieces), whole=shown.exact and not hidden)
 
 
+def ending(output: Output, limit: int) -> str:
+    """Give the end of an output as plain text of at most ``limit`` octets, from a line's beginning on."""
+    kept = output.kept
+    begin = max(len(kept) - limit, 0)
+    while begin and kept[begin : begin + 1] and kept[begin] & 0xC0 == 0x80:
+        begin += 1
+    shown = Shown(output, timestamps=False)
+    if output.left_out_bytes and begin <= len(output.head):
+        shown.show(begin, len(output.head))
+        shown.say(left_out(output))
+        begin = len(output.head)
+    shown.show(begin, len(kept))
+    octets = "".join(part for _stream, part, _style in shown.pieces).encode()
+    if len(octets) <= limit and output.total_bytes <= limit:
+        return octets.decode()
+    cut = octets[max(len(octets) - limit, 0) :]
+    line = cut.find(b"\n", 0, limit // 2) + 1
+    return cut[line:].decode(errors="ignore")
+
+
 class Shown:
     """What a mail shows of an output, put together from its beginning to its end."""
 
