@@ -28,7 +28,7 @@ def test_each_report_of_a_storm_arrives_once_within_the_limits_of_the_relay(cli,
         assert (job.returncode, err) == (3, b"")
     wait_until(lambda: len(reports(relay)) >= JOBS)
     found = Counter(
-        report.get_body(("plain",)).get_content().partition("\njob ")[2].split("\n")[0]
+        report.get_body(("plain",)).get_content().partition("\njob ")[2].splitlines()[0]
         for report in reports(relay)
     )
     assert found == Counter(str(number) for number in range(JOBS))
