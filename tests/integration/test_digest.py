@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -318,3 +319,20 @@ def test_the_mail_of_a_digest_says_what_was_no_failure(post, relay):
     assert mail.subject == "Cron <alice@web1> 5 reports, 3 of them of failures"
     assert "job-021: ok after 3.1 s\n" in mail.body
     assert "job-060: exit 2\n" in mail.body
+
+
+def test_after_an_outage_each_run_s_report_arrives_and_every_run_counts_as_mailed(cli, make_relay):
+    config = 'mailto = "ops@example.test"\nmailfrom = "cron@example.test"\n'
+    cli.write_config(config + '[[relay]]\nurl = "smtp://127.0.0.1:1"\n')
+    for number in range(AT_ONCE + 4):
+        words = "-n", f"job-{number:03}", "--", "sh", "-c", f"echo {number}; exit 3"
+        assert cli(*words, CRONWRAP_DELIVERY_INLINE="0").status == 3
+    relay = make_relay()
+    cli.write_config(config + relay.table)
+    flushed = cli("outbox", "flush")
+    assert flushed.status == 0, flushed.stderr
+    assert runs(relay) == [f"r{number:03}" for number in range(AT_ONCE + 4)]
+    assert [len(mail.reports) for mail in relay.messages if len(mail.reports) > 1] == [4]
+    history = [json.loads(line) for line in cli("history", "-n", "100", "--json").stdout.splitlines()]
+    assert [run["mailed"] for run in history] == [True] * (AT_ONCE + 4)
+    assert cli("outbox", "list").stdout.count("queued") == 0

@@ -152,6 +152,10 @@ def test_colours_are_left_out_of_the_text_shown_in_the_html_and_no_reason_for_an
     assert not files_of(mail)
 
 
+def test_a_screen_gets_the_text_without_colours_and_pictures_for_all_else():
+    assert ansi.plain(b"\x1b[31mred\x1b[0m \x1b[2J\xff\r\n") == "red ␛[2J\\xff\n"
+
+
 def test_the_cron_form_has_no_colours():
     mail = composed(output(b"\x1b[31mred\x1b[0m\n"), format="cron")
     assert text_of(mail) == "red\n"

@@ -158,7 +158,12 @@ class Drainer:
 
     def _attempt_together(self, batch: tuple[Item, ...], *, patient: bool) -> None:
         """Try some reports as one mail, and mark what became of each; one by one where that is refused."""
-        digest = self._digests.begin(batch, self._content, self._clock())
+        closed = [
+            self._closed(number, relay, batch[0], patient=patient)
+            for number, relay in enumerate(self._relays)
+        ]
+        # With no relay to ask each is marked as ever, which costs less than to put a digest together.
+        digest = None if all(closed) else self._digests.begin(batch, self._content, self._clock())
         held = {item.id for item in digest.members} if digest else set()
         left = tuple(item for item in batch if item.id not in held)
         if digest:

@@ -6,6 +6,7 @@ Nothing else that a terminal obeys is understood here: it stays in the text, for
 from __future__ import annotations
 
 from cronwrap.model import Record
+from cronwrap.text import as_overwritten, pictured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +108,12 @@ class Pen:
         """Take the style that a text which is not shown would have left; of a long one its end decides."""
         for _stretch in self.write(text[-SKIP_LIMIT:]):
             continue
+
+
+def plain(octets: bytes) -> str:
+    """Give octets as text for a screen: without colours, and with a picture for all else that acts."""
+    text = as_overwritten(octets.decode("utf-8", "backslashreplace"))
+    return "".join(pictured(part) for part, _style in Pen().write(text))
 
 
 def _end_of_sgr(piece: str) -> int:

@@ -5,8 +5,9 @@ Only who sends a flood of reports comes here: what is slow to import does no har
 
 from __future__ import annotations
 
-from email import message_from_bytes, policy
-from email.message import EmailMessage
+from email import message_from_bytes
+from email.errors import MessageError
+from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 
 from cronwrap.model import Record
@@ -17,6 +18,7 @@ from cronwrap.text import count, duration, moment, one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from email.message import Message
 
     from cronwrap.model import Envelope
 
@@ -63,7 +65,7 @@ def compose(identity: str, envelope: Envelope, parts: Sequence[Part], now: float
     The same ``identity`` gives the same Message-ID: it is the digest's own over all attempts. Each part is
     one that ``is_report`` knows.
     """
-    first = _read(parts[0].content)
+    first = message_from_bytes(parts[0].content)
     user, _at, host = _field(first, "Subject").partition("<")[2].partition("> ")[0].partition("@")
     place = _field(first, "Message-ID").rpartition("@")[2].rstrip("> ") or "localhost"
     entries = sorted(map(_entry, parts), key=lambda entry: entry.when)
@@ -106,37 +108,40 @@ def _attached(part: Part) -> bytes:
     return fields.encode() + part.content
 
 
-def _read(content: bytes) -> EmailMessage:
-    message = message_from_bytes(content, policy=policy.default)
-    assert isinstance(message, EmailMessage)  # noqa: S101  # what this policy makes
-    return message
-
-
-def _field(message: EmailMessage, name: str) -> str:
-    return one_line(str(message[name] or ""))
+def _field(message: Message, name: str) -> str:
+    raw = str(message[name] or "")
+    try:
+        return one_line(str(make_header(decode_header(raw))))
+    except (MessageError, LookupError, ValueError):
+        return one_line(raw)  # edited by hand, say
 
 
 def _entry(part: Part) -> Entry:
     """Give what the list says of a report; what cannot be read of it is left out."""
-    message = _read(part.content)
+    message = message_from_bytes(part.content)  # by the old policy, which is ten times as fast
     result = _field(message, RESULT)
-    headline = result
     try:
-        when = parsedate_to_datetime(str(message["Date"])).timestamp()
+        when = parsedate_to_datetime(message["Date"]).timestamp()
     except (ValueError, TypeError, OverflowError):
         when = part.queued
-    try:
-        body = message.get_body(("plain",)) if message.get_body(("html",)) else None  # crond's form has none
-        headline = str(body.get_content()).partition("\n")[0].rstrip("\r") if body else result
-    except (LookupError, ValueError):
-        pass  # edited by hand, say
     return Entry(
         run=part.run,
         when=when,
         job=_field(message, "X-Cronwrap-Job"),
-        headline=one_line(headline, HEADLINE_LIMIT) or result,
+        headline=one_line(_first_line(message), HEADLINE_LIMIT) or result,
         failed=result not in NO_FAILURE,
     )
+
+
+def _first_line(message: Message) -> str:
+    """Give the headline of a report in our own form; empty for crond's, which has none."""
+    alternative = next((part for part in message.walk() if part.get_content_subtype() == "alternative"), None)
+    for part in alternative.walk() if alternative else ():
+        if part.get_content_type() == "text/plain":
+            text = part.get_payload(decode=True)
+            if isinstance(text, bytes):
+                return text.partition(b"\n")[0].decode(errors="replace").rstrip("\r")
+    return ""
 
 
 def _headline(entries: Sequence[Entry]) -> str:
