@@ -45,6 +45,8 @@ _JOINERS = ("\u200c", "\u200d")
 """Without width as well, but families of emoji and whole scripts are spelt with them: beside ASCII alone
 they are shown."""
 _ONE_LINE = _PICTURES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x85, 0x2028, 0x2029), " ")
+_ERASES = ("\x1b[K", "\x1b[0K", "\x1b[2K")
+"""What progress bars write beside a carriage return: nothing is left of a line, or of its rest."""
 _CR_PICTURE = "\u240d"
 
 
@@ -195,12 +197,19 @@ def as_overwritten(text: str) -> str:
 
 def _overwritten(line: str) -> str:
     """Give the versions of a line that was written over with carriage returns."""
-    versions = line.split("\r")
+    versions = [_not_erased(version) for version in line.split("\r")]
     if len(versions) - 1 > OVERWRITES_SHOWN:
         end = -1 if versions[-1] else -2  # a bar may stop at its carriage return
         between = count(len(versions[1:end]), "version")
         versions = [versions[0], f"[… {between} of this line written over …]", versions[end]]
     return _CR_PICTURE.join(versions)
+
+
+def _not_erased(version: str) -> str:
+    """Give a version of a line without the sequences that erase the one before, or itself."""
+    for erase in _ERASES:
+        version = version.removeprefix(erase).removesuffix(erase)
+    return version
 
 
 def one_line(content: bytes | str, limit: int = 0, *, undecodable: str = "backslashreplace") -> str:

@@ -76,4 +76,4 @@ def test_the_list_is_in_the_order_of_time_and_says_how_long_they_waited():
         parsed(digest.compose("0123456789abcdef", ENVELOPE, parts_of(late, early), STARTED + 7200))
     )
     assert text.index("  early: ") < text.index("  late: ")
-    assert "the longest for 2 h " in text
+    assert "(the longest for 2 h" in text

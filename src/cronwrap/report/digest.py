@@ -146,13 +146,13 @@ def _first_line(message: Message) -> str:
 
 def _headline(entries: Sequence[Entry]) -> str:
     failed = sum(entry.failed for entry in entries)
-    of_these = "all of them of failures" if failed == len(entries) else f"{failed} of them of failures"
-    return f"{count(len(entries), 'report')}, {of_these}"
+    how_many = "all" if failed == len(entries) else str(failed or "none")
+    return f"{count(len(entries), 'report')}, {how_many} of them of failures"
 
 
 def _notes(parts: Sequence[Part], now: float) -> tuple[str, ...]:
     waited = now - min(part.queued for part in parts)
-    since = f", the longest for {duration(waited)}" if waited >= 1 else ""
+    since = f" (the longest for {duration(waited)})" if waited >= 1 else ""
     return (
         f"So many reports waited for a relay at once{since} that these come together, each attached whole.",
     )
@@ -168,13 +168,22 @@ def _plain(headline: str, notes: Sequence[str], entries: Sequence[Entry]) -> str
 def _page(headline: str, notes: Sequence[str], entries: Sequence[Entry]) -> str:
     sheet = html.Sheet()
     colour = "red" if any(entry.failed for entry in entries) else "green"
-    rows = [
-        (moment(entry.when)[4:20], f"{entry.job}: {entry.headline}\ncronwrap show {entry.run}")
-        for entry in entries
-    ]
     content = (
         html.banner(sheet, colour, html.escape(headline), html.escape(f"{len(entries)} attached")),
         *(html.note(text) for text in notes),
-        html.table(sheet, rows),
+        *(_item(sheet, entry) for entry in entries),
     )
     return html.document(sheet, html.escape(headline), content)
+
+
+def _item(sheet: html.Sheet, entry: Entry) -> str:
+    """Give one report of the list: whose it is and what happened; below, when, and where to see more."""
+    border = sheet.themed(
+        f"padding:8px 0;border-top:1px solid;font-size:14px;{html.WRAP}", border_color="rule"
+    )
+    below = sheet.themed("font-size:13px", color="grey")
+    happened = sheet.themed("", color="red") if entry.failed else ""
+    return (
+        f"<div{border}><b>{html.escape(entry.job)}</b> <span{happened}>{html.escape(entry.headline)}</span>"
+        f"<div{below}>{html.escape(f'{moment(entry.when)} · cronwrap show {entry.run}')}</div></div>"
+    )

@@ -43,11 +43,9 @@ MONOSPACED = ("command", "run")
 
 _FONT = "font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 _MONO = "ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace"
-_WRAP = "white-space:pre-wrap;overflow-wrap:anywhere;word-break:break-word"
-_PRE = f"margin:0 0 20px;padding:12px 14px;border-radius:8px;font:13px/1.5 {_MONO};{_WRAP}"
-_TABLE = f"width:100%;font-size:14px;border-collapse:collapse;{_WRAP}"
-_CELL = "padding:5px 0;border-top:1px solid"
-_LABEL = f"{_CELL};padding-right:16px;white-space:nowrap;width:1%"
+WRAP = "white-space:pre-wrap;overflow-wrap:anywhere;word-break:break-word"
+_PRE = f"margin:0 0 20px;padding:12px 14px;border-radius:8px;font:13px/1.5 {_MONO};{WRAP}"
+_TABLE = f"width:100%;font-size:14px;border-collapse:collapse;{WRAP}"
 
 
 class Sheet:
@@ -132,7 +130,7 @@ def document(sheet: Sheet, title: str, content: Sequence[str]) -> str:
 
 def note(text: str) -> str:
     """Give a sentence as a paragraph."""
-    return f'<p style="margin:0 0 12px;{_WRAP}">{escape(text)}</p>'
+    return f'<p style="margin:0 0 12px;{WRAP}">{escape(text)}</p>'
 
 
 def _colour(report: Report) -> str:
@@ -150,7 +148,7 @@ def _banner(sheet: Sheet, report: Report, headline: str) -> str:
 
 def banner(sheet: Sheet, colour: str, headline: str, below: str) -> str:
     """Give a headline, large and in one of the theme's colours, and a line below it."""
-    edge = sheet.themed(f"margin:0 0 16px;padding:1px 0 1px 12px;border-left:4px solid;{_WRAP}", color=colour)
+    edge = sheet.themed(f"margin:0 0 16px;padding:1px 0 1px 12px;border-left:4px solid;{WRAP}", color=colour)
     return (
         f'<div{edge}><div style="font-size:20px;line-height:1.3;font-weight:600">{headline}</div>'
         f"<div{sheet.themed('font-size:14px', color='grey')}>{below}</div></div>"
@@ -163,7 +161,7 @@ def _outputs(sheet: Sheet, report: Report, views: Sequence[View]) -> list[str]:
     for number, (outcome, view) in enumerate(zip(report.outcomes, views, strict=True), 1):
         if len(views) > 1:
             heading = escape(one_line(f"try {number} of {len(views)}: {status(outcome)}", VALUE_LIMIT))
-            blocks.append(f'<div style="margin:0 0 6px;font-weight:600;{_WRAP}">{heading}</div>')
+            blocks.append(f'<div style="margin:0 0 6px;font-weight:600;{WRAP}">{heading}</div>')
         if view.pieces:
             blocks.append(_output(sheet, view))
     streams = {stream for view in views for stream, _text, _style in view.pieces}
@@ -224,15 +222,14 @@ def _bar(sheet: Sheet, seconds: float, longest: float, colour: str) -> str:
 
 def table(sheet: Sheet, rows: Rows) -> str:
     """Give the details as a table of two columns."""
-    label_look = sheet.themed(_LABEL, color="grey", border_color="rule")
-    value_look = sheet.themed(_CELL, border_color="rule")
-    red = sheet.themed("", color="red")
-    lines = [f'<table cellpadding="0" cellspacing="0" style="{_TABLE}">']
+    line = sheet.themed("border-top:1px solid", border_color="rule")
+    grey, red = sheet.themed("", color="grey"), sheet.themed("", color="red")
+    lines = [f'<table cellpadding="5" cellspacing="0" style="{_TABLE}">']
     for label, value in rows:
         shown = escape(shorten(value, VALUE_LIMIT))
         if label == "last runs":
             shown = shown.replace(FAILED_SIGN, f"<span{red}>{FAILED_SIGN}</span>")
         elif label in MONOSPACED:
             shown = f'<span style="font:13px {_MONO}">{shown}</span>'
-        lines.append(f'<tr valign="top"><td{label_look}>{label}</td><td{value_look}>{shown}</td></tr>')
+        lines.append(f'<tr valign="top"{line}><td nowrap width="1%"{grey}>{label}</td><td>{shown}</td></tr>')
     return "\n".join([*lines, "</table>"])
