@@ -97,7 +97,7 @@ def test_those_over_twenty_come_as_one_mail_that_lists_them_and_has_them_whole(p
     assert message["Auto-Submitted"] == "auto-generated"
     text = text_of(message)
     assert text.startswith(
-        "180 reports, all of them of failures\n\nSo many reports waited for a relay at once, "
+        "180 reports, all of them of failures\n\nSo many reports waited for a relay at once ("
     )
     assert "(the longest for 2 h" in text
     for number in range(20, 200):
