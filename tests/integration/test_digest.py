@@ -199,6 +199,13 @@ def test_where_a_digest_is_refused_its_reports_go_one_by_one(post, relay):
     assert (post.box.ids(), post.plans()) == ([], [])
 
 
+def test_where_a_digest_is_too_large_its_reports_go_one_by_one(post, make_relay):
+    relay = make_relay(size_limit=30_000)
+    stored = post.store(30)
+    assert post.drain(relay) == dict.fromkeys(stored, "delivered")
+    assert (len(relay.messages), runs(relay)) == (30, sorted(stored))
+
+
 def test_a_maildir_gets_a_digest_as_well(post, tmp_path):
     stored = post.store(30)
     maildir = endpoint.from_environment({"CRONWRAP_RELAY": f"maildir:{tmp_path}/mail"})
