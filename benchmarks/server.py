@@ -19,7 +19,7 @@ def serve(policy: Policy) -> None:
     with Relay(authority, policy) as relay:
         print(json.dumps({"port": relay.port, "ca_file": authority.ca_file}), flush=True)
         for _line in sys.stdin:
-            subjects = [mail.subject for mail in relay.messages]
+            subjects = [str(report["Subject"]) for mail in relay.messages for report in mail.reports]
             counts = {"delivered": len(set(subjects)), "copies": len(subjects), **vars(relay.counters)}
             print(json.dumps(counts), flush=True)
     authority.close()

@@ -4,8 +4,8 @@ _cronwrap_node() {
     flags= valued= words= files=
     case $path in
         '')
-            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --dry-run --config -c --version -h --help --'
-            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --config -c'
+            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
+            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
             words='init doctor status history show outbox crontab config sendmail'
             ;;
         'init')

@@ -9,7 +9,7 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
         else if test "$word" = --; and not set -q path[1]
             echo -- --
             return
-        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --grace --prefix --kind --account -o --output
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --grace --prefix --kind --account -o --output
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
@@ -71,6 +71,7 @@ complete -c cronwrap -n '__cronwrap_at ""' -l jitter -x -d 'wait a part of D fir
 complete -c cronwrap -n '__cronwrap_at ""' -l nice -x -d 'niceness of the job'
 complete -c cronwrap -n '__cronwrap_at ""' -l max-memory -x -d 'end the job above this resident size'
 complete -c cronwrap -n '__cronwrap_at ""' -l ping -x -d 'tell a monitor of the start and the end'
+complete -c cronwrap -n '__cronwrap_at ""' -l ping-after -x -d 'the monitor hears of failures from the Nth in a row on [1]'
 complete -c cronwrap -n '__cronwrap_at ""' -l dry-run -d 'run the job, print the mail instead of sending, keep nothing'
 complete -c cronwrap -n '__cronwrap_at ""' -l config -r -F -d 'the only configuration file'
 complete -c cronwrap -n '__cronwrap_at ""' -s c -x -d 'run TEXT with $SHELL -c, as crond does'

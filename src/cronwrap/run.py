@@ -11,7 +11,7 @@ from cronwrap.job.spawn import Start
 from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
 from cronwrap.paths import home
-from cronwrap.pipeline.context import RunContext, Tries, new_run
+from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale, new_run
 from cronwrap.settings.command_line import job_shell
 from cronwrap.settings.load import load
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
-
-COERCED_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")
-"""What Python puts into LC_CTYPE when it finds itself in the C locale (PEP 538)."""
 
 
 def main(invocation: Invocation) -> int:
@@ -101,7 +98,7 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     """Judge the run, report it if that is due, put it on record."""
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
     from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
-    from cronwrap.report.verdict import exit_status, judge  # noqa: PLC0415
+    from cronwrap.report.verdict import judge  # noqa: PLC0415
 
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
@@ -109,17 +106,17 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
 
         say(last.error)
     policy = _policy(run.settings)
-    verdict = judge(last, policy, None, time.time())
+    earlier = tries.outcomes[:-1]
+    verdict = judge(last, policy, None, time.time(), earlier)
     past: Past | None = None
     if verdict.failed or verdict.mail or "recovery" in policy.on:
         past, fault = _past(run)
-        verdict = judge(last, policy, past, time.time())
+        verdict = judge(last, policy, past, time.time(), earlier)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
-        from cronwrap.redact.redactor import Redactor  # noqa: PLC0415
+        from cronwrap.pipeline.monitor import tell_monitor  # noqa: PLC0415
 
-        text = Redactor(run.settings["redact.patterns"]).text(verdict.headline)
-        tries.ping.end(failed=verdict.failed, status=exit_status(last), text=text)
+        tell_monitor(run, tries, verdict, past)
     if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
         from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
 
@@ -133,13 +130,8 @@ def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, byte
     """Give the job's environment: ours, but for the run's id, our password and what Python added."""
     found = {os.fsencode(key): os.fsencode(value) for key, value in environ.items()}
     found.pop(b"CRONWRAP_RELAY_PASSWORD", None)
-    if environ.get("LC_CTYPE") in COERCED_LOCALES:
-        try:
-            with open("/proc/self/environ", "rb") as stream:
-                if b"\0LC_CTYPE=" not in b"\0" + stream.read():
-                    del found[b"LC_CTYPE"]
-        except OSError:
-            pass  # another system: it cannot be told, so it stays
+    if has_pythons_locale(environ):
+        del found[b"LC_CTYPE"]
     if "SHELL" in environ:
         found[b"SHELL"] = os.fsencode(job_shell(environ))
     found[b"CRONWRAP_RUN_ID"] = run_id.encode()

@@ -28,7 +28,23 @@ FAILED_SIGN = "✗"
 _PICTURES: dict[int, int | str] = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)}
 _PICTURES |= {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)} | {0x7F: 0x2421}
 _PICTURES |= {0x2028: "\\u2028", 0x2029: "\\u2029"}
+# What turns the direction of text, or cannot be seen, lets a reader see other words than there are
+# ("evil\u202etxt.exe"): shown as the number that names it (Unicode TR 36, 3.1 and 3.2).
+_PICTURES |= {
+    code: f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    for first, last in (
+        *((0xAD, 0xAD), (0x61C, 0x61C), (0x180E, 0x180E), (0x200B, 0x200B), (0x200E, 0x200F)),
+        *((0x202A, 0x202E), (0x2060, 0x206F), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB)),
+        *((0x1D173, 0x1D17A), (0xE0000, 0xE007F)),
+    )
+    for code in range(first, last + 1)
+}
+_JOINERS = ("\u200c", "\u200d")
+"""Without width as well, but families of emoji and whole scripts are spelt with them: beside ASCII alone
+they are shown."""
 _ONE_LINE = _PICTURES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x85, 0x2028, 0x2029), " ")
+_ERASES = ("\x1b[K", "\x1b[0K", "\x1b[2K")
+"""What progress bars write beside a carriage return: nothing is left of a line, or of its rest."""
 _CR_PICTURE = "\u240d"
 
 
@@ -98,23 +114,44 @@ def visible(content: bytes | str) -> str:
     r"""Give text that shows every octet and makes no terminal or mail program do anything.
 
     Tabs and line feeds stay. A control character becomes its picture (``␛[31m``), an octet that is no
-    UTF-8 its number (``\x80``), CR LF a line feed. A line that was written over with lone carriage
-    returns shows its versions side by side; of a progress bar only the first and the last ones.
+    UTF-8 its number (``\x80``), as does what is invisible or turns the direction of text (``\u202e``), CR
+    LF a line feed. A line that was written over with lone carriage returns shows its versions side by
+    side; of a progress bar only the first and the last ones.
     """
     octets = as_octets(content) if isinstance(content, str) else content
-    text = octets.decode("utf-8", "backslashreplace")
-    if text.isprintable():
+    return pictured(as_overwritten(octets.decode("utf-8", "backslashreplace")))
+
+
+def pictured(text: str) -> str:
+    """Give text in which a picture or a number stands for each character that acts or cannot be seen."""
+    return text if text.isprintable() else _translated(text, _PICTURES)
+
+
+def _translated(text: str, table: dict[int, int | str]) -> str:
+    for joiner in _JOINERS:
+        if joiner in text:
+            first, *pieces = text.split(joiner)
+            shown = [first]
+            for before, piece in zip((first, *pieces), pieces, strict=False):
+                fits = before[-1:] > "\x7f" and piece[:1] > "\x7f"
+                shown += [joiner if fits else f"\\u{ord(joiner):04x}", piece]
+            text = "".join(shown)
+    return text.translate(table)
+
+
+def as_overwritten(text: str) -> str:
+    """Give text as it is left when it was written over with carriage returns; CR LF is a line feed."""
+    if "\r" not in text:
         return text
-    if "\r" in text:
-        text = text.replace("\r\n", "\n")
-        if "\r" in text:
-            text = "\n".join(_overwritten(line) if "\r" in line else line for line in text.split("\n"))
-    return text.translate(_PICTURES)
+    text = text.replace("\r\n", "\n")
+    if "\r" not in text:
+        return text
+    return "\n".join(_overwritten(line) if "\r" in line else line for line in text.split("\n"))
 
 
 def _overwritten(line: str) -> str:
     """Give the versions of a line that was written over with carriage returns."""
-    versions = line.split("\r")
+    versions = [_not_erased(version) for version in line.split("\r")]
     if len(versions) - 1 > OVERWRITES_SHOWN:
         end = -1 if versions[-1] else -2  # a bar may stop at its carriage return
         between = count(len(versions[1:end]), "version")
@@ -122,12 +159,19 @@ def _overwritten(line: str) -> str:
     return _CR_PICTURE.join(versions)
 
 
+def _not_erased(version: str) -> str:
+    """Give a version of a line without the sequences that erase the one before, or itself."""
+    for erase in _ERASES:
+        version = version.removeprefix(erase).removesuffix(erase)
+    return version
+
+
 def one_line(content: bytes | str, limit: int = 0, *, undecodable: str = "backslashreplace") -> str:
     """Give visible text on one line: a line break becomes a space; cut to ``limit`` characters if given."""
     octets = as_octets(content) if isinstance(content, str) else content
     text = octets.decode("utf-8", undecodable)
     if not text.isprintable():
-        text = text.replace("\r\n", "\n").translate(_ONE_LINE)
+        text = _translated(text.replace("\r\n", "\n"), _ONE_LINE)
     return shorten(text, limit) if limit else text
 
 

@@ -201,7 +201,7 @@ class TestClaims:
 
 def measured(text):
     """Take the figures out of a mail: times, sizes and ids are others on each run."""
-    text = re.sub(r"run( +)\d{8}T\d{6}-[0-9a-f]{8}", r"run\1ID", text)
+    text = re.sub(r"run( +)(cronwrap show )\d{8}T\d{6}-[0-9a-f]{8}", r"run\1\2ID", text)
     text = re.sub(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b", "DAY", text)
     text = re.sub(r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b", "MONTH", text)
     text = re.sub(r"[+-]\d{4}\b", "ZONE", text)

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from cronwrap.history.journal import tag
-from cronwrap.model import Envelope, Message
+from cronwrap.mail import Envelope, Message
 from cronwrap.outbox.store import Outbox
 from support.cli import ATTACKER
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import re
 import threading
 import time
 import uuid
@@ -11,14 +12,19 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from cronwrap import __version__
 from cronwrap.channels import ping
 
 
 class Monitor:
-    """Notes who called; fails as often as ``failing`` says, is ``silent`` for ever or ``slow`` at first."""
+    """Notes who called; fails as often as ``failing`` says, is ``silent`` for ever or ``slow`` at first.
 
-    def __init__(self, *, failing=0, silent=False, slow=False):
+    ``moved`` sends callers on, by a status and an address.
+    """
+
+    def __init__(self, *, failing=0, silent=False, slow=False, moved=None):
         self.calls = []
+        self.headers = []
         self.release = threading.Event()
         monitor = self
 
@@ -29,6 +35,12 @@ class Monitor:
                 if slow and parts.path.endswith("/start"):
                     monitor.release.wait(0.3)
                 monitor.calls.append((parts.path, parse_qs(parts.query), text))
+                monitor.headers.append(self.headers)
+                if moved and not parts.path.startswith("/moved"):
+                    self.send_response(moved[0])
+                    self.send_header("Location", f"{moved[1]}/moved{self.path}")
+                    self.end_headers()
+                    return
                 if silent:
                     monitor.release.wait(30)
                     return
@@ -103,6 +115,80 @@ def test_an_address_with_parameters_keeps_them(cli, make_monitor, wait_until):
     wait_until(lambda: len(monitor.calls) == 2)
     assert paths(monitor) == ["/check/start", "/check"]
     assert all(query["create"] == ["1"] for _, query, _ in monitor.calls)
+
+
+def end_of(monitor, wait_until):
+    wait_until(lambda: len(monitor.calls) == 2)
+    return monitor.calls[1]
+
+
+def test_the_end_carries_what_happened_and_what_the_job_said(cli, make_monitor, wait_until):
+    monitor = make_monitor()
+    line = "echo one; printf '\\033[31mtwo\\033[0m\\n' >&2; exit 3"
+    cli("--ping", monitor.url, "--on", "never", "--", "sh", "-c", line)
+    path, _query, text = end_of(monitor, wait_until)
+    assert path == "/check/3"
+    assert re.fullmatch(r"exit status 3 after [\d.]+ s\n\none\ntwo\n", text)
+    assert monitor.calls[0][2] == ""
+    for headers in monitor.headers:
+        assert headers["User-Agent"] == f"cronwrap/{__version__}"
+        assert headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("limit", ["1M", "40K", "8K"])
+def test_of_much_output_the_last_10_kb_are_told_from_a_line_s_beginning_on(
+    cli, make_monitor, wait_until, limit
+):
+    monitor = make_monitor()
+    words = "--max-output", limit, "--on", "never", "--", "seq", "-f", "line %06.0f ü", "100000"
+    cli("--ping", monitor.url, *words)
+    text = end_of(monitor, wait_until)[2]
+    first, empty, *lines = text.splitlines()
+    assert (first.split()[0], empty, lines[-1]) == ("ok", "", "line 100000 ü")
+    assert len(text.encode()) <= ping.BODY_LIMIT
+    assert len(text.encode()) > min(ping.BODY_LIMIT, 8000) - 200
+    if limit == "8K":  # all that was kept, with what stands for the rest
+        assert sum("left out …]" in line for line in lines) == 1
+    else:
+        assert all(re.fullmatch(r"line \d{6} ü", line) for line in lines)
+
+
+def test_secrets_are_taken_out_before_the_end_is_cut(cli, make_monitor, wait_until):
+    monitor = make_monitor()
+    cli.write_config("[redact]\npatterns = ['geheim[0-9]+']\n")
+    line = "yes geheim12345 | head -n 5000"
+    cli("--ping", monitor.url, "--on", "never", "--", "sh", "-c", line)
+    text = end_of(monitor, wait_until)[2]
+    assert "[redacted]" in text
+    assert "geheim" not in text.replace("[redacted]", "")
+    assert not re.search(r"heim|2345", text)
+
+
+def test_failures_before_the_nth_are_told_as_a_success_with_their_words(cli, make_monitor, wait_until):
+    monitor = make_monitor()
+    words = "-n", "j", "--ping", monitor.url, "--ping-after", "3", "--on", "never", "--", "sh", "-c"
+    for ends, line in enumerate(["exit 2", "exit 2", "exit 2", "exit 2", "exit 0", "exit 2"], 1):
+        cli(*words, line)
+        wait_until(lambda ends=ends: len(monitor.calls) == 2 * ends)
+    assert paths(monitor)[1::2] == ["/check", "/check", "/check/2", "/check/2", "/check", "/check"]
+    assert monitor.calls[1][2].startswith("failure 1 in a row, --ping-after 3: exit status 2 after ")
+    assert monitor.calls[3][2].startswith("failure 2 in a row, --ping-after 3: exit status 2 after ")
+    assert monitor.calls[5][2].startswith("exit status 2 after ")
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_monitor_that_has_moved_is_followed_on_its_own_host_alone(cli, make_monitor, wait_until, status):
+    near = make_monitor(moved=(status, ""))
+    cli("--ping", near.url, "--on", "never", "--", "sh", "-c", "echo secret; exit 3")
+    wait_until(lambda: len(near.calls) == 4)
+    assert paths(near) == ["/check/start", "/moved/check/start", "/check/3", "/moved/check/3"]
+    assert "secret" in near.calls[3][2]
+    elsewhere = make_monitor()
+    far = make_monitor(moved=(status, elsewhere.url.replace("127.0.0.1", "localhost")))
+    cli("--ping", far.url, "--on", "never", "--", "sh", "-c", "echo secret; exit 3")
+    wait_until(lambda: len(far.calls) == 2 * ping.ATTEMPTS)
+    wait_until(lambda: cli.processes() == [])
+    assert elsewhere.calls == []
 
 
 def test_a_monitor_that_stumbles_is_asked_again(cli, make_monitor, wait_until):

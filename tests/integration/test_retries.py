@@ -33,6 +33,7 @@ def test_when_all_tries_fail_the_last_one_gives_the_status(cli):
     line = COUNT + "exit $((n + 10))"
     run = rehearse(cli, "--retries", "2", "--retry-delay", "0.01s", "--", "sh", "-c", line)
     assert (run.status, run.headline.split(" after ")[0]) == (13, "exit status 13")
+    assert re.fullmatch(r"exit status 13 after 3 tries, [\d.]+ s", run.headline)
     tries = re.findall(r"^(\d): exit status (\d+)", run.details["tries"], re.MULTILINE)
     assert tries == [("1", "11"), ("2", "12"), ("3", "13")]
 

@@ -399,7 +399,7 @@ def test_a_run_whose_cronwrap_was_killed_is_reported_once(job, relay, wait_until
     assert mail.body.startswith("abandoned: cronwrap was killed while it ran")
     assert mail.parsed["X-Cronwrap-Result"] == "abandoned"
     run = history(job)[-1]["run"]
-    assert f"\nrun            {run}\n" in mail.body
+    assert f"\nrun            cronwrap show {run}\n" in mail.body
     assert "-abandoned." in mail.parsed["Message-ID"]
     assert "\nended " not in mail.body
     assert "\nduration " not in mail.body

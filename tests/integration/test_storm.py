@@ -11,7 +11,11 @@ JOBS = 40
 CONNECTIONS, MESSAGES = 2, 30
 
 
-def test_each_report_of_a_storm_arrives_once_within_the_limits_of_the_relay(cli, make_relay):
+def reports(relay):
+    return [report for mail in relay.messages for report in mail.reports]
+
+
+def test_each_report_of_a_storm_arrives_once_within_the_limits_of_the_relay(cli, make_relay, wait_until):
     relay = make_relay(max_connections=CONNECTIONS, max_messages=MESSAGES)
     cli.write_config(f'mailto = "ops@example.test"\nmailfrom = "cron@example.test"\n{relay.table}')
     cli.env["CRONWRAP_DELIVERY_BACKGROUND"] = "true"
@@ -22,7 +26,11 @@ def test_each_report_of_a_storm_arrives_once_within_the_limits_of_the_relay(cli,
     for job in jobs:
         _out, err = job.communicate(timeout=60)
         assert (job.returncode, err) == (3, b"")
-    found = Counter(mail.body.partition("\njob ")[2].split("\n")[0] for mail in relay.wait_for(JOBS))
+    wait_until(lambda: len(reports(relay)) >= JOBS)
+    found = Counter(
+        report.get_body(("plain",)).get_content().partition("\njob ")[2].splitlines()[0]
+        for report in reports(relay)
+    )
     assert found == Counter(str(number) for number in range(JOBS))
     assert relay.counters.peak <= CONNECTIONS
     assert relay.counters.refused == 0

@@ -61,6 +61,13 @@ def python(script, *words):
 # Exit status ------------------------------------------------------------------------------------
 
 
+def test_output_in_the_charset_of_the_job_s_locale_is_text(cli):
+    for locale in ({"LANG": "de_DE.ISO-8859-1"}, {"LANG": "C", "LC_ALL": "de_DE@euro"}):
+        run = rehearse(cli, "--", "printf", r"M\344rz\n", **locale)
+        assert run.output == "März\n"
+        assert "attached" not in run.details["output"]
+
+
 def test_every_exit_code_is_told_apart():
     script = EXITS + (
         "for code in range(256):\n"
@@ -178,7 +185,7 @@ def test_the_environment_is_that_of_cronwrap_but_for_the_run_id(cli):
     found = rehearse(cli, "--", "python3", "-c", "import os; print(repr(dict(os.environb)))", **odd)
     there = eval(found.output)
     run_id = there.pop(b"CRONWRAP_RUN_ID").decode()
-    assert found.details["run"] == run_id
+    assert found.details["run"] == f"cronwrap show {run_id}"
     wanted = {**cli.env, **odd}
     del wanted["CRONWRAP_RELAY_PASSWORD"]
     assert there == {key.encode(): value.encode() for key, value in wanted.items()}

@@ -15,6 +15,7 @@ LOCK = "/run/lock/cronwrap-tests-apt"
 """One for the machine: several workers must not run apt-get at once."""
 PACKAGES = {
     "/usr/lib/*/sasl2/libplain.so": "libsasl2-modules",  # Postfix only recommends it
+    "/usr/share/perl5/MIME/Parser.pm": "libmime-tools-perl",
     "bash": "bash",
     "chromium": "chromium",
     "cron": "cron",
@@ -22,9 +23,13 @@ PACKAGES = {
     "debootstrap": "debootstrap",
     "fish": "fish",
     "man": "man-db",
+    "munpack": "mpack",
+    "perl": "perl",
     "postfix": "postfix",
+    "reformime": "maildrop",
     "saslpasswd2": "sasl2-bin",
     "setpriv": "util-linux",
+    "spamassassin": "spamassassin",
     "strace": "strace",
     "unshare": "util-linux",
     "zsh": "zsh",

@@ -72,6 +72,14 @@ class Mail:
         return str(self.parsed["Subject"])
 
     @property
+    def reports(self) -> list[EmailMessage]:
+        """Give the messages that it brings: those attached to a digest, else itself."""
+        if not self.parsed["X-Cronwrap-Digest"]:
+            return [self.parsed]
+        parts = self.parsed.iter_attachments()
+        return [part.get_content() for part in parts if part.get_content_type() == "message/rfc822"]
+
+    @property
     def body(self) -> str:
         """Give the text part, decoded, with LF as line end."""
         part = self.parsed.get_body(("plain",))

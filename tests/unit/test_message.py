@@ -1,5 +1,6 @@
 """Claims about the message as a whole: envelope, header, body, details."""
 
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,6 @@ from hypothesis import strategies as st
 from cronwrap.mail import Report
 from cronwrap.model import Mark, Outcome, Output, Past, Verdict
 from cronwrap.report import compose as message
-from cronwrap.report import html
 from support.reports import FAILED, STARTED, files_of, outcome, output, parsed, report, text_of
 
 ANYTHING = st.text(alphabet=st.characters(), max_size=60)
@@ -43,6 +43,35 @@ def test_the_header_is_crond_s_and_our_own():
     assert mail["X-Cronwrap-Job"] == "backup"
     assert mail["X-Cronwrap-Result"] == "exit 2"
     assert mail["MIME-Version"] == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("job", "label"),
+    [
+        ("backup", "backup"),
+        ("nightly backup", "nightly-backup"),
+        ("/usr/bin/backup.sh", "usr-bin-backup.sh"),
+        ("a..b.", "a.b"),
+        ("\r\nBcc: x@y", None),
+        ("резервная копия", None),
+        ("x" * 5000, None),
+        ("", "00000000"),
+        (".", None),
+        ("\ud800", None),
+    ],
+)
+def test_the_list_id_is_a_dot_atom_whatever_the_job_is_called(job, label):
+    mail = compose(job=job)
+    found = mail["List-Id"]
+    atoms = r"[A-Za-z0-9_+=-]+(\.[A-Za-z0-9_+=-]+)*"
+    assert re.fullmatch(rf"<{atoms}\.alice\.web1\.cronwrap>", found)
+    assert len(found) < 255
+    if label:
+        assert found == f"<{label}.alice.web1.cronwrap>"
+
+
+def test_jobs_whose_names_have_nothing_for_a_list_id_have_different_ones():
+    assert compose(job="день")["List-Id"] != compose(job="ночь")["List-Id"]
 
 
 def test_only_the_five_variables_are_shown_and_only_when_set():
@@ -172,7 +201,7 @@ def test_the_details_tell_cost_and_place():
     assert shown["still running"] == "4712 sleep 1000\n(held the output open; not ended)"
     assert shown["terminated"] == "4713 evil␛[2J"
     assert shown["output"] == "100 bytes, 10 of them on standard error"
-    assert shown["run"] == "20260302T030506-4711"
+    assert shown["run"] == "cronwrap show 20260302T030506-4711"
 
 
 def test_hundreds_of_processes_are_counted_not_listed():
@@ -264,9 +293,9 @@ def test_the_cron_format_shows_why_a_job_was_not_started():
 
 
 def test_the_cron_format_attaches_what_text_cannot_hold():
-    mail = compose(output(b"\x1b[31mred\n"), format="cron")
-    assert text_of(mail) == "␛[31mred\n"
-    assert files_of(mail) == {"output.txt": b"\x1b[31mred\n"}
+    mail = compose(output(b"\x1b[2Jcleared\n"), format="cron")
+    assert text_of(mail) == "␛[2Jcleared\n"
+    assert files_of(mail) == {"output.txt": b"\x1b[2Jcleared\n"}
     assert mail.get_body(("html",)) is None
 
 
@@ -299,8 +328,7 @@ def test_html_escapes_all_that_comes_from_outside():
 
 def test_html_marks_standard_error():
     page = text_of(compose(output(b"fine\n", b"broken\n")), "html")
-    assert "fine\n<span style=" in page
-    assert page.index("<span style=") < page.index("broken")
+    assert re.search(r"fine\n<span [^>]*>broken\n</span>", page)
     assert "standard error looks like this" in page
     assert "standard error" not in text_of(compose(output(b"fine\n")), "html")
 
@@ -392,6 +420,7 @@ def test_any_report_makes_a_valid_message(made_from):
         "Date",
         "Message-ID",
         "References",
+        "List-Id",
         "X-Cronwrap-Job",
         "X-Cronwrap-Result",
     )
@@ -446,18 +475,3 @@ def test_composing_imports_nothing_that_is_slow():
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert "cronwrap.report.mime" in loaded
     assert not set(SLOW) & set(loaded)
-
-
-def luminance(colour):
-    """Give the relative luminance of ``#rrggbb`` (WCAG 2.2)."""
-    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = ((c / 12.92) if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-@pytest.mark.parametrize("colour", [html.RED, html.GREEN, html.AMBER, html.GREY])
-def test_every_colour_can_be_read_on_white_and_in_the_dark(colour):
-    light, dark = luminance("#ffffff"), luminance("#121212")
-    own = luminance(colour)
-    assert (light + 0.05) / (own + 0.05) >= 3
-    assert (own + 0.05) / (dark + 0.05) >= 3

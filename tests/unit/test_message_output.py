@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 from cronwrap.report import body
 from cronwrap.report import compose as message
+from cronwrap.report.ansi import Pen
+from cronwrap.report.charset import read
 from support.reports import files_of, outcome, output, parsed, report, text_of
 
 HEADLINE = "exit status 2 after 3.1 s\n\n"
@@ -26,6 +28,12 @@ def compose(*tries, **more):
     return parsed(message.compose(report(*tries, **more)).content)
 
 
+def without_colours(content):
+    """Give what a terminal would have been given without colours; octets that are no UTF-8 stay."""
+    text = content.decode("utf-8", "surrogateescape")
+    return "".join(part for part, _style in Pen().write(text)).encode("utf-8", "surrogateescape")
+
+
 def taken_out(mail, size):
     """Give a job's output as its reader can have it: from the attachment, or else from the text."""
     files = files_of(mail)
@@ -35,6 +43,14 @@ def taken_out(mail, size):
     text = text_of(mail)
     assert text.startswith(HEADLINE)
     return text.removeprefix(HEADLINE).encode()[:size]
+
+
+def same_but_for_colours(mail, content):
+    """Tell whether all that a job wrote is in the attachment, or in the text but for its colours."""
+    if files_of(mail):
+        return taken_out(mail, 0) == content
+    plain = without_colours(content)
+    return taken_out(mail, len(plain)) == plain
 
 
 @settings(max_examples=200)
@@ -49,7 +65,7 @@ def taken_out(mail, size):
 @example("[… 12 bytes, 1 line left out …]\n".encode())
 def test_what_the_job_wrote_can_be_taken_out_of_the_mail(content):
     mail = compose(output(content))
-    assert taken_out(mail, len(content)) == content
+    assert same_but_for_colours(mail, content)
     said = re.search(r"^output +(\S+)(.*)$", text_of(mail).rpartition("\n-- \n")[2], re.MULTILINE)
     assert said[1] == (f"{len(content):,}" if content else "none")
     assert ("no line end" in said[2]) == (bool(content) and not content.endswith(b"\n"))
@@ -61,8 +77,10 @@ def test_what_the_job_wrote_can_be_taken_out_of_the_mail(content):
 @example(b"trailing space ")
 def test_what_the_job_wrote_can_be_taken_out_of_a_mail_in_cron_format(content):
     mail = compose(output(content), format="cron")
-    files = files_of(mail)
-    assert (files["output.txt"] if files else text_of(mail).encode()) == content
+    if files_of(mail):
+        assert taken_out(mail, 0) == content
+    else:
+        assert text_of(mail).encode() == without_colours(content)
 
 
 @given(CONTENT, CONTENT, st.integers(1, 10**9), st.integers(0, 10**6))
@@ -74,16 +92,19 @@ def test_both_halves_can_be_told_from_the_line_that_stands_for_the_gap(head, tai
     )
     mail = compose(cut)
     text = text_of(mail)
+    cut = read(cut, {}).output
+    head, tail = cut.head, cut.tail
     assert body.left_out(cut) in text
     assert f"kept: the first {len(head):,} and the last {len(tail):,} byte" in text
-    if files := files_of(mail):
-        assert files["output.txt"].startswith(head)
-        assert files["output.txt"].endswith(tail)
-        assert body.left_out(cut).encode() in files["output.txt"]
+    if files_of(mail):
+        attached = taken_out(mail, 0)
+        assert attached.startswith(head)
+        assert attached.endswith(tail)
+        assert body.left_out(cut).encode() in attached
     else:
         shown = text.removeprefix(HEADLINE).encode()
-        assert shown.startswith(head)
-        assert tail in shown[len(head) :]
+        assert shown.startswith(without_colours(head))
+        assert without_colours(tail) in shown[len(without_colours(head)) :]
 
 
 def test_text_as_utf_8_needs_no_attachment():
@@ -93,20 +114,37 @@ def test_text_as_utf_8_needs_no_attachment():
 
 
 @pytest.mark.parametrize(
-    "content", [b"nul\0\n", b"esc\x1b[2J\n", b"\xff\n", b"a\rb\n", b"a\r\n", b"\xc2\x9b1m\n", b"\x7f\n"]
+    ("name", "content"),
+    [
+        ("output.bin", b"nul\0\n"),
+        ("output.txt", b"esc\x1b[2J\n"),
+        ("output.bin", b"\xff\n"),
+        ("output.txt", b"a\rb\n"),
+        ("output.txt", b"a\r\n"),
+        ("output.txt", b"\xc2\x9b1m\n"),
+        ("output.txt", b"\x7f\n"),
+        ("output.txt", "evil\u202etxt.exe\n".encode()),
+    ],
 )
-def test_what_text_cannot_hold_is_attached(content):
+def test_what_text_cannot_hold_is_attached(name, content):
     mail = compose(output(content))
-    assert files_of(mail) == {"output.txt": content}
-    assert "attached as output.txt" in text_of(mail)
+    assert files_of(mail) == {name: content}
+    assert f"attached as {name}" in text_of(mail)
 
 
-def test_the_attachment_is_text_for_a_phone_when_it_is_text():
-    kinds = [
-        compose(output(content)).get_payload()[1].get_content_type()
-        for content in (b"\x1b[1m\n", b"\xff", b"\0")
-    ]
-    assert kinds == ["text/plain", "application/octet-stream", "application/octet-stream"]
+@pytest.mark.parametrize(
+    ("name", "kind", "content"),
+    [
+        ("output.txt", "text/plain", b"\x1b[2J\n"),
+        ("output.bin", "application/octet-stream", b"\xff"),
+        ("output.bin", "application/octet-stream", b"\0"),
+        ("output.txt.gz", "application/gzip", b"line\n" * 60_000),
+        ("output.bin.gz", "application/gzip", b"\xffline\n" * 60_000),
+    ],
+)
+def test_an_attachment_has_the_type_that_its_name_promises(name, kind, content):
+    part = compose(output(content)).get_payload()[1]
+    assert (part.get_filename(), part.get_content_type()) == (name, kind)
 
 
 def numbered(size):
@@ -114,7 +152,7 @@ def numbered(size):
     return b"".join(b"line %07d\n" % number for number in range(size // 13 + 1))
 
 
-def test_more_than_64_kib_is_shown_as_head_and_tail_between_whole_lines():
+def test_more_than_16_kib_is_shown_as_its_first_4_and_last_12_between_whole_lines():
     content = numbered(200_000)
     mail = compose(output(content))
     text = text_of(mail)
@@ -127,11 +165,12 @@ def test_more_than_64_kib_is_shown_as_head_and_tail_between_whole_lines():
     assert tail.startswith("line ")
     hidden = len(content) - len(head) - len(tail)
     assert between == f"{hidden:,} bytes, {hidden // 13:,} lines"
-    assert 60_000 < len(head) + len(tail) <= body.VIEW_LIMIT
+    assert 4096 - 13 <= len(head) <= 4096
+    assert 3 * 4096 - 13 <= len(tail) <= 3 * 4096
     assert files_of(mail) == {"output.txt": content}
 
 
-def test_exactly_64_kib_are_shown_whole():
+def test_exactly_16_kib_are_shown_whole():
     content = numbered(body.VIEW_LIMIT)[: body.VIEW_LIMIT]
     assert not files_of(compose(output(content)))
     assert files_of(compose(output(content + b"\n")))
@@ -170,9 +209,9 @@ def test_hidden_and_left_out_stand_in_one_place():
 def test_halves_of_any_size_are_shown_within_the_limit(head, tail):
     cut = Output(head=b"h" * head, tail=b"t" * tail, left_out_bytes=5, stdout_bytes=head + tail + 5)
     view = body.view(cut, body.VIEW_LIMIT, "output.txt", timestamps=False)
-    shown = "".join(text for stream, text in view.pieces if stream != body.OURS)
+    shown = "".join(text for stream, text, _style in view.pieces if stream != body.OURS)
     assert len(shown) <= body.VIEW_LIMIT
-    before, line, after = "".join(text for _stream, text in view.pieces).partition(body.left_out(cut))
+    before, line, after = view.text.partition(body.left_out(cut))
     assert line
     assert set(before.partition("[")[0]) <= set("h\n")
     assert set(after) <= set("t\n")
@@ -181,7 +220,7 @@ def test_halves_of_any_size_are_shown_within_the_limit(head, tail):
 
 def test_every_try_is_attached_when_it_needs_to_be():
     tries = (outcome(output(b"\0first")), outcome(output(b"fine\n")), outcome(output(b"\0last")))
-    assert files_of(compose(outcomes=tries)) == {"output-try-1.txt": b"\0first", "output.txt": b"\0last"}
+    assert files_of(compose(outcomes=tries)) == {"output-try-1.bin": b"\0first", "output.bin": b"\0last"}
 
 
 def test_many_long_tries_share_the_space():
@@ -221,13 +260,12 @@ def test_timestamps_do_not_make_clean_output_an_attachment():
 def test_streams_in_any_order_lose_nothing(stretches, timestamps):
     shown = timed(*stretches)
     mail = compose(shown, timestamps=timestamps)
-    pieces = body.view(shown, body.VIEW_LIMIT, "output.txt", timestamps=timestamps).pieces
-    files = files_of(mail)
-    if not files:
-        assert "".join(text for stream, text in pieces if stream != body.OURS).encode() == shown.head
+    view = body.view(shown, body.VIEW_LIMIT, "output.txt", timestamps=timestamps)
+    if files_of(mail):
+        assert taken_out(mail, 0) == shown.head
     else:
-        assert files == {"output.txt": shown.head}
-    assert "".join(text for _stream, text in pieces) in text_of(mail)
+        assert "\x1b" not in view.text
+    assert view.text in text_of(mail)
 
 
 def test_a_character_written_in_two_goes_is_one_character():

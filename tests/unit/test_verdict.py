@@ -28,6 +28,45 @@ def spoke(*streams):
     }
 
 
+@pytest.mark.parametrize(
+    ("last", "rules", "headline"),
+    [
+        ({"exit_code": 2}, {}, "exit status 2 after 3 tries, 41.0 s"),
+        ({"exit_code": 0}, {}, "ok after 3 tries, 41.0 s"),
+        ({"signal": 9}, {}, "killed by signal 9 (SIGKILL) after 3 tries, 41.0 s"),
+        (
+            {"ended_by": "timeout", "ended_because": "--timeout 3 s", "signal": 15},
+            {},
+            "timeout after 3 tries, 41.0 s (--timeout 3 s)",
+        ),
+        (
+            {"error": "backup: not found", "error_status": 127},
+            {},
+            "not started after 3 tries, 41.0 s: backup: not found",
+        ),
+        (
+            {"exit_code": 0},
+            {"min_duration": 5.0},
+            "too short: 3.1 s, at least 5.0 s expected (exit status 0 after 3 tries, 41.0 s)",
+        ),
+        (
+            {"exit_code": 0, "matched": ("ERROR",)},
+            {},
+            "output matches --fail-match: ERROR (exit status 0 after 3 tries, 41.0 s)",
+        ),
+    ],
+)
+def test_the_headline_of_several_tries_says_how_many_and_what_all_of_them_took(last, rules, headline):
+    earlier = outcome(exit_code=1, started=NOW - 41), outcome(exit_code=1, started=NOW - 20)
+    verdict = judge(outcome(**last), Policy(**rules), None, NOW, earlier)
+    assert verdict.headline == headline
+
+
+def test_tries_over_which_the_clock_was_set_back_took_what_they_took_together():
+    earlier = (outcome(exit_code=1, started=NOW + 3600),)
+    assert judge(outcome(exit_code=1), Policy(), None, NOW, earlier).headline.endswith("after 2 tries, 6.2 s")
+
+
 RESULTS = [
     ({"exit_code": 0}, {}, ("ok", "ok", "ok after 3.1 s", 0)),
     ({"exit_code": 2}, {}, ("failed", "exit 2", "exit status 2 after 3.1 s", 2)),

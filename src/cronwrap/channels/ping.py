@@ -1,8 +1,8 @@
 """Telling a monitor of a run's start and end, by the protocol of Healthchecks (its "Pinging API").
 
-``URL/start`` at the start; at the end ``URL`` for success, ``URL/STATUS`` or ``URL/fail`` for a failure;
-``rid`` ties the two together. Each request is made by a process of its own, so that a monitor that is
-slow, or gone, neither delays nor fails the job.
+``URL/start`` at the start; at the end ``URL`` for success, ``URL/STATUS`` or ``URL/fail`` for a failure,
+with what is to be read there; ``rid`` ties the two together. Each request is made by a process of its
+own, so that a monitor that is slow, or gone, neither delays nor fails the job.
 """
 
 from __future__ import annotations
@@ -10,17 +10,23 @@ from __future__ import annotations
 import os
 import select
 
+from cronwrap import __version__
 from cronwrap.forked import detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
+    from urllib.request import OpenerDirector
 
 TIMEOUT = 10.0
 """Seconds for one attempt; a monitor answers in milliseconds."""
 ATTEMPTS = 3
 PAUSE = 0.5
 """Seconds between two attempts; a monitor that restarts is there again soon."""
+BODY_LIMIT = 10_000
+"""Octets of the end's text: what Healthchecks keeps as a rule, and a longer one would lose its end."""
+AGENT = f"cronwrap/{__version__}"
 PATIENCE = (TIMEOUT + PAUSE) * ATTEMPTS + 5
 """Seconds the end waits for the start to be out: the other way round the job would seem to hang."""
 
@@ -52,7 +58,7 @@ class Ping:
             os.close(theirs)
 
     def end(self, *, failed: bool, status: int, text: str) -> None:
-        """Tell the monitor of the end; ``text`` is shown there."""
+        """Tell the monitor of the end; the ``text`` is shown there, cut to ``BODY_LIMIT``."""
 
         def tell() -> None:
             select.select(self._started, [], [], PATIENCE if self._started else 0)
@@ -67,18 +73,41 @@ class Ping:
                 os.close(descriptor)
 
     def _send(self, path: str, text: str) -> None:
-        from urllib.request import Request, urlopen  # noqa: PLC0415  # heavy, and in a process of its own
+        from urllib.request import Request  # noqa: PLC0415  # heavy, and in a process of its own
 
         address = f"{self._base}{path}?{self._query}rid={self._rid}"
+        headers = {"User-Agent": AGENT, "Content-Type": "text/plain; charset=utf-8"}
+        body = text.encode(errors="replace")[:BODY_LIMIT]
+        opener = _opener()
         for attempt in range(ATTEMPTS):
             try:
                 if attempt:
                     select.select([], [], [], PAUSE)
-                request = Request(address, data=text.encode(errors="replace"), method="POST")  # noqa: S310
-                with urlopen(request, timeout=TIMEOUT):  # noqa: S310  # http(s) alone, see options
+                request = Request(address, data=body, headers=headers, method="POST")  # noqa: S310
+                with opener.open(request, timeout=TIMEOUT):  # http(s) alone, see options
                     return
             except OSError:
                 continue
+
+
+def _opener() -> OpenerDirector:
+    """Give what makes requests, and goes where it is sent on within one host only.
+
+    What a job said is for the host that its owner named, and for no other; nor in clear where it was not.
+    """
+    from urllib.parse import urljoin, urlsplit  # noqa: PLC0415
+    from urllib.request import HTTPRedirectHandler, Request, build_opener  # noqa: PLC0415
+
+    class WithinOneHost(HTTPRedirectHandler):
+        def redirect_request(self, req: Request, *answer: Any) -> Request | None:
+            new = urljoin(req.full_url, answer[-1])
+            old, there = urlsplit(req.full_url), urlsplit(new)
+            same = there.hostname == old.hostname and there.scheme in {old.scheme, "https"}
+            if not same:
+                return None
+            return Request(new, data=req.data, headers=dict(req.header_items()), method="POST")  # noqa: S310
+
+    return build_opener(WithinOneHost)
 
 
 def _in_background(work: Callable[[], None], *, wait: bool = False) -> None:

@@ -17,8 +17,9 @@ from cronwrap.history.runs import Run, run
 from cronwrap.job import use
 from cronwrap.job.use import Use
 from cronwrap.model import STDERR, STDOUT
+from cronwrap.report.ansi import plain
 from cronwrap.spans import ago, count, duration
-from cronwrap.text import moment, size, visible
+from cronwrap.text import moment, size
 
 
 @click.command("show")
@@ -125,7 +126,7 @@ def _half(screen: Screen, kept: Kept, begin: int, end: int) -> Iterator[bytes]:
         if screen.is_terminal and piece:
             colour = views.RED if stream == STDERR else ""
             yield b"".join(
-                screen.paint(text, colour).encode() + ending for text, ending in _lines(visible(piece))
+                screen.paint(text, colour).encode() + ending for text, ending in _lines(plain(piece))
             )
         else:
             yield piece

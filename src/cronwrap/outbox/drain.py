@@ -13,6 +13,7 @@ from cronwrap.log import log
 from cronwrap.mail import Delivery, Envelope
 from cronwrap.model import Record
 from cronwrap.outbox.backoff import retry_after
+from cronwrap.outbox.digest import Digests
 from cronwrap.outbox.relay_pauses import Pauses
 from cronwrap.outbox.store import Damaged, Item, Outbox
 from cronwrap.spans import count
@@ -21,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cronwrap.outbox.digest import Digest
     from cronwrap.relay.connect import Session
     from cronwrap.settings.relays import Endpoint
 
@@ -73,6 +75,7 @@ class Drainer:
         self._clock = clock
         self._told = told
         self._pauses = Pauses(box)
+        self._digests = Digests(box)
         self._sessions: dict[int, Session] = {}
         self._down: dict[int, str] = {}
         self._slow: dict[int, int] = {}
@@ -89,14 +92,18 @@ class Drainer:
             log(f"nothing is sent from {self._box.directory}: what is sent could not be taken off")
             return
         self._box.sweep(self._clock())
+        self._digests.recover()
         try:
             while due := self._due(everything=everything):
                 # New ones before those that failed already: they may be about something else.
                 due.sort(key=lambda item: (item.id != first, item.attempts > 0))
-                for item in due:
+                for batch in self._digests.batches(due, first):
                     if self._ending:
                         return
-                    self._attempt(item, patient=not everything)
+                    if len(batch) > 1:
+                        self._attempt_together(batch, patient=not everything)
+                    else:
+                        self._attempt(batch[0], patient=not everything)
         finally:
             for session in () if self._ending else self._sessions.values():
                 session.close()
@@ -149,6 +156,50 @@ class Drainer:
         )
         words = self._mark(item, attempted)
         self._told(item, words)
+
+    def _attempt_together(self, batch: tuple[Item, ...], *, patient: bool) -> None:
+        """Try some reports as one mail, and mark what became of each; one by one where that is refused."""
+        closed = [
+            self._closed(number, relay, batch[0], patient=patient)
+            for number, relay in enumerate(self._relays)
+        ]
+        # With no relay to ask each is marked as ever, which costs less than to put a digest together.
+        digest = None if all(closed) else self._digests.begin(batch, self._content, self._clock())
+        held = {item.id for item in digest.members} if digest else set()
+        left = tuple(item for item in batch if item.id not in held)
+        if digest:
+            left += self._together(digest, patient=patient)
+        for item in left:
+            if self._ending:
+                return
+            self._attempt(item, patient=patient)
+
+    def _together(self, digest: Digest, *, patient: bool) -> tuple[Item, ...]:
+        """Try a digest, mark what became of its reports, and give those that are to go by themselves."""
+        self._tried |= {item.id for item in digest.members}
+        result = self._with_relays(digest.item, digest.content, patient=patient)
+        refused = result.refused[len(digest.item.refused) :]
+        # What was refused as one may be taken by itself: a filter, or a size, may be the reason.
+        waiting = (*result.waiting, *(words.partition(": ")[0] for words in refused))
+        left = digest.members
+        if set(waiting) != set(digest.item.envelope.recipients):
+            try:
+                left = self._digests.answered(digest, waiting)
+            except StateError as fault:
+                log(f"{digest.item.subject}: {fault}")
+            for item in digest.members if not waiting else ():
+                self._told(item, "delivered")
+        if refused:
+            self._digests.dissolve(digest)
+            return left
+        for item in left if waiting else ():
+            attempted = item.replace(
+                attempts=item.attempts + result.asked,
+                last_error=result.error or NO_RELAY,
+                relay_fault=result.relay_fault,
+            )
+            self._told(item, self._mark(item, attempted))
+        return ()
 
     def _with_relays(self, item: Item, content: bytes, *, patient: bool) -> Result:
         """Try one message with one relay after the other, until nobody waits for it."""

@@ -10,10 +10,16 @@ from cronwrap.paths import user_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
     from cronwrap.model import Command, Outcome
     from cronwrap.settings.load import Settings
+
+
+COERCED_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")
+"""What Python puts into LC_CTYPE when it finds itself in the C locale (PEP 538)."""
 
 
 class RunContext(Record):
@@ -55,3 +61,14 @@ def new_run(command: Command, settings: Settings) -> RunContext:
         host=os.uname().nodename,
         started=now,
     )
+
+
+def has_pythons_locale(environ: Mapping[str, str]) -> bool:
+    """Tell whether LC_CTYPE is of Python's making; where nothing tells, it is the user's."""
+    if environ.get("LC_CTYPE") not in COERCED_LOCALES:
+        return False
+    try:
+        with open("/proc/self/environ", "rb") as stream:
+            return b"\0LC_CTYPE=" not in b"\0" + stream.read()
+    except OSError:
+        return False

@@ -12,7 +12,7 @@ from cronwrap.mail import Report
 from cronwrap.model import Past
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
-from cronwrap.pipeline.context import RunContext, Tries
+from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.run_entry import finish
 from cronwrap.redact.redactor import Redactor
 from cronwrap.report.compose import compose, output_digest
@@ -82,9 +82,12 @@ def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, 
 
 
 def _environment() -> dict[str, str]:
-    """Give the job's environment, as far as a report shows it."""
+    """Give the job's environment, as far as a report shows it or goes by it."""
     shell = job_shell(os.environ)
-    return {**os.environ, **({"SHELL": shell} if shell else {})}
+    found = {**os.environ, **({"SHELL": shell} if shell else {})}
+    if has_pythons_locale(os.environ):
+        del found["LC_CTYPE"]
+    return found
 
 
 def _redacted(outcome: Outcome, redactor: Redactor) -> Outcome:
@@ -220,7 +223,8 @@ def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
     from cronwrap.report.verdict import exit_status, judge  # noqa: PLC0415
 
     redactor = Redactor(run.settings["redact.patterns"])
-    verdict = _redacted_verdict(judge(tries.outcomes[-1], policy, None, time.time()), redactor)
+    *earlier, last = tries.outcomes
+    verdict = _redacted_verdict(judge(last, policy, None, time.time(), tuple(earlier)), redactor)
     outcomes = tuple(_redacted(outcome, redactor) for outcome in tries.outcomes)
     for fault in tries.faults:
         say(fault)
@@ -232,7 +236,7 @@ def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
         message = compose(_report(run, tries.replace(outcomes=outcomes), verdict, None, redactor))
         sys.stdout.buffer.write(readable(message.content).encode(errors="surrogateescape"))
         sys.stdout.flush()
-    return exit_status(tries.outcomes[-1])
+    return exit_status(last)
 
 
 def say(text: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from cronwrap.address import Address, addresses, domain, fallback, usable
 from cronwrap.mail import Envelope, Message
-from cronwrap.report import body, details, html, mime
+from cronwrap.model import Record
+from cronwrap.report import body, charset, details, html, mime
 from cronwrap.report.verdict import ABANDONED
 from cronwrap.text import one_line, visible
 
@@ -19,9 +20,12 @@ except ImportError:  # a Python that was built otherwise
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cronwrap.mail import Report
     from cronwrap.model import Output
     from cronwrap.report.body import View
+    from cronwrap.report.charset import Reading
 
 __all__ = ["Address", "addresses", "annotate_delay", "compose", "output_digest"]
 
@@ -44,7 +48,7 @@ def compose(report: Report) -> Message:
     recipients, faults = _recipients(report)
     sender = _sender(report)
     report = report.replace(faults=report.faults + faults)
-    subject = f"Cron <{report.user}@{report.host.partition('.')[0]}> {report.command}"
+    subject = f"Cron <{report.user}@{short_host(report.host)}> {report.command}"
     content = b"".join(
         (
             f"From: {SENDER_NAME} <{sender}>\r\n".encode(),
@@ -60,6 +64,11 @@ def compose(report: Report) -> Message:
     )
     envelope = Envelope(sender=sender, recipients=tuple({recipient.spec: None for recipient in recipients}))
     return Message(envelope=envelope, content=content, job=report.job, subject=one_line(subject))
+
+
+def short_host(host: str) -> str:
+    """Give a host's name up to its first dot, as crond shows it."""
+    return host.partition(".")[0]
 
 
 def output_digest(output: Output) -> str:
@@ -120,6 +129,7 @@ def _trace(report: Report) -> tuple[bytes, ...]:
         f"Date: {mime.date(report.ended)}\r\n".encode(),
         f"Message-ID: <{run}.cronwrap@{host}>\r\n".encode(),
         f"References: <{thread}.job.cronwrap@{host}>\r\n".encode(),
+        mime.list_id(report.job, report.user, short_host(report.host), "cronwrap"),
         b"Auto-Submitted: auto-generated\r\n",
         b"Precedence: bulk\r\n",
         b"X-Auto-Response-Suppress: OOF, AutoReply\r\n",
@@ -142,24 +152,33 @@ def _seed(report: Report) -> str:
     return _digest(report.run_id, report.host)
 
 
-def _views(report: Report) -> tuple[list[View], dict[int, str]]:
-    """Give what is shown of each try, and the names of the attachments by the index of the try."""
-    tries = len(report.outcomes)
+class _Outputs(Record):
+    """The outputs of a run's tries, one after the other."""
+
+    readings: tuple[Reading, ...]
+    views: tuple[View, ...]
+    attached: dict[int, str]
+    """The names of the attachments by the index of the try."""
+
+
+def _outputs(report: Report) -> _Outputs:
+    """Give what is shown of each try, and what has to be attached."""
+    readings = tuple(charset.read(outcome.output, report.environment) for outcome in report.outcomes)
     views, attached = [], {}
-    for index, outcome in enumerate(report.outcomes):
-        name = body.attachment_name(index + 1, tries, outcome.output)
-        view = body.view(outcome.output, body.share(tries), name, timestamps=report.timestamps)
-        views.append(view)
-        if not view.whole:
+    for index, reading in enumerate(readings):
+        name = body.attachment_name(index + 1, len(readings), reading)
+        limit = body.share(len(readings))
+        views.append(body.view(reading.shown, limit, name, timestamps=report.timestamps))
+        if not views[-1].whole:
             attached[index] = name
-    return views, attached
+    return _Outputs(readings=readings, views=tuple(views), attached=attached)
 
 
-def _with_attachments(part: bytes, report: Report, attached: dict[int, str]) -> bytes:
+def _with_attachments(part: bytes, report: Report, outputs: _Outputs) -> bytes:
     """Give a part together with the attachments it needs."""
-    if not attached:
+    if not outputs.attached:
         return part
-    files = [body.attachment(name, report.outcomes[index].output) for index, name in attached.items()]
+    files = [body.attachment(name, outputs.readings[index]) for index, name in outputs.attached.items()]
     return mime.multipart("mixed", [part, *files], _seed(report))
 
 
@@ -169,37 +188,39 @@ def _cron_form(report: Report) -> tuple[bytes, ...]:
     A job that was not started has the reason in place of its output, as a shell would have put it there.
     Faults of our own become header fields.
     """
-    views, attached = _views(report)
-    text = "".join(text for view in views for _stream, text in view.pieces)
+    outputs = _outputs(report)
+    text = "".join(view.text for view in outputs.views)
     if not text:
         text = "".join(f"{visible(outcome.error)}\n" for outcome in report.outcomes if outcome.error)
     faults = (mime.field("X-Cronwrap-Fault", fault) for fault in report.faults)
-    return (*faults, _with_attachments(mime.text_part(text), report, attached))
+    return (*faults, _with_attachments(mime.text_part(text), report, outputs))
 
 
 def _report_form(report: Report) -> tuple[bytes, ...]:
     """Give the body in our own form, as plain text and as HTML."""
-    views, attached = _views(report)
+    outputs = _outputs(report)
     same = None
     if report.verdict.failed and report.past.last_failure_digest and report.outcomes:
         same = output_digest(report.outcomes[-1].output) == report.past.last_failure_digest
-    rows = details.rows(report, attached, same_output=same)
+    tried = zip(report.outcomes, outputs.readings, strict=True)
+    report = report.replace(outcomes=tuple(outcome.replace(output=read.output) for outcome, read in tried))
+    rows = details.rows(report, outputs.attached, same_output=same)
     notes = [
         visible(text) for text in (*report.verdict.notes, *(f"cronwrap: {fault}" for fault in report.faults))
     ]
-    plain = mime.text_part(_plain(report, views, notes, rows))
-    page = mime.text_part(html.page(report, views, notes, rows), "html")
+    plain = mime.text_part(_plain(report, outputs.views, notes, rows))
+    page = mime.text_part(html.page(report, outputs.views, notes, rows), "html")
     alternative = mime.multipart("alternative", [plain, page], _seed(report))
-    return (_with_attachments(alternative, report, attached),)
+    return (_with_attachments(alternative, report, outputs),)
 
 
-def _plain(report: Report, views: list[View], notes: list[str], rows: details.Rows) -> str:
+def _plain(report: Report, views: Sequence[View], notes: list[str], rows: details.Rows) -> str:
     """Give the whole text: headline, notes, output, and the details below the signature's line."""
     blocks = [one_line(report.verdict.headline) + "\n"]
     if notes:
         blocks.append("".join(f"{text}\n" for text in notes))
     for number, (outcome, view) in enumerate(zip(report.outcomes, views, strict=True), 1):
-        shown = "".join(text for _stream, text in view.pieces)
+        shown = view.text
         if len(views) > 1:
             shown = f"--- try {number} of {len(views)}: {details.status(outcome)} ---\n{shown}"
         if shown:

@@ -50,7 +50,7 @@ def rows(report: Report, attached: dict[int, str], *, same_output: bool | None) 
         *_processes(report),
         *_outputs(report, attached, same_output),
         *_history(report),
-        ("run", one_line(report.run_id)),
+        ("run", f"cronwrap show {one_line(report.run_id)}"),
     ]
 
 

@@ -26,6 +26,8 @@ ENCODED_LINE = 76
 WORD_OVERHEAD = len("=?utf-8?q??=")
 NAME_LIMIT = 200
 """Characters of a display name; longer ones are no names."""
+LABEL_LIMIT = 48
+"""Characters of one label; the whole List-Id has to stay within 255 octets (RFC 2919, 2)."""
 VALUE_LIMIT = 2000
 """Characters of one field's text. A crontab line of Debian's cron has at most 1000; Postfix cuts a
 message's header at 102,400 octets, Sendmail refuses more than 32,768."""
@@ -35,6 +37,9 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _ALNUM = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _ATOM = _ALNUM | frozenset("!#$%&'*+-/=?^_`{|}~ ")
 """What a display name may hold without quotes (RFC 5322, 3.2.3)."""
+_LABEL = _ALNUM | frozenset("-_+=.")
+_LABEL_AND_BREAKS = _LABEL | frozenset(" /:")
+"""What may become a hyphen without a checksum: what stands between the words of a name."""
 _Q_BARE = _ALNUM | frozenset("!*+-/")
 """What stands for itself in an encoded word in any place (RFC 2047, 5 (3))."""
 
@@ -124,6 +129,28 @@ def _q_encoded(character: str) -> str:
     if character in _Q_BARE:
         return character
     return "_" if character == " " else "".join(f"={octet:02X}" for octet in character.encode())
+
+
+def list_id(*labels: str) -> bytes:
+    """Give a ``List-Id`` of labels (RFC 2919, 2 and 3), whatever they hold: ``<backup.root.web1.cronwrap>``.
+
+    What no dot-atom may hold becomes a hyphen. Where that, or the cut of a long one, might make two labels
+    the same, a checksum tells them apart.
+    """
+    return f"List-Id: <{'.'.join(map(_label, labels))}>\r\n".encode()
+
+
+def _label(text: str) -> str:
+    """Give a dot-atom (RFC 5322, 3.2.3) that stands for a text: letters, digits, ``-_+=`` and inner dots."""
+    kept = "".join(character if character in _LABEL else "-" for character in text)
+    words = ["-".join(filter(None, word.split("-"))) for word in kept.split(".")]
+    label = ".".join(filter(None, words))
+    plain = label.isascii() and _LABEL_AND_BREAKS.issuperset(text) and len(label) <= LABEL_LIMIT
+    if plain and label:
+        return label
+    checksum = f"{binascii.crc32(text.encode('utf-8', 'surrogatepass')):08x}"
+    label = label[:LABEL_LIMIT].strip("-.")
+    return f"{label}-{checksum}" if label else checksum
 
 
 def address_field(name: str, addresses: Iterable[tuple[str, str]]) -> bytes:

@@ -32,13 +32,15 @@ def exit_status(outcome: Outcome) -> int:
     return outcome.exit_code or 0
 
 
-def judge(outcome: Outcome, policy: Policy, past: Past | None, now: float) -> Verdict:
-    """Judge a run by its last try.
+def judge(
+    outcome: Outcome, policy: Policy, past: Past | None, now: float, earlier: tuple[Outcome, ...] = ()
+) -> Verdict:
+    """Judge a run by its last try; ``earlier`` are those before it.
 
     ``past`` is None when nothing is known of it; each rule that needs it then falls to the side of
     telling. ``now`` is Unix time.
     """
-    verdict = _result(outcome, policy)
+    verdict = _result(outcome, policy, _several(outcome, earlier))
     events = ["failure" if verdict.failed else "success"]
     if outcome.spoke:
         events.append("output")
@@ -71,14 +73,24 @@ def abandoned(reason: str, on: tuple[str, ...]) -> Verdict:
     return _decide(verdict.replace(events=("failure",)), Policy(on=on), None, 0.0)
 
 
+def _several(outcome: Outcome, earlier: tuple[Outcome, ...]) -> str:
+    """Give what several tries took, the pauses between them included: ``3 tries, 41 s``; empty for one."""
+    if not earlier:
+        return ""
+    whole = outcome.started + outcome.duration - earlier[0].started
+    tried = sum(one.duration for one in (*earlier, outcome))
+    return f"{len(earlier) + 1} tries, {duration(max(whole, tried))}"  # a clock may be set back meanwhile
+
+
 # What it is -------------------------------------------------------------------------------------
 
 
-def _result(outcome: Outcome, policy: Policy) -> Verdict:
-    """Give result, label, headline and reasons."""
-    took = duration(outcome.duration)
+def _result(outcome: Outcome, policy: Policy, several: str) -> Verdict:
+    """Give result, label, headline and reasons; ``several`` says what several tries took."""
+    took = several or duration(outcome.duration)
     if outcome.error:
-        return _failure(NOT_STARTED, "not started", f"not started: {outcome.error}", outcome.error)
+        headline = f"not started{f' after {several}' if several else ''}: {outcome.error}"
+        return _failure(NOT_STARTED, "not started", headline, outcome.error)
     if outcome.ended_by:
         result = TIMEOUT if "timeout" in outcome.ended_by else FAILED
         because = f"({outcome.ended_because})"
@@ -91,23 +103,25 @@ def _result(outcome: Outcome, policy: Policy) -> Verdict:
     if code not in policy.ok_codes:
         words = f"exit status {code}"
         return _failure(FAILED, f"exit {code}", f"{words} after {took}", words)
-    return _fine_exit(outcome, policy, code, took)
+    return _fine_exit(outcome, policy, code, several)
 
 
-def _fine_exit(outcome: Outcome, policy: Policy, code: int, took: str) -> Verdict:
+def _fine_exit(outcome: Outcome, policy: Policy, code: int, several: str) -> Verdict:
     """Judge a run with an exit code that is no failure by what else may make it one."""
     status = f"exit status {code}"
+    took = duration(outcome.duration)
+    ended = f"{status} after {several}" if several else status
     if policy.min_duration is not None and outcome.duration < policy.min_duration:
         words = f"too short: {took}, at least {duration(policy.min_duration)} expected"
-        return _failure(FAILED, "too short", f"{words} ({status})", words)
+        return _failure(FAILED, "too short", f"{words} ({ended})", words)
     if policy.max_duration is not None and outcome.duration > policy.max_duration:
         words = f"too long: {took}, at most {duration(policy.max_duration)} expected"
-        return _failure(FAILED, "too long", f"{words} ({status})", words)
+        return _failure(FAILED, "too long", f"{words} ({ended})", words)
     if outcome.matched:
         words = f"output matches --fail-match: {outcome.matched[0]}"
-        return _failure(FAILED, "fail match", f"{words} ({status} after {took})", words)
+        return _failure(FAILED, "fail match", f"{words} ({status} after {several or took})", words)
     note = f" ({status})" if code else ""
-    return Verdict(result=OK, label="ok", headline=f"ok{note} after {took}", failed=False)
+    return Verdict(result=OK, label="ok", headline=f"ok{note} after {several or took}", failed=False)
 
 
 def _failure(result: str, label: str, headline: str, reason: str) -> Verdict:

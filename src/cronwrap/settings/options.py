@@ -139,6 +139,13 @@ OPTIONS = (
     _option("max-memory", or_none(size), "end the job above this resident size", metavar="SIZE"),
     _option("ping", url, "tell a monitor of the start and the end", metavar="URL"),
     _option(
+        "ping-after",
+        integer(1, 10**6),
+        "the monitor hears of failures from the Nth in a row on",
+        default=1,
+        metavar="N",
+    ),
+    _option(
         "dry-run",
         boolean,
         "run the job, print the mail instead of sending, keep nothing",
