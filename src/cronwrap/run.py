@@ -103,6 +103,7 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
     from cronwrap.report.verdict import exit_status, judge  # noqa: PLC0415
 
+    tries = _without_secrets(run, tries)
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
         from cronwrap.pipeline.reporting import say  # noqa: PLC0415
@@ -116,10 +117,7 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         verdict = judge(last, policy, past, time.time())
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
-        from cronwrap.redact.redactor import Redactor  # noqa: PLC0415
-
-        text = Redactor(run.settings["redact.patterns"]).text(verdict.headline)
-        tries.ping.end(failed=verdict.failed, status=exit_status(last), text=text)
+        tries.ping.end(failed=verdict.failed, status=exit_status(last), text=verdict.headline)
     if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
         from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
 
@@ -127,6 +125,19 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     elif tries.entry:
         finish(tries.entry, verdict, tries.outcomes)
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
+
+
+def _without_secrets(run: RunContext, tries: Tries) -> Tries:
+    """Take secrets out of all words that a run is judged and told in; its output follows when it is told."""
+    patterns = run.settings["redact.patterns"]
+    worded = [o for o in tries.outcomes if o.matched or o.error or o.holders or o.ended_processes]
+    if not (worded or patterns):
+        return tries
+    from cronwrap.pipeline import redacted  # noqa: PLC0415  # a quiet run has no words
+    from cronwrap.redact.redactor import redactor  # noqa: PLC0415
+
+    outcomes = tuple(redacted.words(outcome, redactor(patterns)) for outcome in tries.outcomes)
+    return tries.replace(outcomes=outcomes, faults=(*tries.faults, *redactor(patterns).faults))
 
 
 def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, bytes]:

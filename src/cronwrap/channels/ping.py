@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from cronwrap.forked import detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Callable
+else:
+    import _signal
 
 TIMEOUT = 10.0
-"""Seconds for one attempt; a monitor answers in milliseconds."""
+"""Seconds for one step of an attempt; a monitor answers in milliseconds."""
 ATTEMPTS = 3
 PAUSE = 0.5
 """Seconds between two attempts; a monitor that restarts is there again soon."""
-PATIENCE = (TIMEOUT + PAUSE) * ATTEMPTS + 5
+LIFETIME = 20.0
+"""Seconds for all attempts, whatever the monitor or the name service does: one that drips its answer keeps
+every step within its time."""
+PATIENCE = LIFETIME + 5
 """Seconds the end waits for the start to be out: the other way round the job would seem to hang."""
 
 
@@ -55,6 +62,7 @@ class Ping:
         """Tell the monitor of the end; ``text`` is shown there."""
 
         def tell() -> None:
+            _end_after(PATIENCE + LIFETIME)
             select.select(self._started, [], [], PATIENCE if self._started else 0)
             self._send((f"/{status}" if status else "/fail") if failed else "", text)
 
@@ -70,7 +78,11 @@ class Ping:
         from urllib.request import Request, urlopen  # noqa: PLC0415  # heavy, and in a process of its own
 
         address = f"{self._base}{path}?{self._query}rid={self._rid}"
+        _end_after(LIFETIME)
+        end = time.monotonic() + LIFETIME
         for attempt in range(ATTEMPTS):
+            if time.monotonic() > end - PAUSE:
+                return
             try:
                 if attempt:
                     select.select([], [], [], PAUSE)
@@ -79,6 +91,13 @@ class Ping:
                     return
             except OSError:
                 continue
+
+
+def _end_after(seconds: float) -> None:
+    """Have the kernel end this process, whatever it waits for."""
+    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGALRM,))
+    _signal.setitimer(_signal.ITIMER_REAL, seconds)
 
 
 def _in_background(work: Callable[[], None], *, wait: bool = False) -> None:

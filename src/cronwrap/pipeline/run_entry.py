@@ -7,7 +7,7 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.history import journal
-from cronwrap.redact.redactor import Redactor
+from cronwrap.redact.redactor import redactor
 from cronwrap.state import make_state
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ def begin(run: RunContext) -> Entry:
     fields = {
         "run": run.run_id,
         "job": run.job,
-        "command": Redactor(run.settings["redact.patterns"]).text(run.command.text),
+        "command": redactor(run.settings["redact.patterns"]).text(run.command.text),
         "host": run.host,
         "user": run.user,
         "started": run.started,

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cronwrap.model import Mark, Output
+    from cronwrap.redact.searching import Searches
 
     Spans = list[tuple[int, int]]
     Octets = bytes
 
 REPLACEMENT = b"[redacted]"
+TEXTS_KEPT = 100
+"""Texts whose redaction is remembered: a run asks for that of its command several times."""
 
 
 class Redactor:
@@ -29,16 +32,36 @@ class Redactor:
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         """Take the user's patterns; ``ValueError`` names the one that cannot be used."""
-        self._patterns = [_compiled(pattern) for pattern in patterns]
+        self._searches = _searches(tuple(patterns))
+        self._texts: dict[str, str] = {}
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Give which patterns were given up, in words, one line each."""
+        return tuple(self._searches.faults) if self._searches else ()
 
     def text(self, text: str) -> str:
         """Give a text without secrets; lone surrogates stand for octets (PEP 383) and stay."""
+        if self._searches and text in self._texts:
+            return self._texts[text]
         try:
             octets = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:  # a surrogate that stands for no octet
             octets = text.encode("utf-8", "backslashreplace")
         spans = self._spans(octets)
-        return _cut_out(octets, spans).decode("utf-8", "surrogateescape") if spans else text
+        found = _cut_out(octets, spans).decode("utf-8", "surrogateescape") if spans else text
+        if len(self._texts) < TEXTS_KEPT:
+            self._texts[text] = found
+        return found
+
+    def line(self, text: str, limit: int, *, whole: int = 0) -> str:
+        """Give a text without secrets, cut to ``limit`` characters only then.
+
+        One that has ``whole`` characters or more was cut before: what its end may have been goes as well.
+        """
+        if whole and len(text) >= whole:
+            text = text[: text.rfind(" ") + 1]
+        return self.text(text)[:limit]
 
     def bytes(self, content: Octets) -> Octets:
         """Give octets without secrets."""
@@ -90,6 +113,8 @@ class Redactor:
             )
             # Half a key may be one whose line the other stream has broken: in its own it is whole.
             found = self._spans(text, lone_keys=number > 0 or not streams)
+            if found == [(0, len(text))] and not number:
+                return [(begin, end)]  # all of it goes: nothing is to be found any more
             if at_the_cut is not None:
                 found = _merged([*found, *at_the_cut(text)])
             spans += _mapped(found, pieces)
@@ -97,9 +122,27 @@ class Redactor:
 
     def _spans(self, content: Octets, *, lone_keys: bool = True) -> Spans:
         spans = [*known_secrets.find(content, lone_keys=lone_keys)]
-        for pattern in self._patterns:
-            spans += _matches(pattern, content)
+        if self._searches:
+            spans += self._searches.spans(content)
         return _merged(spans)
+
+
+_MADE: dict[tuple[str, ...], Redactor] = {}
+
+
+def redactor(patterns: tuple[str, ...]) -> Redactor:
+    """Give the one there is for these patterns: their time is limited for all of a run."""
+    if patterns not in _MADE:
+        _MADE[patterns] = Redactor(patterns)
+    return _MADE[patterns]
+
+
+def _searches(patterns: tuple[str, ...]) -> Searches | None:
+    if not patterns:
+        return None
+    from cronwrap.redact.searching import Searches  # noqa: PLC0415  # for those who have patterns
+
+    return Searches([_compiled(pattern) for pattern in patterns])
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -109,23 +152,6 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {pattern!r}: {error}") from None
-
-
-def _matches(pattern: re.Pattern[str], content: bytes) -> Iterator[tuple[int, int]]:
-    """Give where a pattern matches, in octets; an octet that is no UTF-8 is one character to it."""
-    text = content.decode("utf-8", "surrogateescape")
-    characters = octets = 0
-    for match in pattern.finditer(text):
-        begin, end = match.span()
-        if begin < end:
-            octets += _width(text[characters:begin])
-            characters, first = end, octets
-            octets += _width(text[begin:end])
-            yield first, octets
-
-
-def _width(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Spans:

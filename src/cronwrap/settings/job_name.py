@@ -21,9 +21,9 @@ def job_name(command_text: str, secrets: Sequence[str] = ()) -> str:
     share a history or a lock. ``secrets`` are the patterns of ``[redact]``.
     """
     if secrets or any(len(word) >= SECRET_LENGTH and word[0] != "/" for word in command_text.split()):
-        from cronwrap.redact.redactor import Redactor  # noqa: PLC0415  # not for a word that cannot hold a secret
+        from cronwrap.redact.redactor import redactor  # noqa: PLC0415  # not for a word that cannot hold a secret
 
-        command_text = Redactor(secrets).text(command_text)
+        command_text = redactor(tuple(secrets)).text(command_text)
     head, blank, rest = command_text.strip().partition(" ")
     readable = head.rpartition("/")[2] + blank + rest
     slug = "".join(char if char in _NAME else "-" for char in readable)
