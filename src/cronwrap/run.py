@@ -68,7 +68,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     settings = run.settings
     start = Start(
         command=run.command,
-        environment=job_environment(os.environ, run.run_id),
+        environment=job_environment(os.environ, run.run_id, settings.password_variables),
         chdir=_directory(settings["chdir"] or ""),
         nice=settings["nice"],
     )
@@ -140,10 +140,16 @@ def _without_secrets(run: RunContext, tries: Tries) -> Tries:
     return tries.replace(outcomes=outcomes, faults=(*tries.faults, *redactor(patterns).faults))
 
 
-def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, bytes]:
-    """Give the job's environment: ours, but for the run's id, our password and what Python added."""
+def job_environment(
+    environ: Mapping[str, str], run_id: str, secrets: tuple[str, ...] = ()
+) -> dict[bytes, bytes]:
+    """Give the job's environment: ours, but for the run's id, our passwords and what Python added.
+
+    ``secrets`` are the variables that ``password-env`` names.
+    """
     found = {os.fsencode(key): os.fsencode(value) for key, value in environ.items()}
-    found.pop(b"CRONWRAP_RELAY_PASSWORD", None)
+    for name in ("CRONWRAP_RELAY_PASSWORD", *secrets):
+        found.pop(os.fsencode(name), None)
     if environ.get("LC_CTYPE") in COERCED_LOCALES:
         try:
             with open("/proc/self/environ", "rb") as stream:
