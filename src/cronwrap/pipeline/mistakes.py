@@ -38,7 +38,7 @@ def report_mistake(text: str) -> None:
     if not settings.relays or settings["mailto"] is None or settings["dry-run"]:
         return
     secrets = redactor(settings["redact.patterns"])
-    words, text = secrets.text(words), secrets.text(text)
+    words, text = secrets.command(words), secrets.text(text)
     run = new_run(Command(argv=("cronwrap",), text=words), settings)
     to = recipients(settings, run)
     if not to:

@@ -21,9 +21,12 @@ def words(outcome: Outcome, redactor: Redactor) -> Outcome:
     return outcome.replace(
         matched=tuple(_match(line, outcome, redactor) for line in outcome.matched),
         error=redactor.text(outcome.error),
-        holders=tuple(redactor.line(name, PROCESS_SHOWN, whole=PROCESS_WHOLE) for name in outcome.holders),
+        holders=tuple(
+            redactor.command_line(name, PROCESS_SHOWN, whole=PROCESS_WHOLE) for name in outcome.holders
+        ),
         ended_processes=tuple(
-            redactor.line(name, PROCESS_SHOWN, whole=PROCESS_WHOLE) for name in outcome.ended_processes
+            redactor.command_line(name, PROCESS_SHOWN, whole=PROCESS_WHOLE)
+            for name in outcome.ended_processes
         ),
     )
 

@@ -36,7 +36,7 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     secrets = redactor(run.settings["redact.patterns"])
     outcomes = tuple(redacted.output(outcome, secrets) for outcome in tries.outcomes)
     verdict = _redacted_verdict(verdict, secrets)
-    job, command = secrets.text(run.job), secrets.text(run.command.text)
+    job, command = secrets.text(run.job), secrets.command(run.command.text)
     tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
     for fault in tries.faults:
         say(fault)
@@ -214,7 +214,7 @@ def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
     outcomes = tuple(redacted.words(outcome, secrets) for outcome in tries.outcomes)
     verdict = _redacted_verdict(judge(outcomes[-1], policy, None, time.time()), secrets)
     outcomes = tuple(redacted.output(outcome, secrets) for outcome in outcomes)
-    job, command = secrets.text(run.job), secrets.text(run.command.text)
+    job, command = secrets.text(run.job), secrets.command(run.command.text)
     tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
     for fault in tries.faults:
         say(fault)

@@ -25,7 +25,7 @@ def begin(run: RunContext) -> Entry:
     fields = {
         "run": run.run_id,
         "job": run.job,
-        "command": redactor(run.settings["redact.patterns"]).text(run.command.text),
+        "command": redactor(run.settings["redact.patterns"]).command(run.command.text),
         "host": run.host,
         "user": run.user,
         "started": run.started,

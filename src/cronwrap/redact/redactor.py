@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from cronwrap.model import STDERR, STDOUT
-from cronwrap.redact import known_secrets
+from cronwrap.redact import hinted, known_secrets
+from cronwrap.redact.octets import run_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     Octets = bytes
 
 REPLACEMENT = b"[redacted]"
+ESCAPE = b"\x1b"
+PARAMETERS = bytes(range(0x20, 0x40))
+ESCAPE_MAX = 64
+"""Octets of a control sequence (ECMA-48, 5.4) or of the start of a link; a longer one is left as it is."""
 TEXTS_KEPT = 100
 """Texts whose redaction is remembered: a run asks for that of its command several times."""
 
@@ -54,14 +59,26 @@ class Redactor:
             self._texts[text] = found
         return found
 
-    def line(self, text: str, limit: int, *, whole: int = 0) -> str:
-        """Give a text without secrets, cut to ``limit`` characters only then.
+    def command(self, text: str) -> str:
+        """Give a command line without secrets, those included that are secrets by their place in it."""
+        if hinted(text):
+            from cronwrap.redact import command_words  # noqa: PLC0415  # for commands that may have one
+
+            pieces, kept = [], 0
+            for begin, end in _merged(command_words.find(text)):
+                pieces += [text[kept:begin], REPLACEMENT.decode()]
+                kept = end
+            text = "".join([*pieces, text[kept:]])
+        return self.text(text)
+
+    def command_line(self, text: str, limit: int, *, whole: int) -> str:
+        """Give the same of a process, cut to ``limit`` characters only then.
 
         One that has ``whole`` characters or more was cut before: what its end may have been goes as well.
         """
-        if whole and len(text) >= whole:
+        if len(text) >= whole:
             text = text[: text.rfind(" ") + 1]
-        return self.text(text)[:limit]
+        return self.command(text)[:limit]
 
     def bytes(self, content: Octets) -> Octets:
         """Give octets without secrets."""
@@ -121,10 +138,19 @@ class Redactor:
         return spans
 
     def _spans(self, content: Octets, *, lone_keys: bool = True) -> Spans:
+        spans = self._plain_spans(content, lone_keys=lone_keys)
+        if ESCAPE in content:  # a colour may stand within a token, or before the colon of a header
+            text, pieces = _without_escapes(content)
+            spans += _mapped(_merged(self._plain_spans(text, lone_keys=lone_keys)), pieces)
+            spans = _merged(spans)
+            spans = _merged([*spans, *_between(spans, pieces)])
+        return _merged(spans)
+
+    def _plain_spans(self, content: Octets, *, lone_keys: bool) -> Spans:
         spans = [*known_secrets.find(content, lone_keys=lone_keys)]
         if self._searches:
             spans += self._searches.spans(content)
-        return _merged(spans)
+        return spans
 
 
 _MADE: dict[tuple[str, ...], Redactor] = {}
@@ -152,6 +178,44 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {pattern!r}: {error}") from None
+
+
+def _without_escapes(content: bytes) -> tuple[bytes, Spans]:
+    """Give octets without control sequences, and the pieces that are left."""
+    pieces: Spans = []
+    kept = 0
+    at = content.find(ESCAPE)
+    while at >= 0:
+        end = _escape_end(content, at)
+        if kept < at:
+            pieces.append((kept, at))
+        kept = end
+        at = content.find(ESCAPE, end)
+    if kept < len(content):
+        pieces.append((kept, len(content)))
+    return b"".join(content[first:last] for first, last in pieces), pieces
+
+
+def _escape_end(content: bytes, at: int) -> int:
+    """Give where the sequence ends that begins at an escape."""
+    kind = content[at + 1 : at + 2]
+    limit = min(len(content), at + ESCAPE_MAX)
+    if kind == b"[":
+        end = run_end(content, at + 2, PARAMETERS, limit)
+        return min(end + 1, len(content))
+    if kind == b"]":
+        ends = [content.find(b"\x07", at, limit) + 1, content.find(b"\x1b\\", at + 1, limit) + 2]
+        return min((end for end in ends if end > 1), default=at + 2)
+    return min(at + 2, len(content))
+
+
+def _between(spans: Spans, pieces: Spans) -> Iterator[tuple[int, int]]:
+    """Give the control sequences with a secret right before and right after them."""
+    begins = {begin for begin, _end in spans}
+    ends = {end for _begin, end in spans}
+    for (_, last), (first, _) in pairwise(pieces):
+        if last in ends and first in begins:
+            yield last, first
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Spans:

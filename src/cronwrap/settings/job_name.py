@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cronwrap.redact import hinted
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,7 +13,8 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 NAME_LIMIT = 64
 """Octets of a derived job name: readable in a table of 80 columns, safe as a file name."""
 SECRET_LENGTH = 12
-"""Characters; no secret that ``redact`` knows by its looks fits into a shorter word."""
+"""Characters; no secret that ``redact`` knows by its looks fits into a shorter word. One that it knows by its
+place in the command may be shorter: ``hinted`` sees those."""
 
 
 def job_name(command_text: str, secrets: Sequence[str] = ()) -> str:
@@ -20,10 +23,15 @@ def job_name(command_text: str, secrets: Sequence[str] = ()) -> str:
     A slug that does not tell the whole command ends in a checksum of it, so that two commands never
     share a history or a lock. ``secrets`` are the patterns of ``[redact]``.
     """
-    if secrets or any(len(word) >= SECRET_LENGTH and word[0] != "/" for word in command_text.split()):
+    words = command_text.split()
+    if (
+        secrets
+        or hinted(command_text)
+        or any(len(word) >= SECRET_LENGTH and word[0] != "/" for word in words)
+    ):
         from cronwrap.redact.redactor import redactor  # noqa: PLC0415  # not for a word that cannot hold a secret
 
-        command_text = redactor(tuple(secrets)).text(command_text)
+        command_text = redactor(tuple(secrets)).command(command_text)
     head, blank, rest = command_text.strip().partition(" ")
     readable = head.rpartition("/")[2] + blank + rest
     slug = "".join(char if char in _NAME else "-" for char in readable)
