@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronwrap.redact.octets import DIGITS, LETTERS, run_end
+from cronwrap.redact.known_secrets import DIGITS, LETTERS, run_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

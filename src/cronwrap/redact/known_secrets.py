@@ -6,16 +6,21 @@ whose import costs more than a quiet run may.
 
 from __future__ import annotations
 
-from cronwrap.redact.headers import authorizations, cut_header
-from cronwrap.redact.octets import ALNUM, CAPITALS, DIGITS, DOTTED, LETTERS, NAME, WORD, run_end, run_start
-from cronwrap.redact.private_keys import KEY_BLOCK_MAX, key_blocks
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Found = Iterator[tuple[int, int]]
     Finder = Callable[[bytes], Found]
+
+CAPITALS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+DIGITS = b"0123456789"
+LETTERS = CAPITALS + CAPITALS.lower()
+NAME = LETTERS + DIGITS + b"_-"
+DOTTED = NAME + b"."
+WORD = DOTTED + b"+/=~%"
+"""What tokens and base64 of any kind are made of."""
+ALNUM = LETTERS + DIGITS
 
 TOKENS: tuple[tuple[bytes, int, bytes], ...] = (
     (b"ghp_ gho_ ghu_ ghs_ ghr_ github_pat_", 20, NAME),
@@ -55,29 +60,25 @@ URL_MAX = 1024
 """Octets of a URL in which its password is looked for."""
 PORT_DIGITS = 5
 
+CUT_MAX = 64 * 1024
+"""Octets of a word before the gap that are looked at."""
 CUT_MIXED, CUT_PLAIN = 5, 12
 """Characters of a word right after the gap that pass for the rest of a token: fewer when letters and digits
 mix, or capitals stand within it, since few words of a language are as long as the second."""
 
 
-def find(content: bytes, *, lone_keys: bool = True) -> Found:
-    """Give where secrets are, in no particular order; they may overlap.
-
-    ``lone_keys``: whether a key block that lacks its first or its last line counts as well.
-    """
+def find(content: bytes) -> Found:
+    """Give where secrets are, in no particular order; they may overlap."""
     yield from _tokens(content)
     yield from _key_ids(content)
     yield from _web_tokens(content)
     yield from _url_passwords(content)
-    yield from authorizations(content)
-    yield from key_blocks(content, lone=lone_keys)
 
 
 def cut_at_end(content: bytes) -> Found:
     """Give what may be the beginning of a secret whose rest is missing after the end."""
-    # A key block that ends here is found whole.
-    yield from cut_header(content)
-    begin = run_start(content, len(content), WORD, max(0, len(content) - KEY_BLOCK_MAX))
+    # A key block that ends here is found whole, and a header by ``headers``.
+    begin = run_start(content, len(content), WORD, max(0, len(content) - CUT_MAX))
     word = content[begin:]
     for prefix in (*(prefix for prefix, _fewest, _kind in PREFIXES), *KEY_IDS, JWT):
         at = word.find(prefix)
@@ -187,3 +188,26 @@ def _follows(content: bytes, at: int, kind: bytes) -> bool:
     if at > 1 and content[at - 2 : at] in (b"\\n", b"\\r", b"\\t"):
         return False  # a line break that is spelt out
     return at > 0 and content[at - 1] in kind
+
+
+def run_end(content: bytes, begin: int, kind: bytes, ceiling: int | None = None) -> int:
+    """Give where a run of some characters ends, ``ceiling`` at the highest."""
+    last = len(content) if ceiling is None else min(ceiling, len(content))
+    while begin < last:
+        piece = content[begin : min(begin + 256, last)]
+        length = len(piece) - len(piece.lstrip(kind))
+        begin += length
+        if length < len(piece):
+            break
+    return begin
+
+
+def run_start(content: bytes, end: int, kind: bytes, floor: int) -> int:
+    """Give where a run of some characters before ``end`` starts, ``floor`` at the lowest."""
+    while end > floor:
+        piece = content[max(floor, end - 256) : end]
+        length = len(piece) - len(piece.rstrip(kind))
+        end -= length
+        if length < len(piece):
+            break
+    return end

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronwrap.redact.octets import ALNUM, CAPITALS, DIGITS, LETTERS, run_end, run_start
+from cronwrap.redact.known_secrets import ALNUM, CAPITALS, DIGITS, LETTERS, run_end, run_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

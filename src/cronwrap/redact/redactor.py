@@ -10,7 +10,6 @@ from itertools import pairwise
 
 from cronwrap.model import STDERR, STDOUT
 from cronwrap.redact import hinted, known_secrets
-from cronwrap.redact.octets import run_end
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     Octets = bytes
 
 REPLACEMENT = b"[redacted]"
+HEADER, PRIVATE_KEY = b"authorization", b"PRIVATE KEY"
 ESCAPE = b"\x1b"
 PARAMETERS = bytes(range(0x20, 0x40))
 ESCAPE_MAX = 64
@@ -88,7 +88,7 @@ class Redactor:
         """Give an output without secrets; its marks point where their stretches begin now."""
         border = len(output.head)
         if output.left_out_bytes:
-            spans = self._half(output.head, 0, output.marks, known_secrets.cut_at_end)
+            spans = self._half(output.head, 0, output.marks, _cut_at_end)
             spans += self._half(output.tail, border, output.marks, known_secrets.cut_at_start)
         else:
             spans = self._half(output.head, 0, output.marks)
@@ -147,7 +147,15 @@ class Redactor:
         return _merged(spans)
 
     def _plain_spans(self, content: Octets, *, lone_keys: bool) -> Spans:
-        spans = [*known_secrets.find(content, lone_keys=lone_keys)]
+        spans = [*known_secrets.find(content)]
+        if HEADER in content.lower():
+            from cronwrap.redact.headers import authorizations  # noqa: PLC0415  # a quiet run has none
+
+            spans += authorizations(content)
+        if PRIVATE_KEY in content:
+            from cronwrap.redact.private_keys import key_blocks  # noqa: PLC0415  # nor one of these
+
+            spans += key_blocks(content, lone=lone_keys)
         if self._searches:
             spans += self._searches.spans(content)
         return spans
@@ -201,7 +209,7 @@ def _escape_end(content: bytes, at: int) -> int:
     kind = content[at + 1 : at + 2]
     limit = min(len(content), at + ESCAPE_MAX)
     if kind == b"[":
-        end = run_end(content, at + 2, PARAMETERS, limit)
+        end = known_secrets.run_end(content, at + 2, PARAMETERS, limit)
         return min(end + 1, len(content))
     if kind == b"]":
         ends = [content.find(b"\x07", at, limit) + 1, content.find(b"\x1b\\", at + 1, limit) + 2]
@@ -216,6 +224,14 @@ def _between(spans: Spans, pieces: Spans) -> Iterator[tuple[int, int]]:
     for (_, last), (first, _) in pairwise(pieces):
         if last in ends and first in begins:
             yield last, first
+
+
+def _cut_at_end(content: bytes) -> Iterator[tuple[int, int]]:
+    """Give what may be the beginning of a secret, or of a header with one, whose rest is missing."""
+    from cronwrap.redact.headers import cut_header  # noqa: PLC0415  # for output that was cut
+
+    yield from known_secrets.cut_at_end(content)
+    yield from cut_header(content)
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
