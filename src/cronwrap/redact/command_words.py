@@ -143,9 +143,10 @@ def find(command: str) -> Spans:
             name = _bare(text).rpartition("/")[2]
             if name in PREFIXES and not program:
                 prefixed = True
-            elif not program and not _is_assignment(text) and not text.startswith("-"):
-                # After ``sudo -u bob`` it is not known which word is the program: only a known one counts.
-                program = name if not prefixed or _matters(name) else ""
+            elif _matters(name) and not text.startswith("-"):
+                program = name  # wherever it stands: ``docker exec db mysql -pSECRET``
+            elif not (program or prefixed or _is_assignment(text) or text.startswith("-")):
+                program = name
             elif text.startswith(("-", '"-', "'-")):
                 yield from _of_option(command, program, word, following)
             elif program in LOGIN_WITH_SLASH and "/" in text and not text.startswith("/"):

@@ -72,9 +72,14 @@ def _value(content: bytes, word: int, after: int) -> tuple[int, int] | None:
     begin = run_end(content, begin, b" \t")
     at = run_end(content, begin, STRING_PREFIXES, begin + 2)
     slashes = run_end(content, at, b"\\") - at
+    listed = content[sign : sign + 1] == b","
     if content[at + slashes : at + slashes + 1] in (b'"', b"'"):
         opening = at + slashes
-        return opening + 1, _closed(content, opening, slashes)
+        end = _closed(content, opening, slashes)
+        # In a list of names another name may follow, which is one word.
+        return None if listed and b" " not in content[opening:end] else (opening + 1, end)
+    if listed:
+        return None
     begin = run_end(content, begin, AROUND)
     end = line_end(content, begin)
     around = content[word - 1 : word] + content[after:sign]
