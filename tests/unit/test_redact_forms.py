@@ -90,6 +90,31 @@ def test_what_only_begins_like_a_secret_stays(text):
     assert PLAIN.text(text) == text
 
 
+SEQUENCES = ["\x1b[31m", "\x1b[0m", "\x1b[1;38;5;208m", "\x1b[K", "\x1b(B", "\x1b]8;;\x07"]
+
+
+@given(
+    form=st.sampled_from(
+        [
+            "{}",
+            "see {} there",
+            "Authorization: Bearer {}",
+            "https://u:{}@host/",
+            "{{'Authorization': b'Basic {}'}}",
+        ]
+    ),
+    cuts=st.lists(st.tuples(st.integers(0, 80), st.sampled_from(SEQUENCES)), max_size=6),
+)
+def test_no_token_survives_colours_wherever_they_stand(form, cuts):
+    text = form.format("ghp_Zq7xK2mW9pL4vB8nTyZq7xK2mW9pL4vB8nTy")
+    for at, sequence in sorted(cuts, reverse=True):
+        text = text[:at] + sequence + text[at:]
+    found = PLAIN.text(text)
+    for sequence in SEQUENCES:
+        found = found.replace(sequence, "")
+    assert all(part not in found for part in ("Zq7xK2mW", "9pL4vB8n", "mW9pL4vB"))
+
+
 # Private keys -------------------------------------------------------------------------------------
 
 LOG = "".join(f"Mar  3 12:00:{n:02d} host app[12]: step {n} of the job is done\n" for n in range(60))

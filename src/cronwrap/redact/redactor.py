@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 REPLACEMENT = b"[redacted]"
 HEADER, PRIVATE_KEY = b"authorization", b"PRIVATE KEY"
 ESCAPE = b"\x1b"
-PARAMETERS = bytes(range(0x20, 0x40))
+INTERMEDIATE, PARAMETERS = bytes(range(0x20, 0x30)), bytes(range(0x20, 0x40))
+"""What stands before the last octet of a control sequence (ECMA-48, 5.4; ECMA-35, 13.2.1)."""
 ESCAPE_MAX = 64
 """Octets of a control sequence (ECMA-48, 5.4) or of the start of a link; a longer one is left as it is."""
 TEXTS_KEPT = 100
@@ -214,7 +215,7 @@ def _escape_end(content: bytes, at: int) -> int:
     if kind == b"]":
         ends = [content.find(b"\x07", at, limit) + 1, content.find(b"\x1b\\", at + 1, limit) + 2]
         return min((end for end in ends if end > 1), default=at + 2)
-    return min(at + 2, len(content))
+    return min(known_secrets.run_end(content, at + 1, INTERMEDIATE, limit) + 1, len(content))
 
 
 def _between(spans: Spans, pieces: Spans) -> Iterator[tuple[int, int]]:
