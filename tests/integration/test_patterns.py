@@ -120,6 +120,33 @@ def test_what_is_known_before_a_pattern_is_given_up_counts(match):
     assert found.unknown == found.given_up[0]
 
 
+def test_a_job_that_was_silent_for_long_is_no_stalled_helper(monkeypatch):
+    monkeypatch.setattr(matching, "STALLED", 0.3)
+    found = Matching(["oops"], [], set())
+    found.feed(STDOUT, b"one\n")
+    deadline = time.monotonic() + 20
+    while found._queue and time.monotonic() < deadline:
+        found.go_on()
+    since = time.monotonic()
+    while time.monotonic() - since < 0.4:
+        found.go_on()
+    found.feed(STDOUT, b"oops\n")
+    found.finish()
+    assert (found.given_up, found.matched) == ([], ["oops"])
+
+
+def test_a_helper_that_does_not_answer_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(matching, "STALLED", 0.3)
+    made = []
+    monkeypatch.setattr(matching, "Helper", lambda serve: made.append(Helper(serve)) or made[-1])
+    found = Matching(["oops"], [], set())
+    os.kill(made[0].pid, signal.SIGSTOP)
+    found.feed(STDERR, b"oops\n")
+    found.finish()
+    assert found.given_up == ["--fail-match 'oops' had no answer for 0 s"]
+    assert found.counted == {STDERR}
+
+
 @pytest.mark.usefixtures("budget")
 def test_every_pattern_may_be_given_up(match):
     patterns = [r"(a+)+$", r"(a|aa)+$", r"(a*)*$"]

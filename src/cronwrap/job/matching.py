@@ -145,14 +145,13 @@ class Matching:
         if not self._helper:
             self.counted.add(stream)
             return
-        self._queue.append(bytes((stream,)) + data)
-        self._queued += len(data)
+        self._enqueue(bytes((stream,)) + data)
         self.go_on()
 
     def finish(self) -> None:
         """Wait for the last answer, as long as the time for all patterns goes."""
         if self._helper:
-            self._queue.append(bytes((FINISH,)))
+            self._enqueue(bytes((FINISH,)))
             self.go_on()
         while self._helper and self._queue:
             poll = select.poll()
@@ -162,6 +161,12 @@ class Matching:
             poll.poll(1000)
             self.go_on()
         self._end()
+
+    def _enqueue(self, piece: bytes) -> None:
+        if not self._queue:
+            self._since = time.monotonic()  # nothing was to be answered before
+        self._queue.append(piece)
+        self._queued += len(piece) - 1
 
     def go_on(self) -> None:
         """Hand on what can be handed on, take what was answered, and see whether that takes too long."""
