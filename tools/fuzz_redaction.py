@@ -22,14 +22,16 @@ def main() -> None:
     """Run each, and say how many inputs it had."""
     examples = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     sys.path[:0] = [UNIT, os.path.join(UNIT, "..")]
+    checks = list(HealthCheck)
+    settings.register_profile(
+        "long", max_examples=examples, deadline=None, database=None, suppress_health_check=checks
+    )
+    settings.load_profile("long")  # before the tests are made
     for name in MODULES:
         module = importlib.import_module(name)
         for test in [value for value in vars(module).values() if is_hypothesis_test(value)]:
             begun = time.monotonic()
-            checks = list(HealthCheck)
-            settings(max_examples=examples, deadline=None, database=None, suppress_health_check=checks)(
-                test
-            )()
+            test()
             print(f"{examples:8} inputs, {time.monotonic() - begun:6.1f} s: {test.__name__}", flush=True)
 
 
