@@ -133,6 +133,8 @@ class Outcome(Record):
     """Peak resident memory of the tree as far as it was seen; None when nothing is known."""
     matched: tuple[str, ...] = ()
     """The first lines that matched ``--fail-match``."""
+    unmatched: str = ""
+    """Which patterns of ``--fail-match`` were given up, in words; empty when all lines were looked at."""
     spoke: bool = False
     """Whether the job wrote anything that counts as output (``--ignore-match``)."""
     spoke_stderr: bool = False

@@ -65,7 +65,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     settings = run.settings
     start = Start(
         command=run.command,
-        environment=job_environment(os.environ, run.run_id),
+        environment=job_environment(os.environ, run.run_id, settings.password_variables),
         chdir=_directory(settings["chdir"] or ""),
         nice=settings["nice"],
     )
@@ -100,6 +100,7 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
     from cronwrap.report.verdict import judge  # noqa: PLC0415
 
+    tries = _without_secrets(run, tries)
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
         from cronwrap.pipeline.reporting import say  # noqa: PLC0415
@@ -126,10 +127,29 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
 
 
-def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, bytes]:
-    """Give the job's environment: ours, but for the run's id, our password and what Python added."""
+def _without_secrets(run: RunContext, tries: Tries) -> Tries:
+    """Take secrets out of all words that a run is judged and told in; its output follows when it is told."""
+    patterns = run.settings["redact.patterns"]
+    worded = [o for o in tries.outcomes if o.matched or o.error or o.holders or o.ended_processes]
+    if not (worded or patterns):
+        return tries
+    from cronwrap.pipeline import redacted  # noqa: PLC0415  # a quiet run has no words
+    from cronwrap.redact.redactor import redactor  # noqa: PLC0415
+
+    outcomes = tuple(redacted.words(outcome, redactor(patterns)) for outcome in tries.outcomes)
+    return tries.replace(outcomes=outcomes, faults=(*tries.faults, *redactor(patterns).faults))
+
+
+def job_environment(
+    environ: Mapping[str, str], run_id: str, secrets: tuple[str, ...] = ()
+) -> dict[bytes, bytes]:
+    """Give the job's environment: ours, but for the run's id, our passwords and what Python added.
+
+    ``secrets`` are the variables that ``password-env`` names.
+    """
     found = {os.fsencode(key): os.fsencode(value) for key, value in environ.items()}
-    found.pop(b"CRONWRAP_RELAY_PASSWORD", None)
+    for name in ("CRONWRAP_RELAY_PASSWORD", *secrets):
+        found.pop(os.fsencode(name), None)
     if has_pythons_locale(environ):
         del found[b"LC_CTYPE"]
     if "SHELL" in environ:

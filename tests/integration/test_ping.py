@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
 import re
+import select
+import socket
 import threading
 import time
 import uuid
@@ -238,6 +241,21 @@ def test_who_tells_the_monitor_is_not_the_jobs_and_ends_with_nothing_left(cli, m
     monitor.release.set()
     wait_until(lambda: len(monitor.calls) >= 2)
     wait_until(lambda: cli.processes() == [], timeout=20)
+
+
+def test_a_monitor_that_drips_its_answer_is_left_after_a_time(monkeypatch):
+    monkeypatch.setattr(ping, "LIFETIME", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ping.Ping(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        connection, _ = server.accept()
+        begun = time.monotonic()
+        with connection, contextlib.suppress(ConnectionError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            while time.monotonic() - begun < 30:
+                connection.sendall(b"X: y\r\n")
+                if select.select([connection], [], [], 0.05)[0] and not connection.recv(65_536):
+                    break
+    assert time.monotonic() - begun < 20
 
 
 @pytest.mark.parametrize("failing", ["pipe", "fork"])

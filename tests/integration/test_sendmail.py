@@ -8,6 +8,9 @@ import time
 
 import pytest
 
+from cronwrap.commands import sendmail as sendmail_command
+from cronwrap.commands.cli import main
+from cronwrap.errors import StateError
 from cronwrap.outbox.store import Outbox
 from cronwrap.sendmail import submission
 from support.cli import CRONWRAP
@@ -165,3 +168,36 @@ def test_a_link_named_sendmail_is_sendmail(cli, relay, tmp_path, name):
     process.communicate(b"To: a@example.test\nSubject: hello\n\nbody\n")
     assert process.returncode == 0
     assert [mail.subject for mail in relay.messages] == ["hello"]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"To: g: x" + b"(" * 20_000 + b")" * 20_000 + b" <a@x.test>;",
+        b"To: g: x" + b"(" * 20_000 + b" <a@x.test>;",
+        b"To: g: a@x.test;\nSubject: " + b"(" * 20_000,
+        b"To: " + b"<" * 20_000,
+        b"From: " + b"(" * 20_000 + b"\nTo: g: y z;",
+    ],
+)
+def test_whatever_the_header_holds_the_status_is_one_of_sysexits(sendmail, header):
+    assert sendmail("-t", stdin=header + b"\n\nx\n").status in (0, 65, 67, 69)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RecursionError("too deep"), 70),
+        (MemoryError(), 70),
+        (StateError("no state"), 75),
+        (KeyboardInterrupt(), 75),
+        (BrokenPipeError(32, "Broken pipe"), 74),
+        (IsADirectoryError(21, "Is a directory"), 74),
+    ],
+)
+def test_whatever_goes_wrong_the_status_is_one_of_sysexits(monkeypatch, error, status):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(sendmail_command, "receive", fail)
+    assert main(["sendmail", "root"]) == status

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cronwrap.job import matching
-from cronwrap.job.matching import LINE_LIMIT, MATCH_SHOWN, MATCHES_KEPT, Matcher
+from cronwrap.job.matching import LINE_LIMIT, MATCHES_KEPT, Matcher
 from cronwrap.model import STDERR, STDOUT
 
 
@@ -59,16 +59,21 @@ def test_octets_that_are_no_text_can_be_matched_around():
     assert len(looked_at([b"\xff\xfe ERROR \x80\n"], fail=["ERROR"]).matched) == 1
 
 
-def test_few_matches_are_kept_and_each_is_short():
+def test_few_matches_are_kept_each_whole_so_that_secrets_can_be_found_in_them():
     matched = looked_at([b"ERROR" + b"x" * 1000 + b"\n"] * 100, fail=["ERROR"]).matched
-    assert [len(line) for line in matched] == [MATCH_SHOWN] * MATCHES_KEPT
+    assert [len(line) for line in matched] == [1005] * MATCHES_KEPT
+
+
+def test_a_match_inside_a_line_that_was_cut_does_not_begin_with_half_a_word():
+    line = b"x" * LINE_LIMIT + b"RESTOFATOKEN ERROR\n"
+    assert looked_at([line], fail=["ERROR"]).matched == ["… ERROR"]
 
 
 def test_a_line_without_an_end_does_not_fill_the_memory():
     matcher = Matcher(["needle$"], [])
     for _ in range(64):
         matcher.feed(STDOUT, b"x" * LINE_LIMIT)
-        assert len(matcher._rest[STDOUT]) <= LINE_LIMIT
+        assert len(matcher.rest[STDOUT]) <= LINE_LIMIT
     matcher.feed(STDOUT, b"needle\n")
     assert len(matcher.matched) == 1
 

@@ -15,7 +15,6 @@ from cronwrap.relay import certificate, replies, seven_bit
 from cronwrap.relay.conversation import hello_name, on_the_wire
 from cronwrap.relay.replies import ACCOUNT, PERMANENT, TEMPORARY, Reply, judge, judge_recipient
 from cronwrap.relay.smtp import mailbox
-from cronwrap.relay.wording import without_secrets
 from support.pki import Authority
 
 
@@ -143,11 +142,6 @@ def test_a_certificate_is_named_by_its_digest_where_nothing_can_be_written(tmp_p
     der = ssl.PEM_cert_to_DER_cert(issued.leaf.cert_chain_pems[0].bytes().decode())
     assert certificate.describe(der).fingerprint == issued.fingerprint
     assert not certificate.describe(der).expires
-
-
-def test_a_login_repeated_in_any_form_is_taken_out():
-    said = "bad: hunter2 aHVudGVyMg== AGEAaHVudGVyMg=="
-    assert without_secrets(said, "a", b"hunter2") == "bad: [secret] [secret] [secret]"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import time
 
 import pytest
 from hypothesis import example, given
@@ -353,3 +354,29 @@ def test_whatever_is_handed_in_becomes_one_message_that_can_be_sent(mail, body):
         assert {b"from", b"date", b"message-id"} <= set(names)
         assert b"bcc" not in names
         assert "\n" not in message.subject
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"X-A: b\n" + b" c\n" * 300_000,
+        b"Subject: b\n" + b" \xff\n" * 100_000,
+        b"Cc: " + b"a@x.test, " * 20_000 + b"\n",
+        b"Cc: g: " + b"x y@x.test," * 20_000 + b";\n",
+        b"X: y\n" * 100_000,
+        b"Cc: " + b'"a" ' * 50_000 + b"\n",
+        b"Cc: " + b"(" * 50_000 + b")" * 50_000 + b"\n",
+    ],
+)
+def test_a_header_takes_time_in_proportion(content):
+    begun = time.process_time()
+    sent(b"To: a@x.test\n" + content + b"\nx\n", FROM_HEADER)
+    # What is quadratic takes minutes here.
+    assert time.process_time() - begun < 10
+
+
+def test_of_many_recipients_passed_over_some_are_named():
+    content = b"To: a@x.test, " + b"x y@x.test," * 500 + b"\n\nx\n"
+    remarks = submit(content, FROM_HEADER, SITE, "id", NOW).remarks
+    assert len(remarks) == submission.REMARK_LIMIT + 1
+    assert remarks[-1] == "recipients passed over: 480 more"

@@ -9,25 +9,32 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from cronwrap import __version__
 from cronwrap.forked import detach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal as _signal
     from collections.abc import Callable
     from typing import Any
     from urllib.request import OpenerDirector
+else:
+    import _signal
 
 TIMEOUT = 10.0
-"""Seconds for one attempt; a monitor answers in milliseconds."""
+"""Seconds for one step of an attempt; a monitor answers in milliseconds."""
 ATTEMPTS = 3
 PAUSE = 0.5
 """Seconds between two attempts; a monitor that restarts is there again soon."""
 BODY_LIMIT = 10_000
 """Octets of the end's text: what Healthchecks keeps as a rule, and a longer one would lose its end."""
 AGENT = f"cronwrap/{__version__}"
-PATIENCE = (TIMEOUT + PAUSE) * ATTEMPTS + 5
+LIFETIME = 20.0
+"""Seconds for all attempts, whatever the monitor or the name service does: one that drips its answer keeps
+every step within its time."""
+PATIENCE = LIFETIME + 5
 """Seconds the end waits for the start to be out: the other way round the job would seem to hang."""
 
 
@@ -61,6 +68,7 @@ class Ping:
         """Tell the monitor of the end; the ``text`` is shown there, cut to ``BODY_LIMIT``."""
 
         def tell() -> None:
+            _end_after(PATIENCE + LIFETIME)
             select.select(self._started, [], [], PATIENCE if self._started else 0)
             self._send((f"/{status}" if status else "/fail") if failed else "", text)
 
@@ -79,7 +87,11 @@ class Ping:
         headers = {"User-Agent": AGENT, "Content-Type": "text/plain; charset=utf-8"}
         body = text.encode(errors="replace")[:BODY_LIMIT]
         opener = _opener()
+        _end_after(LIFETIME)
+        end = time.monotonic() + LIFETIME
         for attempt in range(ATTEMPTS):
+            if time.monotonic() > end - PAUSE:
+                return
             try:
                 if attempt:
                     select.select([], [], [], PAUSE)
@@ -108,6 +120,13 @@ def _opener() -> OpenerDirector:
             return Request(new, data=req.data, headers=dict(req.header_items()), method="POST")  # noqa: S310
 
     return build_opener(WithinOneHost)
+
+
+def _end_after(seconds: float) -> None:
+    """Have the kernel end this process, whatever it waits for."""
+    _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGALRM,))
+    _signal.setitimer(_signal.ITIMER_REAL, seconds)
 
 
 def _in_background(work: Callable[[], None], *, wait: bool = False) -> None:

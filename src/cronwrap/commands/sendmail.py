@@ -10,18 +10,21 @@ import click
 
 from cronwrap.address import Address, addresses, fallback
 from cronwrap.commands import outbox as outbox_command
-from cronwrap.errors import StateError
+from cronwrap.errors import CronwrapError, StateError
 from cronwrap.job.signals import Signals
 from cronwrap.log import log
 from cronwrap.mail import Message
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
 from cronwrap.paths import user_name
+from cronwrap.pipeline.mistakes import report_bug
 from cronwrap.pipeline.reporting import no_relay, say
 from cronwrap.sendmail.command_line import (
     ALIASES,
     EX_DATAERR,
+    EX_IOERR,
     EX_OK,
+    EX_SOFTWARE,
     EX_TEMPFAIL,
     EX_UNAVAILABLE,
     FLUSH,
@@ -66,7 +69,28 @@ class AsTheyCome(click.Command):
 @click.command("sendmail", cls=AsTheyCome, help=HELP, add_help_option=False, options_metavar="")
 @click.pass_context
 def command(ctx: click.Context, words: tuple[str, ...]) -> int:
-    """Do what sendmail's command line asks for; give one of sysexits(3)."""
+    """Do what sendmail's command line asks for; give one of sysexits(3), whatever happens.
+
+    The program that called us knows no others: for some of them it would drop the message.
+    """
+    try:
+        return _serve(ctx, words)
+    except Rejected:
+        raise
+    except CronwrapError as error:
+        say(str(error))
+        return EX_TEMPFAIL
+    except KeyboardInterrupt:
+        return EX_TEMPFAIL
+    except OSError as error:
+        say(f"sendmail: {error.strerror}")
+        return EX_IOERR
+    except Exception as error:  # noqa: BLE001  # a bug
+        report_bug(error)
+        return EX_SOFTWARE
+
+
+def _serve(ctx: click.Context, words: tuple[str, ...]) -> int:
     app: App = ctx.obj
     request = read(words)
     if request.mode == LIST:

@@ -6,7 +6,7 @@ from cronwrap.model import STDERR, STDOUT, Mark, Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.job.matching import Matcher
+    from cronwrap.job.matching import Matching
 
 MARKS_LIMIT = 16384
 """Changes between the streams remembered in each half, about 2 MB of memory; a job that alternates more
@@ -16,7 +16,7 @@ often has its later changes told as one stretch, its bytes stay whole."""
 class Capture:
     """Takes both streams of a job in order of arrival."""
 
-    def __init__(self, limit: int, *, timed: bool = False, matcher: Matcher | None = None) -> None:
+    def __init__(self, limit: int, *, timed: bool = False, matcher: Matching | None = None) -> None:
         """Keep ``limit`` octets; ``timed`` notes the time of each arrival, not only changes of stream."""
         self._matcher = matcher
         self._head = bytearray()

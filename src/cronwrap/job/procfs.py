@@ -23,8 +23,8 @@ STATE, PARENT, START_TIME = 0, 1, 19
 """Places among the fields of /proc/PID/stat that come after the name (proc(5), counted from 3 there)."""
 TREE_LIMIT = 100_000
 """Processes; a walk over a tree that grows as fast as it is walked must end."""
-NAME_LIMIT = 120
-"""Characters of a command line in a report."""
+COMMAND_LIMIT = 4096
+"""Octets of a command line that are read. A report shows fewer, once secrets have been taken out."""
 
 
 class Process(Record):
@@ -146,11 +146,11 @@ def resident(processes: Iterable[Process]) -> int:
 
 
 def describe(pid: int) -> str:
-    """Give ``pid command`` for a report; the command is what the process calls itself."""
+    """Give ``pid command``; the command is what the process calls itself, secrets and all."""
     words = _command(pid) or b"?"
     text = words.decode(errors="replace")
     printable = "".join(char if char.isprintable() else "?" for char in text)
-    return f"{pid} {printable[:NAME_LIMIT]}"
+    return f"{pid} {printable}"
 
 
 def _command(pid: int) -> bytes:
@@ -160,7 +160,7 @@ def _command(pid: int) -> bytes:
         return psutil_tree.command(pid)
     try:
         with open(f"{PROC}/{pid}/cmdline", "rb") as stream:
-            words = stream.read(4096).rstrip(b"\0").replace(b"\0", b" ")
+            words = stream.read(COMMAND_LIMIT).rstrip(b"\0").replace(b"\0", b" ")
         if not words:  # a program may have wiped it
             with open(f"{PROC}/{pid}/comm", "rb") as stream:
                 words = b"[" + stream.read().strip() + b"]"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cronwrap.job.live import Live
-    from cronwrap.job.matching import Matcher
+    from cronwrap.job.matching import Matching
     from cronwrap.job.tree import Tree
 else:
     import _signal
@@ -116,6 +116,7 @@ class Supervisor:
         matcher = self._matcher
         if matcher:
             matcher.finish()
+            self.remarks += matcher.given_up
         return Outcome(
             started=self._wall,
             duration=self._ended - self._began,
@@ -130,17 +131,18 @@ class Supervisor:
             cpu_seconds=self._cpu,
             max_rss_bytes=self._peak or None,
             matched=tuple(matcher.matched) if matcher else (),
+            unmatched=matcher.unknown if matcher else "",
             spoke=bool(matcher.counted) if matcher else output.total_bytes > 0,
             spoke_stderr=STDERR in matcher.counted if matcher else output.stderr_bytes > 0,
             output=output,
         )
 
-    def _new_matcher(self) -> Matcher | None:
+    def _new_matcher(self) -> Matching | None:
         if not (self._limits.fail_match or self._limits.ignore_match):
             return None
-        from cronwrap.job.matching import Matcher  # noqa: PLC0415  # imports `re`
+        from cronwrap.job.matching import Matching  # noqa: PLC0415  # for those who have patterns
 
-        return Matcher(self._limits.fail_match, self._limits.ignore_match)
+        return Matching(self._limits.fail_match, self._limits.ignore_match, self._others)
 
     def _new_live(self) -> Live | None:
         if not self._limits.live:
@@ -154,12 +156,15 @@ class Supervisor:
         self._report = b""
         self._open = {pipes.report: REPORT, pipes.stdout: STDOUT, pipes.stderr: STDERR}
         self._held: dict[int, int] = {}  # where something waits to be written: the stream not read meanwhile
+        self._paused: set[int] = set()  # what is not read until the patterns have caught up
         self._live = self._new_live()
         self._poll = select.poll()
         self._poll.register(self._signals.descriptor, select.POLLIN)
         for descriptor in self._open:
             os.set_blocking(descriptor, False)
             self._poll.register(descriptor, select.POLLIN)
+        if self._matcher:
+            self._matcher.attend(self._poll)
         self._loop(pipes)
         self._foreground.take_back(pipes.pid)
         if self._tree_made:
@@ -183,11 +188,26 @@ class Supervisor:
                     self._release(descriptor)
                 elif descriptor in self._open:
                     self._read_bulk(descriptor)
+            if self._matcher:
+                self._keep_pace(self._matcher)
             self._on_time(pipes)
+
+    def _keep_pace(self, matcher: Matching) -> None:
+        """Read no more than the patterns can be held against; ``matching`` bounds how long that may take."""
+        matcher.go_on()
+        watched = {d for d, of in self._open.items() if of != REPORT and of not in self._held.values()}
+        if matcher.full:
+            for descriptor in watched - self._paused:
+                self._poll.unregister(descriptor)
+            self._paused |= watched
+        else:
+            for descriptor in self._paused & watched:
+                self._poll.register(descriptor, select.POLLIN)
+            self._paused.clear()
 
     def _on_time(self, pipes: Pipes) -> None:
         now = time.monotonic()
-        if self._held:
+        if self._held or self._paused:
             self._course.wrote(now)  # the job is not idle, it waits for who reads its output
         due = self._course.due(now)
         if due == TERMINATE:
@@ -217,6 +237,8 @@ class Supervisor:
     def _read_bulk(self, descriptor: int) -> None:
         for _ in range(BULK_READS):
             if self._read(descriptor) < BULK or self._open.get(descriptor) in self._held.values():
+                return
+            if self._matcher and self._matcher.full:
                 return
 
     def _read(self, descriptor: int) -> int:
@@ -282,7 +304,7 @@ class Supervisor:
 
     def _close(self, descriptor: int) -> None:
         stream = self._open.pop(descriptor)
-        if stream not in self._held.values():
+        if stream not in self._held.values() and descriptor not in self._paused:
             self._poll.unregister(descriptor)
         os.close(descriptor)
         if stream == REPORT:

@@ -11,7 +11,7 @@ from cronwrap.mail import Report
 from cronwrap.model import Command
 from cronwrap.pipeline.context import new_run
 from cronwrap.pipeline.reporting import post, recipients, say, sender
-from cronwrap.redact.redactor import Redactor
+from cronwrap.redact.redactor import redactor
 from cronwrap.report.compose import compose
 from cronwrap.report.verdict import Policy, not_run
 from cronwrap.settings.command_line import take
@@ -38,8 +38,8 @@ def report_mistake(text: str) -> None:
     settings = load(understood(sys.argv[1:]), os.environ, words)
     if not settings.relays or settings["mailto"] is None or settings["dry-run"]:
         return
-    redactor = Redactor(settings["redact.patterns"])
-    words, text = redactor.text(words), redactor.text(text)
+    secrets = redactor(settings["redact.patterns"])
+    words, text = secrets.command(words), secrets.text(text)
     run = new_run(Command(argv=("cronwrap",), text=words), settings)
     to = recipients(settings, run)
     if not to:
@@ -59,7 +59,7 @@ def report_mistake(text: str) -> None:
         ended=run.started,
         duration=0.0,
         environment=dict(os.environ),
-        faults=settings.faults,
+        faults=(*settings.faults, *secrets.faults),
     )
     if not post(settings, run.run_id, compose(report)):
         from cronwrap.job.signals import Signals  # noqa: PLC0415

@@ -12,9 +12,10 @@ from cronwrap.mail import Report
 from cronwrap.model import Past
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
+from cronwrap.pipeline import redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.run_entry import finish
-from cronwrap.redact.redactor import Redactor
+from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
 from cronwrap.settings.command_line import job_shell
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from cronwrap.history.journal import Entry
     from cronwrap.job.signals import Signals
     from cronwrap.mail import Message
-    from cronwrap.model import Outcome, Verdict
+    from cronwrap.model import Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
@@ -34,9 +35,11 @@ PRINTED = "printed"
 
 def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, signals: Signals) -> None:
     """Report a run if that is due, and put it on record."""
-    redactor = Redactor(run.settings["redact.patterns"])
-    outcomes = tuple(_redacted(outcome, redactor) for outcome in tries.outcomes)
-    verdict = _redacted_verdict(verdict, redactor)
+    secrets = redactor(run.settings["redact.patterns"])
+    outcomes = tuple(redacted.output(outcome, secrets) for outcome in tries.outcomes)
+    verdict = _redacted_verdict(verdict, secrets)
+    job, command = secrets.text(run.job), secrets.command(run.command.text)
+    tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
     for fault in tries.faults:
         say(fault)
         log(f"{run.job}: {fault}")
@@ -44,7 +47,7 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
     words = ""
     if verdict.mail:
-        message = compose(_report(run, tries.replace(outcomes=outcomes), verdict, past, redactor))
+        message = compose(_report(run, tries, verdict, past).replace(job=job, command=command))
         words = post(run.settings, run.run_id, message)
     if tries.entry:
         digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
@@ -57,13 +60,13 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         _hand_over(run.settings, run.run_id, words, signals)
 
 
-def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, redactor: Redactor) -> Report:
+def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) -> Report:
     now = time.time()
     only = tries.outcomes[-1].duration if len(tries.outcomes) == 1 else now - run.started
     return Report(
         run_id=run.run_id,
-        job=redactor.text(run.job),
-        command=redactor.text(run.command.text),
+        job=run.job,
+        command=run.command.text,
         user=run.user,
         host=run.host,
         sender=sender(run.settings, run),
@@ -90,19 +93,9 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def _redacted(outcome: Outcome, redactor: Redactor) -> Outcome:
-    return outcome.replace(
-        output=redactor.redact_output(outcome.output),
-        matched=tuple(map(redactor.text, outcome.matched)),
-        error=redactor.text(outcome.error),
-        holders=tuple(map(redactor.text, outcome.holders)),
-        ended_processes=tuple(map(redactor.text, outcome.ended_processes)),
-    )
-
-
-def _redacted_verdict(verdict: Verdict, redactor: Redactor) -> Verdict:
+def _redacted_verdict(verdict: Verdict, secrets: Redactor) -> Verdict:
     return verdict.replace(
-        headline=redactor.text(verdict.headline), reasons=tuple(map(redactor.text, verdict.reasons))
+        headline=secrets.text(verdict.headline), reasons=tuple(map(secrets.text, verdict.reasons))
     )
 
 
@@ -222,10 +215,13 @@ def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
     from cronwrap.report.preview import readable  # noqa: PLC0415  # imports `email`
     from cronwrap.report.verdict import exit_status, judge  # noqa: PLC0415
 
-    redactor = Redactor(run.settings["redact.patterns"])
-    *earlier, last = tries.outcomes
-    verdict = _redacted_verdict(judge(last, policy, None, time.time(), tuple(earlier)), redactor)
-    outcomes = tuple(_redacted(outcome, redactor) for outcome in tries.outcomes)
+    secrets = redactor(run.settings["redact.patterns"])
+    outcomes = tuple(redacted.words(outcome, secrets) for outcome in tries.outcomes)
+    *earlier, last = outcomes
+    verdict = _redacted_verdict(judge(last, policy, None, time.time(), tuple(earlier)), secrets)
+    outcomes = tuple(redacted.output(outcome, secrets) for outcome in outcomes)
+    job, command = secrets.text(run.job), secrets.command(run.command.text)
+    tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
     for fault in tries.faults:
         say(fault)
     if not verdict.mail:
@@ -233,7 +229,7 @@ def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
     elif not recipients(run.settings, run):
         say("no mail: MAILTO is empty")
     else:
-        message = compose(_report(run, tries.replace(outcomes=outcomes), verdict, None, redactor))
+        message = compose(_report(run, tries, verdict, None).replace(job=job, command=command))
         sys.stdout.buffer.write(readable(message.content).encode(errors="surrogateescape"))
         sys.stdout.flush()
     return exit_status(last)

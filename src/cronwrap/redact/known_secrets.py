@@ -20,16 +20,20 @@ NAME = LETTERS + DIGITS + b"_-"
 DOTTED = NAME + b"."
 WORD = DOTTED + b"+/=~%"
 """What tokens and base64 of any kind are made of."""
+ALNUM = LETTERS + DIGITS
 
 TOKENS: tuple[tuple[bytes, int, bytes], ...] = (
     (b"ghp_ gho_ ghu_ ghs_ ghr_ github_pat_", 20, NAME),
     (b"glpat- gldt- glrt- glcbt- glptt- glsoat-", 16, DOTTED),
     (b"xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs- xapp-", 10, NAME),
-    (b"npm_ dckr_pat_ GOCSPX- SG. AGE-SECRET-KEY-1", 20, DOTTED),
+    (b"dckr_pat_ GOCSPX- AGE-SECRET-KEY-1", 20, DOTTED),
+    (b"SG.", 30, DOTTED),
+    (b"npm_", 36, ALNUM),
+    (b"hf_", 30, ALNUM),
     (b"pypi-AgE", 20, NAME),
     (b"AIza", 30, NAME),
     (b"ya29. hvs. hvb.", 20, DOTTED),
-    (b"dop_v1_ doo_v1_ dor_v1_ hf_", 30, NAME),
+    (b"dop_v1_ doo_v1_ dor_v1_", 30, NAME),
     (b"shpat_ shpca_ shppa_ shpss_", 20, NAME),
     (b"sk_live_ sk_test_ rk_live_ rk_test_", 10, NAME),
     (b"sk-", 20, NAME),
@@ -37,7 +41,9 @@ TOKENS: tuple[tuple[bytes, int, bytes], ...] = (
 """What tokens begin with, the fewest characters that follow, and of which kind those are."""
 PREFIXES = tuple((prefix, fewest, kind) for words, fewest, kind in TOKENS for prefix in words.split())
 WHOLE_WORD = (b"sk-", b"hf_", b"SG.", b"npm_")
-"""Short beginnings that other words end with (``task-``): no letter or digit may stand before them."""
+"""Short beginnings that other words end with (``task-``): no letter or digit may stand before them. What
+follows holds ``RANDOM_RUN`` characters in a row that no name has: ``hf_hub_download_with_cache_dir``."""
+RANDOM_RUN = 16
 KEY_IDS = (b"AKIA", b"ASIA", b"ABIA", b"ACCA")
 """What key ids of AWS begin with; 16 capitals and digits follow."""
 KEY_ID_LENGTH = 16
@@ -54,44 +60,34 @@ URL_MAX = 1024
 """Octets of a URL in which its password is looked for."""
 PORT_DIGITS = 5
 
-HEADER_MAX = 16 * 1024
-"""Octets of a header's value; no server takes a longer one."""
-KEY_BLOCK_MAX = 64 * 1024
-"""Octets of a key block that lacks its begin or its end; no key comes near."""
-KEY_KIND_MAX = 32
-"""Octets between BEGIN and PRIVATE KEY: ``RSA``, ``ENCRYPTED``, ``OPENSSH``, ``PGP``."""
-
-CUT_MIXED, CUT_PLAIN = 12, 20
+CUT_MAX = 64 * 1024
+"""Octets of a word before the gap that are looked at."""
+CUT_MIXED, CUT_PLAIN = 5, 12
 """Characters of a word right after the gap that pass for the rest of a token: fewer when letters and digits
-mix, since hardly a word of a language is as long as the second."""
+mix, or capitals stand within it, since few words of a language are as long as the second."""
 
 
-def find(content: bytes, *, lone_keys: bool = True) -> Found:
-    """Give where secrets are, in no particular order; they may overlap.
-
-    ``lone_keys``: whether a key block that lacks its first or its last line counts as well.
-    """
+def find(content: bytes) -> Found:
+    """Give where secrets are, in no particular order; they may overlap."""
     yield from _tokens(content)
     yield from _key_ids(content)
     yield from _web_tokens(content)
     yield from _url_passwords(content)
-    yield from _authorizations(content)
-    yield from _key_blocks(content, lone=lone_keys)
 
 
 def cut_at_end(content: bytes) -> Found:
     """Give what may be the beginning of a secret whose rest is missing after the end."""
-    # A key block and an Authorization header that end here are found whole.
-    begin = _run_start(content, len(content), WORD, max(0, len(content) - KEY_BLOCK_MAX))
+    # A key block that ends here is found whole, and a header by ``headers``.
+    begin = run_start(content, len(content), WORD, max(0, len(content) - CUT_MAX))
     word = content[begin:]
     for prefix in (*(prefix for prefix, _fewest, _kind in PREFIXES), *KEY_IDS, JWT):
         at = word.find(prefix)
-        while at >= 0 and prefix in WHOLE_WORD and _follows(content, begin + at, LETTERS + DIGITS):
+        while at >= 0 and prefix in WHOLE_WORD and _follows(content, begin + at, ALNUM):
             at = word.find(prefix, at + 1)
         if at >= 0:
             yield begin + at, len(content)
     scheme = content.rfind(b"://", max(0, len(content) - URL_MAX))
-    if scheme >= 0 and _run_end(content, scheme + 3, IN_AUTHORITY) == len(content):
+    if scheme >= 0 and run_end(content, scheme + 3, IN_AUTHORITY) == len(content):
         colon = content.find(b":", scheme + 3)
         password = content[colon + 1 :] if colon >= 0 else b""
         if not (len(password) <= PORT_DIGITS and not password.strip(DIGITS)):
@@ -101,14 +97,14 @@ def cut_at_end(content: bytes) -> Found:
 def cut_at_start(content: bytes) -> Found:
     """Give what may be the end of a secret whose beginning is missing before the start."""
     # The end of a key block without its beginning is found whole.
-    end = _run_end(content, 0, WORD)
+    end = run_end(content, 0, WORD)
     word = content[:end]
-    mixed = any(octet in DIGITS for octet in word) and any(octet in LETTERS for octet in word)
+    mixed = _has_both(word) or _is_mixed(word)
     if end >= CUT_PLAIN or (end >= CUT_MIXED and mixed):
         yield 0, end
     # The gap may have ended within the ``://`` of a URL.
-    begin = _run_end(content, 0, b":/", 3)
-    at = content.rfind(b"@", begin, _run_end(content, begin, IN_AUTHORITY, begin + URL_MAX))
+    begin = run_end(content, 0, b":/", 3)
+    at = content.rfind(b"@", begin, run_end(content, begin, IN_AUTHORITY, begin + URL_MAX))
     if at > begin:
         yield begin, at
 
@@ -119,11 +115,33 @@ def _tokens(content: bytes) -> Found:
         while at >= 0:
             begin = at + len(prefix)
             end = begin
-            if prefix not in WHOLE_WORD or not _follows(content, at, LETTERS + DIGITS):
-                end = _run_end(content, begin, kind)
-                if end - begin >= fewest:
+            whole_word = prefix in WHOLE_WORD
+            if not whole_word or not _follows(content, at, ALNUM):
+                end = run_end(content, begin, kind)
+                if end - begin >= fewest and _is_random(content[begin:end], in_a_row=whole_word):
                     yield at, end
             at = content.find(prefix, end)
+
+
+def _is_random(body: bytes, *, in_a_row: bool) -> bool:
+    """Say whether something is no name: a name has no digits, or all its letters are of one size.
+
+    ``in_a_row``: that holds for ``RANDOM_RUN`` characters without anything in between.
+    """
+    if not in_a_row:
+        return any(octet in DIGITS for octet in body) or _is_mixed(body)
+    runs = body.replace(b"_", b"-").replace(b".", b"-").split(b"-")
+    return any(len(run) >= RANDOM_RUN and (_is_mixed(run) or _has_both(run)) for run in runs)
+
+
+def _is_mixed(word: bytes) -> bool:
+    """Say whether a word has both capitals and small letters, not only at its start."""
+    return word != word.lower() and word[1:] != word[1:].upper() and not word[1:].islower()
+
+
+def _has_both(word: bytes) -> bool:
+    """Say whether a word has letters and digits."""
+    return any(c in DIGITS for c in word) and any(c in LETTERS for c in word)
 
 
 def _key_ids(content: bytes) -> Found:
@@ -131,7 +149,7 @@ def _key_ids(content: bytes) -> Found:
     for prefix in KEY_IDS:
         at = content.find(prefix)
         while at >= 0:
-            end = _run_end(content, at, kind)
+            end = run_end(content, at, kind)
             if end - at == len(prefix) + KEY_ID_LENGTH and not _follows(content, at, kind):
                 yield at, end
             at = content.find(prefix, end)
@@ -141,11 +159,11 @@ def _web_tokens(content: bytes) -> Found:
     dot = content.find(b"." + JWT)
     while dot >= 0:
         # No run of these characters holds a dot, so none is gone through twice.
-        first = content.find(JWT, _run_start(content, dot, NAME, 0), dot)
-        end = _run_end(content, dot + 1, NAME)
+        first = content.find(JWT, run_start(content, dot, NAME, 0), dot)
+        end = run_end(content, dot + 1, NAME)
         if 0 <= first <= dot - JWT_PART and end - dot > JWT_PART:
             if content[end : end + 1] == b".":
-                end = _run_end(content, end + 1, NAME)
+                end = run_end(content, end + 1, NAME)
             yield first, end
         dot = content.find(b"." + JWT, end)
 
@@ -155,87 +173,24 @@ def _url_passwords(content: bytes) -> Found:
     scheme = content.find(b"://")
     while scheme >= 0:
         begin = scheme + 3
-        end = _run_end(content, begin, IN_AUTHORITY)
+        end = run_end(content, begin, IN_AUTHORITY)
         colon = content.find(b":", begin, end)
         at = content.rfind(b"@", begin, end)
         if at < 0 <= colon and content[begin] != ord("[") and content[colon + 1 : end].strip(DIGITS):
             # No port has anything but digits: this is a password that was not percent-encoded.
-            at = content.find(b"@", end, _run_end(content, end, IN_URL, begin + URL_MAX))
+            at = content.find(b"@", end, run_end(content, end, IN_URL, begin + URL_MAX))
         if 0 <= colon < at - 1:
             yield colon + 1, at
         scheme = content.find(b"://", end)
 
 
-def _authorizations(content: bytes) -> Found:
-    """Give the values of ``Authorization:`` and ``Proxy-Authorization:`` (RFC 9110, 11.6.2)."""
-    lower = content.lower()
-    name = b"authorization"
-    word = lower.find(name)
-    while word >= 0:
-        after = word + len(name)
-        colon = _run_end(content, after, b"\\\"' \t")
-        if content[colon : colon + 1] == b":":
-            begin = _run_end(content, colon + 1, b"\\\"' \t")
-            around = content[word - 1 : word] + content[after:colon] + content[colon + 1 : begin]
-            end = _line_end(content, begin)
-            for quote in (b'"', b"'"):
-                closing = content.find(quote, begin, end) if quote in around else -1
-                end = closing if closing >= 0 else end
-            yield begin, end
-            after = end
-        word = lower.find(name, after)
-
-
-def _line_end(content: bytes, begin: int) -> int:
-    r"""Give where a line ends; a line break that is spelt out (``\r\n``) ends it as well."""
-    end = min(len(content), begin + HEADER_MAX)
-    for stop in (b"\n", b"\r", b"\\n", b"\\r"):
-        at = content.find(stop, begin, end)
-        end = at if at >= 0 else end
-    return end
-
-
-def _key_blocks(content: bytes, *, lone: bool) -> Found:
-    """Give private keys from BEGIN to END (RFC 7468, RFC 9580, 6.2), and those that lack one of the two."""
-    opened, done = -1, 0
-    for begins, first, last in _key_lines(content):
-        if begins:
-            opened = first if opened < 0 else opened
-            continue
-        if max(opened, last - KEY_BLOCK_MAX) == opened >= 0:
-            yield opened, last
-        elif lone:
-            if opened >= 0:
-                yield opened, opened + KEY_BLOCK_MAX
-            yield max(done, last - KEY_BLOCK_MAX), last
-        opened, done = -1, last
-    if lone and opened >= 0:
-        yield opened, min(opened + KEY_BLOCK_MAX, len(content))
-
-
-def _key_lines(content: bytes) -> Iterator[tuple[bool, int, int]]:
-    """Give the lines around private keys: whether it is a BEGIN, and where it begins and ends."""
-    words = b"PRIVATE KEY"
-    at = content.find(words)
-    while at >= 0:
-        kind = _run_start(content, at, CAPITALS + DIGITS + b" ", max(0, at - KEY_KIND_MAX))
-        before = content[kind:at].lstrip()
-        first = _run_start(content, kind, b"- ", max(0, kind - KEY_KIND_MAX))
-        first = _run_end(content, first, b" ")
-        last = at + len(words)
-        last = last + len(b" BLOCK") if content.startswith(b" BLOCK", last) else last
-        end = _run_start(content, _run_end(content, last, b"- ", last + KEY_KIND_MAX), b" ", last)
-        fenced = b"----" in content[first:kind] and b"----" in content[last:end]
-        if fenced and before.startswith((b"BEGIN ", b"END ")):
-            yield before.startswith(b"BEGIN "), first, end
-        at = content.find(words, last)
-
-
 def _follows(content: bytes, at: int, kind: bytes) -> bool:
+    if at > 1 and content[at - 2 : at] in (b"\\n", b"\\r", b"\\t"):
+        return False  # a line break that is spelt out
     return at > 0 and content[at - 1] in kind
 
 
-def _run_end(content: bytes, begin: int, kind: bytes, ceiling: int | None = None) -> int:
+def run_end(content: bytes, begin: int, kind: bytes, ceiling: int | None = None) -> int:
     """Give where a run of some characters ends, ``ceiling`` at the highest."""
     last = len(content) if ceiling is None else min(ceiling, len(content))
     while begin < last:
@@ -247,7 +202,7 @@ def _run_end(content: bytes, begin: int, kind: bytes, ceiling: int | None = None
     return begin
 
 
-def _run_start(content: bytes, end: int, kind: bytes, floor: int) -> int:
+def run_start(content: bytes, end: int, kind: bytes, floor: int) -> int:
     """Give where a run of some characters before ``end`` starts, ``floor`` at the lowest."""
     while end > floor:
         piece = content[max(floor, end - 256) : end]

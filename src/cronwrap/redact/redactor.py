@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from cronwrap.model import STDERR, STDOUT
-from cronwrap.redact import known_secrets
+from cronwrap.redact import hinted, known_secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,11 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cronwrap.model import Mark, Output
+    from cronwrap.redact.searching import Searches
 
     Spans = list[tuple[int, int]]
     Octets = bytes
 
 REPLACEMENT = b"[redacted]"
+HEADER, PRIVATE_KEY = b"authorization", b"PRIVATE KEY"
+ESCAPE = b"\x1b"
+INTERMEDIATE, PARAMETERS = bytes(range(0x20, 0x30)), bytes(range(0x20, 0x40))
+"""What stands before the last octet of a control sequence (ECMA-48, 5.4; ECMA-35, 13.2.1)."""
+ESCAPE_MAX = 64
+"""Octets of a control sequence (ECMA-48, 5.4) or of the start of a link; a longer one is left as it is."""
+TEXTS_KEPT = 100
+"""Texts whose redaction is remembered: a run asks for that of its command several times."""
 
 
 class Redactor:
@@ -29,16 +38,48 @@ class Redactor:
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         """Take the user's patterns; ``ValueError`` names the one that cannot be used."""
-        self._patterns = [_compiled(pattern) for pattern in patterns]
+        self._searches = _searches(tuple(patterns))
+        self._texts: dict[str, str] = {}
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Give which patterns were given up, in words, one line each."""
+        return tuple(self._searches.faults) if self._searches else ()
 
     def text(self, text: str) -> str:
         """Give a text without secrets; lone surrogates stand for octets (PEP 383) and stay."""
+        if self._searches and text in self._texts:
+            return self._texts[text]
         try:
             octets = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:  # a surrogate that stands for no octet
             octets = text.encode("utf-8", "backslashreplace")
         spans = self._spans(octets)
-        return _cut_out(octets, spans).decode("utf-8", "surrogateescape") if spans else text
+        found = _cut_out(octets, spans).decode("utf-8", "surrogateescape") if spans else text
+        if len(self._texts) < TEXTS_KEPT:
+            self._texts[text] = found
+        return found
+
+    def command(self, text: str) -> str:
+        """Give a command line without secrets, those included that are secrets by their place in it."""
+        if hinted(text):
+            from cronwrap.redact import command_words  # noqa: PLC0415  # for commands that may have one
+
+            pieces, kept = [], 0
+            for begin, end in _merged(command_words.find(text)):
+                pieces += [text[kept:begin], REPLACEMENT.decode()]
+                kept = end
+            text = "".join([*pieces, text[kept:]])
+        return self.text(text)
+
+    def command_line(self, text: str, limit: int, *, whole: int) -> str:
+        """Give the same of a process, cut to ``limit`` characters only then.
+
+        One that has ``whole`` characters or more was cut before: what its end may have been goes as well.
+        """
+        if len(text) >= whole:
+            text = text[: text.rfind(" ") + 1]
+        return self.command(text)[:limit]
 
     def bytes(self, content: Octets) -> Octets:
         """Give octets without secrets."""
@@ -48,7 +89,7 @@ class Redactor:
         """Give an output without secrets; its marks point where their stretches begin now."""
         border = len(output.head)
         if output.left_out_bytes:
-            spans = self._half(output.head, 0, output.marks, known_secrets.cut_at_end)
+            spans = self._half(output.head, 0, output.marks, _cut_at_end)
             spans += self._half(output.tail, border, output.marks, known_secrets.cut_at_start)
         else:
             spans = self._half(output.head, 0, output.marks)
@@ -90,16 +131,53 @@ class Redactor:
             )
             # Half a key may be one whose line the other stream has broken: in its own it is whole.
             found = self._spans(text, lone_keys=number > 0 or not streams)
+            if found == [(0, len(text))] and not number:
+                return [(begin, end)]  # all of it goes: nothing is to be found any more
             if at_the_cut is not None:
                 found = _merged([*found, *at_the_cut(text)])
             spans += _mapped(found, pieces)
         return spans
 
     def _spans(self, content: Octets, *, lone_keys: bool = True) -> Spans:
-        spans = [*known_secrets.find(content, lone_keys=lone_keys)]
-        for pattern in self._patterns:
-            spans += _matches(pattern, content)
+        spans = self._plain_spans(content, lone_keys=lone_keys)
+        if ESCAPE in content:  # a colour may stand within a token, or before the colon of a header
+            text, pieces = _without_escapes(content)
+            spans += _mapped(_merged(self._plain_spans(text, lone_keys=lone_keys)), pieces)
+            spans = _merged(spans)
+            spans = _merged([*spans, *_between(spans, pieces)])
         return _merged(spans)
+
+    def _plain_spans(self, content: Octets, *, lone_keys: bool) -> Spans:
+        spans = [*known_secrets.find(content)]
+        if HEADER in content.lower():
+            from cronwrap.redact.headers import authorizations  # noqa: PLC0415  # a quiet run has none
+
+            spans += authorizations(content)
+        if PRIVATE_KEY in content:
+            from cronwrap.redact.private_keys import key_blocks  # noqa: PLC0415  # nor one of these
+
+            spans += key_blocks(content, lone=lone_keys)
+        if self._searches:
+            spans += self._searches.spans(content)
+        return spans
+
+
+_MADE: dict[tuple[str, ...], Redactor] = {}
+
+
+def redactor(patterns: tuple[str, ...]) -> Redactor:
+    """Give the one there is for these patterns: their time is limited for all of a run."""
+    if patterns not in _MADE:
+        _MADE[patterns] = Redactor(patterns)
+    return _MADE[patterns]
+
+
+def _searches(patterns: tuple[str, ...]) -> Searches | None:
+    if not patterns:
+        return None
+    from cronwrap.redact.searching import Searches  # noqa: PLC0415  # for those who have patterns
+
+    return Searches([_compiled(pattern) for pattern in patterns])
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -111,21 +189,50 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"not a regular expression: {pattern!r}: {error}") from None
 
 
-def _matches(pattern: re.Pattern[str], content: bytes) -> Iterator[tuple[int, int]]:
-    """Give where a pattern matches, in octets; an octet that is no UTF-8 is one character to it."""
-    text = content.decode("utf-8", "surrogateescape")
-    characters = octets = 0
-    for match in pattern.finditer(text):
-        begin, end = match.span()
-        if begin < end:
-            octets += _width(text[characters:begin])
-            characters, first = end, octets
-            octets += _width(text[begin:end])
-            yield first, octets
+def _without_escapes(content: bytes) -> tuple[bytes, Spans]:
+    """Give octets without control sequences, and the pieces that are left."""
+    pieces: Spans = []
+    kept = 0
+    at = content.find(ESCAPE)
+    while at >= 0:
+        end = _escape_end(content, at)
+        if kept < at:
+            pieces.append((kept, at))
+        kept = end
+        at = content.find(ESCAPE, end)
+    if kept < len(content):
+        pieces.append((kept, len(content)))
+    return b"".join(content[first:last] for first, last in pieces), pieces
 
 
-def _width(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
+def _escape_end(content: bytes, at: int) -> int:
+    """Give where the sequence ends that begins at an escape."""
+    kind = content[at + 1 : at + 2]
+    limit = min(len(content), at + ESCAPE_MAX)
+    if kind == b"[":
+        end = known_secrets.run_end(content, at + 2, PARAMETERS, limit)
+        return min(end + 1, len(content))
+    if kind == b"]":
+        ends = [content.find(b"\x07", at, limit) + 1, content.find(b"\x1b\\", at + 1, limit) + 2]
+        return min((end for end in ends if end > 1), default=at + 2)
+    return min(known_secrets.run_end(content, at + 1, INTERMEDIATE, limit) + 1, len(content))
+
+
+def _between(spans: Spans, pieces: Spans) -> Iterator[tuple[int, int]]:
+    """Give the control sequences with a secret right before and right after them."""
+    begins = {begin for begin, _end in spans}
+    ends = {end for _begin, end in spans}
+    for (_, last), (first, _) in pairwise(pieces):
+        if last in ends and first in begins:
+            yield last, first
+
+
+def _cut_at_end(content: bytes) -> Iterator[tuple[int, int]]:
+    """Give what may be the beginning of a secret, or of a header with one, whose rest is missing."""
+    from cronwrap.redact.headers import cut_header  # noqa: PLC0415  # for output that was cut
+
+    yield from known_secrets.cut_at_end(content)
+    yield from cut_header(content)
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Spans:

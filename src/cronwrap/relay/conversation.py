@@ -19,8 +19,9 @@ import aiosmtplib
 
 from cronwrap.relay import certificate, dial
 from cronwrap.relay.dial import RelayFault
+from cronwrap.relay.repeated import Confidence
 from cronwrap.relay.replies import Reply, login_advice, readable
-from cronwrap.relay.wording import LoginRefused, fault, without_secrets
+from cronwrap.relay.wording import LoginRefused, fault
 from cronwrap.settings.relays import MECHANISMS, Endpoint
 
 FINAL_REPLY_LIMIT = 600.0
@@ -38,8 +39,11 @@ _HELLO_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 class Conversation:
     """A connection to one relay, from the first packet to QUIT."""
 
-    def __init__(self, endpoint: Endpoint, context: ssl.SSLContext | None) -> None:
+    def __init__(self, endpoint: Endpoint, context: ssl.SSLContext | None, secret: bytes = b"") -> None:
+        """``secret`` is what is kept out of whatever the relay says, from its greeting on."""
         self.endpoint = endpoint
+        self._confidence = Confidence(endpoint.user, secret)
+        self._digests = False
         self._context = context
         self._socket: socket.socket | None = None
         self._client = aiosmtplib.SMTP(timeout=endpoint.timeout)
@@ -70,7 +74,7 @@ class Conversation:
             # Whoever was answered in SMTP has come through TLS.
             answered = isinstance(error, aiosmtplib.SMTPResponseException)
             self._fail("greeting" if answered else stage, error)
-        self.greeting = reply.message
+        self.greeting = self._without_secrets(reply.message)
         if implicit:
             self._check_certificate()
 
@@ -109,19 +113,21 @@ class Conversation:
 
     async def log_in(self, secret: bytes) -> None:
         """Log in with one mechanism, once: a second try would double the failed logins."""
+        self._confidence = Confidence(self.endpoint.user, secret)
         mechanism = self.mechanism()
         user, client = self.endpoint.user, self._client
         try:
             if mechanism == "xoauth2":
                 reply = await self._xoauth2(user.encode(), secret)
             elif mechanism == "cram-md5":
-                reply = _reply(await client.auth_crammd5(user, secret))
+                self._digests = True
+                reply = self._reply(await client.auth_crammd5(user, secret))
             elif mechanism == "plain":
-                reply = _reply(await client.auth_plain(user, secret))
+                reply = self._reply(await client.auth_plain(user, secret))
             else:
-                reply = _reply(await client.auth_login(user, secret))
+                reply = self._reply(await client.auth_login(user, secret))
         except aiosmtplib.SMTPAuthenticationError as error:
-            reply = Reply(code=error.code, text=error.message)
+            reply = Reply(code=error.code, text=self._without_secrets(error.message))
         except (aiosmtplib.SMTPException, OSError) as error:
             self._fail("login", error)
         except ValueError:
@@ -130,11 +136,10 @@ class Conversation:
                 "login", f"{mechanism.upper()} cannot be computed here", 'set auth = "plain" for this relay'
             ) from None
         if reply.code != 235:
-            said = without_secrets(str(reply), user, secret)
             kind = LoginRefused if reply.code >= 500 else RelayFault
             raise kind(
                 "login",
-                f"{self.endpoint.display} refused the login of {user} by {mechanism.upper()}: {said}",
+                f"{self.endpoint.display} refused the login of {user} by {mechanism.upper()}: {reply}",
                 login_advice(reply, mechanism),
             )
 
@@ -152,10 +157,10 @@ class Conversation:
         for name in wanted:
             if name in offered:
                 return name
+        named = readable(self._without_secrets(", ".join(offered)))
         raise RelayFault(
             "login",
-            f"{relay.display} offers {readable(', '.join(offered).upper())} to log in with, "
-            f"and not {' or '.join(wanted).upper()}",
+            f"{relay.display} offers {named.upper()} to log in with, and not {' or '.join(wanted).upper()}",
             "see auth and token-command in the manual",
         )
 
@@ -165,14 +170,14 @@ class Conversation:
         Source: Google's "XOAUTH2 Mechanism", "Error response".
         """
         blob = base64.b64encode(b"user=" + user + b"\x01auth=Bearer " + token + b"\x01\x01")
-        reply = _reply(await self._client.execute_command(b"AUTH", b"XOAUTH2", blob))
-        if reply.code != 334:
-            return reply
+        said = await self._client.execute_command(b"AUTH", b"XOAUTH2", blob)
+        if said.code != 334:
+            return self._reply(said)
         with contextlib.suppress(ValueError):
-            reason = base64.b64decode(reply.text, validate=True).decode("utf-8", "replace")
-            final = _reply(await self._client.execute_command(b""))
-            return Reply(code=final.code, text=f"{final.text} {reason}")
-        return _reply(await self._client.execute_command(b""))
+            reason = base64.b64decode(said.message, validate=True).decode("utf-8", "replace")
+            final = self._reply(await self._client.execute_command(b""))
+            return Reply(code=final.code, text=f"{final.text} {self._without_secrets(reason)}")
+        return self._reply(await self._client.execute_command(b""))
 
     # One message
 
@@ -189,7 +194,7 @@ class Conversation:
     async def command(self, stage: str, line: bytes) -> Reply:
         """Give the reply to a command; RelayFault when there is none, or it is none."""
         try:
-            reply = _reply(await self._client.execute_command(line))
+            reply = self._reply(await self._client.execute_command(line))
         except (aiosmtplib.SMTPException, OSError) as error:
             self._fail(stage, error)
         if not 200 <= reply.code <= 599:
@@ -206,7 +211,7 @@ class Conversation:
             if protocol is None:
                 raise aiosmtplib.SMTPServerDisconnected("Connection lost")
             protocol.write(on_the_wire(content))
-            reply = _reply(
+            reply = self._reply(
                 await protocol.read_response(timeout=max(FINAL_REPLY_LIMIT, self.endpoint.timeout))
             )
         except (aiosmtplib.SMTPException, OSError) as error:
@@ -266,11 +271,18 @@ class Conversation:
     # Errors
 
     def _fail(self, stage: str, error: BaseException) -> NoReturn:
+        if isinstance(error, aiosmtplib.SMTPResponseException):
+            said = aiosmtplib.SMTPResponseException(error.code, self._without_secrets(error.message))
+            said.__cause__ = error.__cause__
+            raise fault(self.endpoint, stage, said) from None
         raise fault(self.endpoint, stage, error) from error
 
+    def _reply(self, response: aiosmtplib.SMTPResponse) -> Reply:
+        return Reply(code=response.code, text=self._without_secrets(response.message))
 
-def _reply(response: aiosmtplib.SMTPResponse) -> Reply:
-    return Reply(code=response.code, text=response.message)
+    def _without_secrets(self, text: str) -> str:
+        """Give a relay's words without the login, before anything is cut: it may repeat what it was told."""
+        return self._confidence.without(text, digests=self._digests)
 
 
 def on_the_wire(content: bytes) -> bytes:

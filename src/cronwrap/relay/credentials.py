@@ -9,7 +9,9 @@ import os
 import stat
 
 from cronwrap.errors import TemporaryError
+from cronwrap.redact.redactor import redactor
 from cronwrap.relay import program
+from cronwrap.relay.repeated import Confidence
 from cronwrap.relay.replies import readable
 from cronwrap.settings.relays import Endpoint, exposed
 
@@ -75,7 +77,9 @@ def _from_command(command: str, key: str) -> bytes:
         raise TemporaryError(f"{key} did not end within {COMMAND_LIMIT:.0f} s")
     if ran.status:
         how = f"ended with status {ran.status}" if ran.status > 0 else f"died of signal {-ran.status}"
-        said = readable(ran.stderr.decode("utf-8", "replace"))
+        # What it printed before it failed may be the secret, and its complaint may repeat it.
+        confidence = Confidence("", ran.stdout.partition(b"\n")[0].strip())
+        said = readable(redactor(()).text(confidence.without(ran.stderr.decode("utf-8", "replace"))))
         raise TemporaryError(f"{key} {how}" + (f": {said}" if said else ""))
     return _checked(ran.stdout.partition(b"\n")[0].removesuffix(b"\r"), f"the first line of {key}")
 

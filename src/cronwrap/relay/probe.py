@@ -121,14 +121,19 @@ class _Probe:
         self._addresses = dial.resolve(relay.host, relay.port, relay.timeout)
         shown = ", ".join(str(where[0]) for _family, where in self._addresses)
         self._add("resolve", f"{relay.host} is {shown}")
-        conversation = Conversation(relay, None if relay.kind == "smtp" else self._context())
+        # Known from the start on: a relay may repeat in its greeting what it was told the last time.
+        secret = self._secret() if relay.user else b""
+        known = b"" if isinstance(secret, RelayFault) else secret
+        conversation = Conversation(relay, None if relay.kind == "smtp" else self._context(), known)
         try:
             await conversation.connect(self._addresses)
             self._add("connect", f"{relay.display} answers")
             await conversation.secure()
             self._report_security(conversation)
             if relay.user:
-                await conversation.log_in(self._secret())
+                if isinstance(secret, RelayFault):
+                    raise secret
+                await conversation.log_in(secret)
                 self._add("login", f"{relay.user} is logged in by {conversation.mechanism().upper()}")
             limit = conversation.size_limit
             self._add(
@@ -145,11 +150,12 @@ class _Probe:
         except TemporaryError as error:
             raise as_fault("certificate", error) from None
 
-    def _secret(self) -> bytes:
+    def _secret(self) -> bytes | RelayFault:
+        """Give the secret, or why there is none: a fault of the login, which comes later."""
         try:
             return credentials.secret(self.endpoint)
         except TemporaryError as error:
-            raise as_fault("login", error) from None
+            return as_fault("login", error)
 
     def _report_security(self, conversation: Conversation) -> None:
         peer = conversation.peer()

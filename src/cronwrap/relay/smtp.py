@@ -128,7 +128,7 @@ class SmtpSession:
         except TemporaryError as error:
             raise as_fault("login", error) from None
         addresses = dial.resolve(relay.host, relay.port, relay.timeout)
-        conversation = Conversation(relay, self._context)
+        conversation = Conversation(relay, self._context, secret)
         try:
             await conversation.connect(addresses)
             await conversation.secure()

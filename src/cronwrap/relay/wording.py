@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ssl
 
 import aiosmtplib
@@ -68,15 +67,6 @@ def tls_error(error: BaseException | None) -> ssl.SSLError | None:
             return error
         error = error.__cause__
     return None
-
-
-def without_secrets(text: str, user: str, secret: bytes) -> str:
-    """Take a secret out of a relay's words, in every form it was sent in: some relays repeat a bad line."""
-    plain = b"\0" + user.encode() + b"\0" + secret
-    bearer = b"user=" + user.encode() + b"\x01auth=Bearer " + secret + b"\x01\x01"
-    for form in (secret, *(base64.b64encode(octets) for octets in (plain, bearer, secret))):
-        text = text.replace(form.decode("utf-8", "replace"), "[secret]")
-    return text
 
 
 def _tls_reason(error: ssl.SSLError) -> str:

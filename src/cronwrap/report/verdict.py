@@ -120,6 +120,9 @@ def _fine_exit(outcome: Outcome, policy: Policy, code: int, several: str) -> Ver
     if outcome.matched:
         words = f"output matches --fail-match: {outcome.matched[0]}"
         return _failure(FAILED, "fail match", f"{words} ({status} after {several or took})", words)
+    if outcome.unmatched:  # nobody knows whether it failed: that is told, too
+        words = f"output could not be judged: {outcome.unmatched}"
+        return _failure(FAILED, "fail match", f"{words} ({status} after {several or took})", words)
     note = f" ({status})" if code else ""
     return Verdict(result=OK, label="ok", headline=f"ok{note} after {several or took}", failed=False)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_TEMPFAIL = 0, 64, 65, 67, 69, 75
+EX_SOFTWARE, EX_IOERR = 70, 74
 """sysexits(3)."""
 
 WITH_VALUE = frozenset("ABCDFLNORVXbefhopr")

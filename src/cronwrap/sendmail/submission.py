@@ -20,6 +20,10 @@ MESSAGE_LIMIT = 64 << 20
 """Octets; relays take 25 to 50 million, and several copies are made on the way."""
 RECIPIENT_LIMIT = 1000
 """Relays take 100 to 1000 in one message."""
+REMARK_LIMIT = 20
+"""Recipients passed over that are told one by one."""
+GROUPS_LIMIT = 128 << 10
+"""Characters of a list that is searched for groups: twice as long as any list of the most recipients."""
 LINE_LIMIT = 998
 """Octets of a line without its end (RFC 5322, 2.1.1)."""
 LOCAL = "local-name.invalid"
@@ -109,7 +113,7 @@ def submit(content: bytes, request: Request, site: Site, identity: str, now: flo
 
 def _split(content: bytes) -> tuple[list[Field], bytes]:
     """Give header fields and body (line ends as they came); a line that is no field begins the body."""
-    fields: list[Field] = []
+    found: list[tuple[str, list[bytes]]] = []
     at = 0
     if content.startswith((b"From ", b">From ")):  # a mailbox file's separator, see mbox(5)
         at = content.find(b"\n") + 1 or len(content)
@@ -117,18 +121,23 @@ def _split(content: bytes) -> tuple[list[Field], bytes]:
         end = content.find(b"\n", at) + 1 or len(content)
         line = content[at:end].rstrip(b"\n").removesuffix(b"\r")
         if not line:
-            return fields, content[end:]
+            return _joined(found), content[end:]
         # A lone CR would become a line end on the wire: a field that was smuggled in.
         line = line.replace(b"\0", b"").replace(b"\r", b" ")
-        found = _FIELD.match(line)
-        if line[:1] in (b" ", b"\t") and fields:
-            fields[-1] = fields[-1].replace(raw=fields[-1].raw + line + b"\r\n")
-        elif found:
-            fields.append(Field(name=found[1].decode("ascii").lower(), raw=line + b"\r\n"))
+        start = _FIELD.match(line)
+        if line[:1] in (b" ", b"\t") and found:
+            found[-1][1].append(line)
+        elif start:
+            found.append((start[1].decode("ascii").lower(), [line]))
         else:
-            return fields, content[at:]
+            return _joined(found), content[at:]
         at = end
-    return fields, b""
+    return _joined(found), b""
+
+
+def _joined(found: list[tuple[str, list[bytes]]]) -> list[Field]:
+    """Give fields out of their lines; put together once, however many those are."""
+    return [Field(name=name, raw=b"\r\n".join([*lines, b""])) for name, lines in found]
 
 
 def _mended(field: Field, site: Site) -> Field:
@@ -222,7 +231,9 @@ def _recipients(
         good, bad = _lenient(text)
         listed += good
         faults += bad
-    remarks += [f"recipient passed over: {fault}" for fault in faults]
+    remarks += [f"recipient passed over: {fault}" for fault in faults[:REMARK_LIMIT]]
+    if len(faults) > REMARK_LIMIT:
+        remarks.append(f"recipients passed over: {len(faults) - REMARK_LIMIT} more")
     found: dict[str, None] = {}
     for address in listed:
         local = site.is_local(address)
@@ -239,13 +250,17 @@ def _recipients(
 def _lenient(text: str) -> tuple[tuple[Address, ...], list[str]]:
     """Give the addresses of a list and what is wrong with the others, groups (RFC 5322, 3.4) taken apart."""
     found, faults = usable(text, LOCAL)
-    if not faults or ";" not in text:
+    if not faults or ";" not in text or len(text) > GROUPS_LIMIT:
         return found, list(faults)
     from email.utils import getaddresses  # noqa: PLC0415  # such lists are rare
 
     good: list[Address] = []
     bad: list[str] = []
-    for _name, spec in getaddresses([text]):
+    try:
+        listed = getaddresses([text])
+    except RecursionError:  # of comments within comments, a thousand deep
+        return found, list(faults)
+    for _name, spec in listed:
         if not spec:
             continue
         try:

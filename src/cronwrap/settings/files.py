@@ -123,6 +123,7 @@ def values(file: File) -> dict[str, Any]:
         relays = _endpoints(file, faults)
         found["relays"] = len(relays)
         found["login"] = next((relay.user for relay in relays if relay.user), "")
+        found["password-variables"] = _password_variables(file)
     found["faults"] = faults.told(file.path)
     return found
 
@@ -169,6 +170,12 @@ def _endpoints(file: File, faults: Faults) -> list[Endpoint]:
             relay = relay.replace(fault=why)
         found.append(relay)
     return found
+
+
+def _password_variables(file: File) -> list[str]:
+    """Give the names of the variables that hold passwords, those of relays included that cannot be used."""
+    named = [table.get("password-env") for table in file.relay_tables() if isinstance(table, Mapping)]
+    return [name for name in named if isinstance(name, str) and name]
 
 
 def _table(value: object, where: str, faults: Faults) -> dict[str, Any]:

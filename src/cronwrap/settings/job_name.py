@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cronwrap.redact import without_secrets
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -10,8 +12,6 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 NAME_LIMIT = 64
 """Octets of a derived job name: readable in a table of 80 columns, safe as a file name."""
-SECRET_LENGTH = 12
-"""Characters; no secret that ``redact`` knows by its looks fits into a shorter word."""
 
 
 def job_name(command_text: str, secrets: Sequence[str] = ()) -> str:
@@ -20,10 +20,7 @@ def job_name(command_text: str, secrets: Sequence[str] = ()) -> str:
     A slug that does not tell the whole command ends in a checksum of it, so that two commands never
     share a history or a lock. ``secrets`` are the patterns of ``[redact]``.
     """
-    if secrets or any(len(word) >= SECRET_LENGTH and word[0] != "/" for word in command_text.split()):
-        from cronwrap.redact.redactor import Redactor  # noqa: PLC0415  # not for a word that cannot hold a secret
-
-        command_text = Redactor(secrets).text(command_text)
+    command_text = without_secrets(command_text, secrets)
     head, blank, rest = command_text.strip().partition(" ")
     readable = head.rpartition("/")[2] + blank + rest
     slug = "".join(char if char in _NAME else "-" for char in readable)

@@ -56,6 +56,8 @@ class Settings(Record):
     login: str
     """The user of the first relay that has one."""
     state_dir: str
+    password_variables: tuple[str, ...] = ()
+    """The variables that hold the passwords of relays (``password-env``): not for the job."""
 
     def __getitem__(self, key: str) -> Any:
         """Give the value of an option."""
@@ -113,6 +115,9 @@ def load(
         relays=relays,
         login=login,
         state_dir=directory,
+        password_variables=tuple(
+            name for tables in files.values() for name in tables.get("password-variables", ())
+        ),
     )
 
 
