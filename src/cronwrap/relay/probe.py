@@ -170,7 +170,7 @@ class _Probe:
             self._add("sender" if sender in bad else "recipient", f"{bad[0]!r} is no address", ok=False)
             return
         reply = await conversation.command("sender", b"MAIL FROM:<" + mailbox(sender) + b">")
-        advice = "" if reply.ok else sender_advice(sender, reply)
+        advice = "" if reply.ok else sender_advice(sender)
         self._add("sender", f"{sender}: {reply}", ok=reply.ok, advice=advice)
         if not reply.ok:
             return

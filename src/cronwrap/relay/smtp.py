@@ -10,7 +10,7 @@ from cronwrap.model import Delivery, Envelope
 from cronwrap.relay import certificate, credentials, dial
 from cronwrap.relay.conversation import Conversation
 from cronwrap.relay.dial import RelayFault
-from cronwrap.relay.replies import ACCOUNT, PERMANENT, Reply, judge, judge_recipient, sender_advice
+from cronwrap.relay.replies import ACCOUNT, LARGE, PERMANENT, Reply, judge, judge_recipient, sender_advice
 from cronwrap.relay.wording import MOMENTS, LoginRefused, account_fault, as_fault, tls_error
 from cronwrap.settings.relays import Endpoint
 
@@ -169,6 +169,8 @@ class _Transaction:
         self._delivered: list[str] = []
         self._refused: dict[str, str] = {}
         self._deferred: dict[str, str] = {}
+        self._too_large: dict[str, str] = {}
+        self._size_limit = 0
         self._conversation: Conversation | None = None
 
     @property
@@ -182,6 +184,8 @@ class _Transaction:
             delivered=tuple(self._delivered),
             refused=tuple(self._refused.items()),
             deferred=tuple(self._deferred.items()),
+            too_large=tuple(self._too_large.items()),
+            size_limit=self._size_limit,
         )
 
     def broken_off(self, fault: RelayFault) -> Delivery:
@@ -205,7 +209,7 @@ class _Transaction:
             return
         sender, words = self.envelope.sender, str(reply)
         if judge(reply) == PERMANENT:
-            words = f"{words} ({sender_advice(sender, reply)})"
+            words = f"{words} ({sender_advice(sender)})"
         self._refuse_all(reply, words)
 
     async def complete(self) -> None:
@@ -218,8 +222,8 @@ class _Transaction:
             if reply.ok:
                 self._accepted.append(address)
             else:
-                final = judge_recipient(reply, others_accepted=bool(self._accepted)) == PERMANENT
-                self._settle(self._refused if final else self._deferred, [address], str(reply))
+                judged = judge_recipient(reply, others_accepted=bool(self._accepted))
+                self._settle(self._kept_as(judged), [address], str(reply))
         if not self._accepted:
             return
         reply = await self._say("data", b"DATA")
@@ -253,9 +257,10 @@ class _Transaction:
                 self.content = converted
         if conversation.offers("size"):
             limit, size = conversation.size_limit, len(self.content)
+            self._size_limit = limit
             if 0 < limit < size:
                 why = f"the message has {size} octets, {self.endpoint.display} takes {limit} at most"
-                self._settle(self._refused, self._waiting, why)
+                self._settle(self._too_large, self._waiting, why)
             options.append(b"SIZE=%d" % size)
         if not self.content.isascii():
             options.append(b"BODY=8BITMIME")
@@ -300,8 +305,10 @@ class _Transaction:
 
     def _refuse_all(self, reply: Reply, words: str) -> None:
         """Settle all that are left by a reply to MAIL, DATA or the final dot."""
-        into = self._refused if judge(reply) == PERMANENT else self._deferred
-        self._settle(into, [*self._accepted, *self._waiting], words)
+        self._settle(self._kept_as(judge(reply)), [*self._accepted, *self._waiting], words)
+
+    def _kept_as(self, judged: str) -> dict[str, str]:
+        return {PERMANENT: self._refused, LARGE: self._too_large}.get(judged, self._deferred)
 
     def _settle(self, into: dict[str, str], addresses: list[str] | tuple[str, ...], why: str) -> None:
         into.update(dict.fromkeys(addresses, why))

@@ -81,10 +81,10 @@ def send(endpoint: Endpoint, test: Message) -> Result:
 def _told(delivery: Delivery, endpoint: Endpoint) -> Result:
     if delivery.relay_fault:
         return Result(ok=False, text=one_line(delivery.relay_fault))
-    left = [*delivery.refused, *delivery.deferred]
+    left = [*delivery.refused, *delivery.too_large, *delivery.deferred]
     if left:
         words = "; ".join(f"{address}: {why}" for address, why in left)
-        verb = "refused" if delivery.refused else "not taken now"
+        verb = "refused" if delivery.refused or delivery.too_large else "not taken now"
         advice = "correct mailto, mailfrom or the relay"
         return Result(ok=False, text=one_line(f"{verb}: {words}"), advice=advice)
     return Result(
