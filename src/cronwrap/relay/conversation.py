@@ -8,7 +8,6 @@ that ends the conversation; a refusal of the message or of a recipient is a ``Re
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import re
 import socket
@@ -19,9 +18,10 @@ import aiosmtplib
 
 from cronwrap.relay import certificate, dial
 from cronwrap.relay.dial import RelayFault
-from cronwrap.relay.replies import Reply, login_advice, readable
-from cronwrap.relay.wording import LoginRefused, fault, without_secrets
-from cronwrap.settings.relays import MECHANISMS, Endpoint
+from cronwrap.relay.login import Login
+from cronwrap.relay.replies import Reply
+from cronwrap.relay.wording import fault
+from cronwrap.settings.relays import Endpoint
 
 FINAL_REPLY_LIMIT = 600.0
 """Seconds for the message and the reply to its final dot (RFC 5321, 4.5.3.2.6). A relay that scans mail
@@ -44,6 +44,8 @@ class Conversation:
         self._socket: socket.socket | None = None
         self._client = aiosmtplib.SMTP(timeout=endpoint.timeout)
         self.greeting = ""
+        self.mechanism = ""
+        """What it was logged in by."""
 
     # Steps, in this order
 
@@ -108,71 +110,15 @@ class Conversation:
         self._check_certificate()
 
     async def log_in(self, secret: bytes) -> None:
-        """Log in with one mechanism, once: a second try would double the failed logins."""
-        mechanism = self.mechanism()
-        user, client = self.endpoint.user, self._client
-        try:
-            if mechanism == "xoauth2":
-                reply = await self._xoauth2(user.encode(), secret)
-            elif mechanism == "cram-md5":
-                reply = _reply(await client.auth_crammd5(user, secret))
-            elif mechanism == "plain":
-                reply = _reply(await client.auth_plain(user, secret))
-            else:
-                reply = _reply(await client.auth_login(user, secret))
-        except aiosmtplib.SMTPAuthenticationError as error:
-            reply = Reply(code=error.code, text=error.message)
-        except (aiosmtplib.SMTPException, OSError) as error:
-            self._fail("login", error)
-        except ValueError:
-            # MD5 is missing from a Python that is restricted to approved digests.
-            raise RelayFault(
-                "login", f"{mechanism.upper()} cannot be computed here", 'set auth = "plain" for this relay'
-            ) from None
-        if reply.code != 235:
-            said = without_secrets(str(reply), user, secret)
-            kind = LoginRefused if reply.code >= 500 else RelayFault
-            raise kind(
-                "login",
-                f"{self.endpoint.display} refused the login of {user} by {mechanism.upper()}: {said}",
-                login_advice(reply, mechanism),
-            )
+        """Log in; RelayFault when that does not succeed."""
 
-    def mechanism(self) -> str:
-        """Give the strongest mechanism that both sides have, or the one that is asked for; or RelayFault."""
-        relay, offered = self.endpoint, self._client.server_auth_methods
-        if not offered:
-            raise RelayFault(
-                "login",
-                f"{relay.display} offers no login",
-                "take user and password out if it needs none, or use the port it has for submission",
-            )
-        fitting = [name for name in MECHANISMS if (name == "xoauth2") == bool(relay.token_command)]
-        wanted = [relay.auth] if relay.auth else fitting
-        for name in wanted:
-            if name in offered:
-                return name
-        raise RelayFault(
-            "login",
-            f"{relay.display} offers {readable(', '.join(offered).upper())} to log in with, "
-            f"and not {' or '.join(wanted).upper()}",
-            "see auth and token-command in the manual",
-        )
+        async def say(line: bytes) -> Reply:
+            try:
+                return _reply(await self._client.execute_command(line))
+            except (aiosmtplib.SMTPException, OSError) as error:
+                self._fail("login", error)
 
-    async def _xoauth2(self, user: bytes, token: bytes) -> Reply:
-        """Log in with a token; the reason of a refusal comes as a challenge that wants an empty answer.
-
-        Source: Google's "XOAUTH2 Mechanism", "Error response".
-        """
-        blob = base64.b64encode(b"user=" + user + b"\x01auth=Bearer " + token + b"\x01\x01")
-        reply = _reply(await self._client.execute_command(b"AUTH", b"XOAUTH2", blob))
-        if reply.code != 334:
-            return reply
-        with contextlib.suppress(ValueError):
-            reason = base64.b64decode(reply.text, validate=True).decode("utf-8", "replace")
-            final = _reply(await self._client.execute_command(b""))
-            return Reply(code=final.code, text=f"{final.text} {reason}")
-        return _reply(await self._client.execute_command(b""))
+        self.mechanism = await Login(self.endpoint, secret, self._client.server_auth_methods, say).run()
 
     # One message
 

@@ -129,7 +129,7 @@ class _Probe:
             self._report_security(conversation)
             if relay.user:
                 await conversation.log_in(self._secret())
-                self._add("login", f"{relay.user} is logged in by {conversation.mechanism().upper()}")
+                self._add("login", f"{relay.user} is logged in by {conversation.mechanism.upper()}")
             limit = conversation.size_limit
             self._add(
                 "size", f"takes messages of up to {limit >> 20} MiB" if limit else "names no size limit"

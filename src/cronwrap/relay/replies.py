@@ -9,6 +9,10 @@ import re
 
 from cronwrap.model import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 TEXT_LIMIT = 300
 """Characters of a server's text that are shown; its address books and poems are left out."""
 
@@ -26,9 +30,15 @@ FULL_STATUSES = frozenset({"5.2.1", "5.2.2", "5.4.5"})
 """Mailbox disabled, mailbox full, mail system congestion (RFC 3463, 3.3 and 3.5). Large providers answer
 so to a quota of the day, as 5xx, although tomorrow it would go."""
 
+TOKENS = ("oauthbearer", "xoauth2")
+OTHERS = ("plain", "login")
+"""Mechanisms to be advised where CRAM-MD5 fails: some servers offer that and cannot do it."""
+
 TEMPORARY, PERMANENT, ACCOUNT, LARGE = "temporary", "permanent", "account", "large"
 
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
+_NO_PASSWORDS = re.compile(r"\b5\.7\.30\b|\bbasic auth|\blegacy auth", re.IGNORECASE)
+_SWITCHED_OFF = re.compile(r"SmtpClientAuthentication is disabled", re.IGNORECASE)
 _NOT_WORDS = re.compile(r"<[^<>]*>|\S+@\S+|\w+://\S*|\bwww\.\S*")
 """Addresses and links, whose parts say nothing: ``<quota@example.com> unknown``."""
 _FULL = re.compile(
@@ -134,17 +144,24 @@ def judge_recipient(reply: Reply, *, others_accepted: bool) -> str:
     return judge(reply)
 
 
-def login_advice(reply: Reply, mechanism: str) -> str:
-    """Say what to do about a refused login."""
+def login_advice(reply: Reply, mechanism: str, offered: Sequence[str]) -> str:
+    """Say what to do about a refused login, with no mechanism in it that the relay does not offer."""
     if reply.code < 500:
-        return ""
+        return "the relay says that this passes; should it stay, ask its owner"
     if reply.code == 538:
         return "the relay wants encryption first: use smtps:// or submission://"
-    if mechanism == "xoauth2":
+    if mechanism in TOKENS:
         return "check user and token-command: the token may have expired or lack the right to send mail"
+    if _NO_PASSWORDS.search(f"{reply.enhanced} {reply.text}"):
+        tokens = any(name in offered for name in TOKENS)
+        instead = ": use token-command" if tokens else " and offers no tokens here: ask its owner"
+        return f"the relay takes no passwords any more{instead}"
+    if _SWITCHED_OFF.search(reply.text):
+        return "sending by SMTP is switched off for this account: have its administrator turn it on"
     advice = "check user and password; many providers want an app password made for this use"
-    if reply.code in (500, 501, 502, 504) or mechanism == "cram-md5":
-        advice += ', or another mechanism: auth = "plain" or auth = "login"'
+    others = [f'auth = "{name}"' for name in OTHERS if name in offered and name != mechanism]
+    if others and mechanism == "cram-md5":
+        advice += f", or another mechanism: {' or '.join(others)}"
     return advice
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from email import message_from_bytes, policy
 from email.errors import MessageError
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 
 from cronwrap.report import html, mime
 from cronwrap.report.delay_note import OURS
@@ -103,7 +103,7 @@ def _taken_apart(message: EmailMessage) -> tuple[str, str, str]:
     return _text(plain), _text(rich), listed
 
 
-def _text(part: EmailMessage | None) -> str:
+def _text(part: MIMEPart | None) -> str:
     if part is None:
         return ""
     try:

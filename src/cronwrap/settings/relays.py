@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 DEFAULT_PORTS = {"smtps": 465, "submission": 587, "smtp": 25}
 """RFC 8314, 7.3 (submissions); RFC 6409, 3.1; RFC 5321, 4.5.4.2."""
 LOCAL_KINDS = ("sendmail", "maildir")
-MECHANISMS = ("xoauth2", "cram-md5", "plain", "login")
+TOKEN_MECHANISMS = ("oauthbearer", "xoauth2")
+"""What a token logs in with: RFC 7628, and what Google and Microsoft had before."""
+MECHANISMS = (*TOKEN_MECHANISMS, "cram-md5", "plain", "login")
 """What a relay can be logged in to with, the strongest first."""
 
 DEFAULT_TIMEOUT = 30.0
@@ -182,8 +184,9 @@ class _Reader:
         if found.user and not sources:
             wanted = ", ".join(self._name(key) for key in PASSWORD_KEYS if key in (self.names or KEYS))
             raise self._wrong("user", f"is given without a password; set one of {wanted}")
-        if found.auth and (found.auth == "xoauth2") != bool(found.token_command):
-            raise self._wrong("auth", "xoauth2 goes with token-command, the other mechanisms with a password")
+        if found.auth and (found.auth in TOKEN_MECHANISMS) != bool(found.token_command):
+            tokens = " and ".join(TOKEN_MECHANISMS)
+            raise self._wrong("auth", f"{tokens} go with token-command, the other mechanisms with a password")
 
     def _check_plain(self, found: Endpoint, sources: list[str]) -> None:
         instead = "smtp:// is not encrypted: use smtps:// or submission://"
