@@ -383,8 +383,8 @@ def test_nothing_is_opened_before_the_first_message(relay):
 
 
 def test_a_relay_with_a_fault_is_not_used(relay):
-    delivery = send(at(relay).replace(fault="chmod 600 /etc/x"))
-    assert delivery.relay_fault == "chmod 600 /etc/x"
+    delivery = send(at(relay).replace(fault="/etc/x is open to others: chmod 600 /etc/x"))
+    assert delivery.relay_fault == "/etc/x is open to others; chmod 600 /etc/x"
     assert relay.counters.connections == 0
 
 

@@ -43,6 +43,8 @@ class Conversation:
         self._context = context
         self._socket: socket.socket | None = None
         self._client = aiosmtplib.SMTP(timeout=endpoint.timeout)
+        self.stage = "connect"
+        """How far it has come, by the names of ``MOMENTS``."""
         self.greeting = ""
         self.mechanism = ""
         """What it was logged in by."""
@@ -56,7 +58,7 @@ class Conversation:
     async def greet(self) -> None:
         """Wait for the greeting; with ``smtps`` after TLS and the judgement of the certificate."""
         implicit = self.endpoint.kind == "smtps"
-        stage = "tls" if implicit else "greeting"
+        self.stage = stage = "tls" if implicit else "greeting"
         self._client = aiosmtplib.SMTP(
             hostname=self.endpoint.host,
             sock=self._socket,
@@ -78,6 +80,7 @@ class Conversation:
 
     async def hello(self) -> None:
         """Say EHLO and learn what the relay offers."""
+        self.stage = "hello"
         try:
             await self._client.ehlo()
         except (aiosmtplib.SMTPException, OSError) as error:
@@ -97,6 +100,7 @@ class Conversation:
 
     async def start_tls(self) -> None:
         """Turn to TLS (RFC 3207); nothing but EHLO has been said before."""
+        self.stage = "tls"
         if not self.offers("starttls"):
             raise RelayFault(
                 "tls",
@@ -111,6 +115,7 @@ class Conversation:
 
     async def log_in(self, secret: bytes) -> None:
         """Log in; RelayFault when that does not succeed."""
+        self.stage = "login"
 
         async def say(line: bytes) -> Reply:
             try:

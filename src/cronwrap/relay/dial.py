@@ -24,11 +24,14 @@ Address = tuple[int, Any]
 
 
 class RelayFault(TemporaryError):  # noqa: N818  # the word that `Delivery.relay_fault` has for it
-    """A relay as a whole could not be used; says where and what to do about it."""
+    """A relay as a whole could not be used; says where and what to do about it.
 
-    def __init__(self, stage: str, text: str, advice: str = "") -> None:
+    ``misplaced``: whether the port may be one of another kind, where TLS begins sooner or later.
+    """
+
+    def __init__(self, stage: str, text: str, advice: str = "", *, misplaced: bool = False) -> None:
         super().__init__(f"{text}; {advice}" if advice else text)
-        self.stage, self.text, self.advice = stage, text, advice
+        self.stage, self.text, self.advice, self.misplaced = stage, text, advice, misplaced
 
 
 def resolve(host: str, port: int, timeout: float) -> list[Address]:
@@ -54,7 +57,9 @@ def resolve(host: str, port: int, timeout: float) -> list[Address]:
     thread.join(timeout)
     if not found:
         raise RelayFault(
-            "resolve", f"the name service did not give the address of {host} within {timeout:g} s"
+            "resolve",
+            f"the name service did not give the address of {host} within {timeout:g} s",
+            "check this host's DNS",
         )
     answer = found[0]
     if not isinstance(answer, OSError):

@@ -13,9 +13,10 @@ from cronwrap.model import Record
 from cronwrap.relay import certificate, credentials, dial
 from cronwrap.relay.conversation import Conversation
 from cronwrap.relay.dial import RelayFault
+from cronwrap.relay.look import explained
 from cronwrap.relay.replies import readable, sender_advice
-from cronwrap.relay.smtp import explained, mailbox
-from cronwrap.relay.wording import as_fault
+from cronwrap.relay.smtp import mailbox
+from cronwrap.relay.wording import SOURCES, as_fault, with_advice
 from cronwrap.settings.relays import Endpoint
 
 if TYPE_CHECKING:
@@ -111,13 +112,14 @@ class _Probe:
             seen = await explained(self.endpoint, self._addresses, fault)
             self._add(STEP_NAMES.get(seen.stage, seen.stage), seen.text, ok=False, advice=seen.advice)
         except TimeoutError:
-            self._add("greeting", f"{self.endpoint.display} took more than {PROBE_LIMIT:g} s", ok=False)
+            text = f"{self.endpoint.display} took more than {PROBE_LIMIT:g} s"
+            self._add("greeting", text, ok=False, advice="it is too slow to be of use: ask its owner why")
         return self.steps
 
     async def _try(self, sender: str, recipients: Sequence[str]) -> None:
         relay = self.endpoint
         if relay.fault:
-            raise RelayFault("settings", relay.fault)
+            raise RelayFault("settings", *with_advice(relay.fault, SOURCES["settings"]))
         self._addresses = dial.resolve(relay.host, relay.port, relay.timeout)
         shown = ", ".join(str(where[0]) for _family, where in self._addresses)
         self._add("resolve", f"{relay.host} is {shown}")
@@ -167,7 +169,8 @@ class _Probe:
     async def _ask(self, conversation: Conversation, sender: str, recipients: Sequence[str]) -> None:
         bad = [address for address in (sender, *recipients) if not _sendable(address)]
         if bad:
-            self._add("sender" if sender in bad else "recipient", f"{bad[0]!r} is no address", ok=False)
+            name, key = ("sender", "mailfrom") if sender in bad else ("recipient", "mailto")
+            self._add(name, f"{bad[0]!r} is no address", ok=False, advice=f"correct {key}")
             return
         reply = await conversation.command("sender", b"MAIL FROM:<" + mailbox(sender) + b">")
         advice = "" if reply.ok else sender_advice(sender)
@@ -176,7 +179,8 @@ class _Probe:
             return
         for recipient in recipients:
             reply = await conversation.command("recipient", b"RCPT TO:<" + mailbox(recipient) + b">")
-            self._add("recipient", f"{recipient}: {reply}", ok=reply.ok)
+            advice = "" if reply.ok else f"correct mailto, or have the relay let {sender} write there"
+            self._add("recipient", f"{recipient}: {reply}", ok=reply.ok, advice=advice)
         await conversation.command("reset", b"RSET")
 
     def _add(self, name: str, text: str, *, ok: bool = True, advice: str = "") -> None:

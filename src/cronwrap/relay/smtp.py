@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 
 from cronwrap.errors import TemporaryError
 from cronwrap.model import Delivery, Envelope
 from cronwrap.relay import certificate, credentials, dial
 from cronwrap.relay.conversation import Conversation
 from cronwrap.relay.dial import RelayFault
+from cronwrap.relay.look import explained
 from cronwrap.relay.replies import ACCOUNT, LARGE, PERMANENT, Reply, judge, judge_recipient, sender_advice
-from cronwrap.relay.wording import MOMENTS, LoginRefused, account_fault, as_fault, tls_error
+from cronwrap.relay.wording import (
+    ASK_OWNER,
+    MOMENTS,
+    SOURCES,
+    LoginRefused,
+    account_fault,
+    as_fault,
+    too_slow,
+    with_advice,
+)
 from cronwrap.settings.relays import Endpoint
 
 ATTEMPT_LIMIT = 900.0
@@ -19,8 +30,8 @@ ATTEMPT_LIMIT = 900.0
 honest wait (``FINAL_REPLY_LIMIT`` and the steps before it), and an end for a server that drips."""
 MESSAGES_PER_CONNECTION = 50
 """Common limits of relays are 100 and 30 to 50; a new connection costs less than a refusal."""
-LOOK_LIMIT = 10.0
-"""Seconds to fetch a certificate that was not trusted, only to show it."""
+MOMENT = 0.05
+"""Seconds for a step for which no time is left: its fault says more than none."""
 UNKNOWN = (
     "it is not known whether the relay has taken the message; it will be sent again with the same Message-ID"
 )
@@ -64,7 +75,7 @@ class SmtpSession:
         except TimeoutError:
             await self._hang_up(politely=False)
             why = f"{self.endpoint.display} took more than {ATTEMPT_LIMIT:g} s"
-            fault = RelayFault(transaction.stage, why)
+            fault = RelayFault(transaction.stage, why, ASK_OWNER)
             if transaction.begun:
                 return transaction.broken_off(fault)
             return self._given_up(transaction.envelope, fault)
@@ -119,21 +130,33 @@ class SmtpSession:
     async def _open(self) -> Conversation:
         relay = self.endpoint
         if relay.fault:
-            raise RelayFault("settings", relay.fault)
+            raise RelayFault("settings", *with_advice(relay.fault, SOURCES["settings"]))
+        began = time.monotonic()
+
+        def left() -> float:
+            return max(MOMENT, relay.opening - (time.monotonic() - began)) if relay.opening else relay.timeout
+
         try:
             # Before the connection: a command for the token may take longer than a relay waits.
-            secret = credentials.secret(relay) if relay.user else b""
+            limit = min(credentials.COMMAND_LIMIT, left()) if relay.opening else 0.0
+            secret = credentials.secret(relay, limit) if relay.user else b""
             if self._context is None and relay.kind != "smtp":
                 self._context = certificate.context(relay)
         except TemporaryError as error:
             raise as_fault("login", error) from None
-        addresses = dial.resolve(relay.host, relay.port, relay.timeout)
+        addresses = dial.resolve(relay.host, relay.port, min(relay.timeout, left()))
         conversation = Conversation(relay, self._context)
         try:
-            await conversation.connect(addresses)
-            await conversation.secure()
-            if relay.user:
-                await conversation.log_in(secret)
+            async with asyncio.timeout(left() if relay.opening else None) as bound:
+                await conversation.connect(addresses)
+                await conversation.secure()
+                if relay.user:
+                    await conversation.log_in(secret)
+        except TimeoutError:
+            await conversation.close(politely=False)
+            if not bound.expired():
+                raise
+            raise too_slow(relay, conversation.stage) from None
         except RelayFault as fault:
             await conversation.close(politely=fault.stage == "login")
             raise await explained(relay, addresses, fault) from None
@@ -198,7 +221,8 @@ class _Transaction:
         """Say MAIL; RelayFault when the connection is of no use. May be called again on another one."""
         self._conversation = conversation
         if reset and not (reply := await self._say("reset", b"RSET")).ok:
-            raise RelayFault("reset", f"{self.endpoint.display} is not ready {MOMENTS['reset']}: {reply}")
+            text = f"{self.endpoint.display} is not ready {MOMENTS['reset']}: {reply}"
+            raise RelayFault("reset", text, ASK_OWNER)
         options = self._prepare(conversation)
         if self.settled:
             return
@@ -237,7 +261,7 @@ class _Transaction:
                 self._delivered, self._accepted = self._accepted, []
                 return
         elif reply.ok:
-            raise RelayFault("data", f"{self.endpoint.display} answered DATA with {reply}")
+            raise RelayFault("data", f"{self.endpoint.display} answered DATA with {reply}", ASK_OWNER)
         self._refuse_all(reply, str(reply))
 
     # Before MAIL
@@ -297,7 +321,7 @@ class _Transaction:
     def _heed(self, reply: Reply) -> Reply:
         """Raise for a reply that is about us or the connection, not about the message."""
         if reply.code == 421:
-            raise RelayFault(self.stage, f"{self.endpoint.display} ended the connection: {reply}")
+            raise RelayFault(self.stage, f"{self.endpoint.display} ended the connection: {reply}", ASK_OWNER)
         if judge(reply) == ACCOUNT:
             fault = account_fault(self.endpoint, self.stage, reply)
             raise AccountRefusal(fault.stage, fault.text, fault.advice)
@@ -326,25 +350,3 @@ def mailbox(address: str) -> bytes:
     if at and not domain.isascii():
         domain = domain.encode("idna").decode("ascii")
     return f"{local}{at}{domain}".encode()
-
-
-async def explained(endpoint: Endpoint, addresses: list[dial.Address], fault: RelayFault) -> RelayFault:
-    """Give a fault of verification with the certificate that caused it, any other fault as it is.
-
-    The certificate is fetched over a second connection that trusts nobody and says nothing but EHLO.
-    """
-    error = tls_error(fault)
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return fault
-    look = Conversation(endpoint, certificate.lenient_context())
-    der = None
-    try:
-        async with asyncio.timeout(LOOK_LIMIT):
-            await look.connect(addresses)
-            await look.reach_tls()
-            der = look.peer_der()
-    except (RelayFault, TimeoutError):
-        pass
-    finally:
-        await look.close(politely=False)
-    return RelayFault("certificate", *certificate.untrusted(endpoint, error, der))

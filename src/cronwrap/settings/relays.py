@@ -72,6 +72,8 @@ class Endpoint(Record):
     """The one mechanism to log in with; empty: the strongest that both sides have."""
     timeout: float = DEFAULT_TIMEOUT
     """Seconds for each step of the conversation."""
+    opening: float = 0.0
+    """Seconds from the beginning to the login; 0: as long as its steps take. Set for a run that waits."""
     origin: str = ""
     """The file or variable that it comes from."""
     fault: str = ""

@@ -80,7 +80,8 @@ def send(endpoint: Endpoint, test: Message) -> Result:
 
 def _told(delivery: Delivery, endpoint: Endpoint) -> Result:
     if delivery.relay_fault:
-        return Result(ok=False, text=one_line(delivery.relay_fault))
+        advice = "mend what is told of this relay, then try again"
+        return Result(ok=False, text=one_line(delivery.relay_fault), advice=advice)
     left = [*delivery.refused, *delivery.too_large, *delivery.deferred]
     if left:
         words = "; ".join(f"{address}: {why}" for address, why in left)
