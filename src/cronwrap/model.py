@@ -232,6 +232,12 @@ class Message(Record):
     job: str
     subject: str
     """For people; decoded."""
+    sender_from_settings: bool = False
+    """Whether the sender is what the configuration says, or stands in for what it does not say."""
+    recipients_from_settings: bool = False
+    """The same for the recipients; those of a crontab or a flag are not."""
+    recipients_written: str = ""
+    """The recipients as a crontab or a flag names them, where settings say who is meant; else empty."""
 
 
 class Delivery(Record):

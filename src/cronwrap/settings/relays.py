@@ -10,6 +10,7 @@ import os
 
 from cronwrap.errors import ConfigError
 from cronwrap.model import Record
+from cronwrap.paths import unquoted
 from cronwrap.settings.values import duration, nearest
 
 TYPE_CHECKING = False
@@ -108,6 +109,7 @@ def exposed(path: str, status: os.stat_result) -> str:
 
 def from_environment(env: Mapping[str, str]) -> Endpoint | None:
     """Give the relay that ``CRONWRAP_RELAY`` and its companions describe, or None; ConfigError if bad."""
+    env = unquoted(env)
     if not env.get(VARIABLES["url"]):
         return None
     table = {key: env[variable] for key, variable in VARIABLES.items() if env.get(variable)}
