@@ -234,8 +234,21 @@ def test_a_login_repeated_in_any_form_is_taken_out():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("web1", "[127.0.0.1]"), ("web1.example.test", "web1.example.test"), ("a b.c", "[127.0.0.1]")],
+    [
+        ("web1.example.test", "web1.example.test"),
+        *(
+            (name, "[127.0.0.1]")
+            for name in ("web1", "a b.c", "localhost.localdomain", "LOCALHOST.LOCALDOMAIN")
+        ),
+        *(
+            (f"web1.{name}", "[127.0.0.1]")
+            for name in ("local", "lan", "internal", "ec2.internal", "home.arpa")
+        ),
+        *((name, name) for name in ("mylan.example.test", "locallan.test")),
+    ],
 )
 def test_the_name_for_ehlo_is_a_full_one_or_an_address(monkeypatch, name, said):
     monkeypatch.setattr("socket.gethostname", lambda: name)
     assert hello_name(None) == said
+    monkeypatch.setattr("socket.gethostname", lambda: "other.example.test")
+    assert hello_name(None, name) == said

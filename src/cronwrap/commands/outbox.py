@@ -148,8 +148,10 @@ def retry(ctx: click.Context, identity: str | None, *, every: bool) -> None:
         return
     first = "" if every else next(iter(queued))
     if not dispatch.flush(settings, told, first=first, patience=0.0):
-        names = f"{next(iter(queued))} is" if len(queued) == 1 else f"{len(queued)} messages are"
-        click.echo(f"{names} queued; another process is sending, and takes them along")
+        names, them = (
+            (f"{next(iter(queued))} is", "it") if len(queued) == 1 else (f"{len(queued)} are", "them")
+        )
+        click.echo(f"{names} queued; another process is sending, and takes {them} along")
         return
     dispatch.leave_waiter(settings)
     if progress.undelivered:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import aiosmtplib
 
-from cronwrap.relay import certificate, dial
+from cronwrap.relay import certificate, dial, proxy
 from cronwrap.relay.dial import RelayFault
 from cronwrap.relay.login import Login
 from cronwrap.relay.replies import Reply
@@ -30,6 +30,24 @@ FAREWELL_LIMIT = 2.0
 """Seconds for QUIT: the mail is delivered, nobody has to wait for good manners."""
 CLOSING_TURNS = 10
 """Turns of the event loop that a transport needs to let go of its socket; two or three in practice."""
+
+LOCAL_SUFFIXES = tuple(
+    f".{name}"
+    for name in [
+        "localdomain",
+        "localhost",
+        "local",
+        "lan",
+        "home",
+        "home.arpa",
+        "internal",
+        "intranet",
+        "private",
+        "corp",
+        "invalid",
+    ]
+)
+"""Domains of no name server outside (RFC 6761, 6762, 8375; ICANN's ``internal``; habits)."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _HELLO_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -52,8 +70,12 @@ class Conversation:
     # Steps, in this order
 
     async def connect(self, addresses: list[dial.Address]) -> None:
-        """Connect to the first address that answers."""
-        self._socket = await dial.connect(addresses, self.endpoint.display, self.endpoint.timeout)
+        """Connect to the first address that answers, or by the proxy, which needs none."""
+        relay = self.endpoint
+        if relay.proxy:
+            self._socket = await proxy.connect(relay, relay.timeout)
+        else:
+            self._socket = await dial.connect(addresses, relay.display, relay.timeout, relay.source)
 
     async def greet(self) -> None:
         """Wait for the greeting; with ``smtps`` after TLS and the judgement of the certificate."""
@@ -63,7 +85,7 @@ class Conversation:
             hostname=self.endpoint.host,
             sock=self._socket,
             timeout=self.endpoint.timeout,
-            local_hostname=hello_name(self._socket),
+            local_hostname=hello_name(self._socket, self.endpoint.helo),
             use_tls=implicit,
             start_tls=False,
             tls_context=self._context,
@@ -236,14 +258,17 @@ def on_the_wire(content: bytes) -> bytes:
     return lines.replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
 
 
-def hello_name(sock: socket.socket | None) -> str:
-    """Give the name for EHLO: this host's if it is a full one, else the address it speaks from.
+def hello_name(sock: socket.socket | None, wanted: str = "") -> str:
+    """Give the name for EHLO: the one wanted, or this host's, if it is a full one; else its address.
 
     Never the name service's opinion: it may take longer than the delivery. RFC 5321, 4.1.4 allows the
-    address where there is no name.
+    address where there is no name. Names that mean nothing elsewhere (RFC 6761, and what routers and
+    distributions give) are refused by servers that look them up.
     """
-    name = socket.gethostname()
-    if _HELLO_NAME.fullmatch(name):
+    name = wanted or socket.gethostname()
+    if name.startswith("[") or (
+        _HELLO_NAME.fullmatch(name) and not f".{name.lower()}".endswith(LOCAL_SUFFIXES)
+    ):
         return name
     address = str(sock.getsockname()[0]).partition("%")[0] if sock is not None else "127.0.0.1"
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -120,9 +120,12 @@ class _Probe:
         relay = self.endpoint
         if relay.fault:
             raise RelayFault("settings", *with_advice(relay.fault, SOURCES["settings"]))
-        self._addresses = dial.resolve(relay.host, relay.port, relay.timeout)
-        shown = ", ".join(str(where[0]) for _family, where in self._addresses)
-        self._add("resolve", f"{relay.host} is {shown}")
+        if relay.proxy:
+            self._add("resolve", f"{relay.host} is looked up by {relay.proxy}")
+        else:
+            self._addresses = dial.resolve(relay.host, relay.port, relay.timeout)
+            shown = ", ".join(str(where[0]) for _family, where in self._addresses)
+            self._add("resolve", f"{relay.host} is {shown}")
         conversation = Conversation(relay, None if relay.kind == "smtp" else self._context())
         try:
             await conversation.connect(self._addresses)

@@ -144,7 +144,8 @@ class SmtpSession:
                 self._context = certificate.context(relay)
         except TemporaryError as error:
             raise as_fault("login", error) from None
-        addresses = dial.resolve(relay.host, relay.port, min(relay.timeout, left()))
+        timeout = min(relay.timeout, left())
+        addresses = [] if relay.proxy else dial.resolve(relay.host, relay.port, timeout)
         conversation = Conversation(relay, self._context)
         try:
             async with asyncio.timeout(left() if relay.opening else None) as bound:

@@ -34,7 +34,10 @@ LONGEST_HOST = 253
 
 PASSWORD_KEYS = ("password", "password-file", "password-env", "password-command", "token-command")
 TLS_KEYS = ("ca-file", "fingerprint")
-KEYS = ("url", "user", *PASSWORD_KEYS, *TLS_KEYS, "timeout", "auth")
+WAY_KEYS = ("helo", "source", "proxy")
+KEYS = ("url", "user", *PASSWORD_KEYS, *TLS_KEYS, "timeout", "auth", *WAY_KEYS)
+PROXY_PORTS = {"socks5": 1080, "socks4": 1080, "http": 8080}
+"""Kinds of proxies, and where they listen as a rule."""
 FILE_KEYS = ("password-file", "ca-file")
 VARIABLES = {
     "url": "CRONWRAP_RELAY",
@@ -73,6 +76,14 @@ class Endpoint(Record):
     """The one mechanism to log in with; empty: the strongest that both sides have."""
     timeout: float = DEFAULT_TIMEOUT
     """Seconds for each step of the conversation."""
+    helo: str = ""
+    """The name to give in EHLO; empty: this host's."""
+    source: str = ""
+    """The local address to connect from."""
+    proxy: str = ""
+    """``KIND://HOST:PORT``, without user and password."""
+    proxy_user: str = ""
+    proxy_password: str = ""
     opening: float = 0.0
     """Seconds from the beginning to the login; 0: as long as its steps take. Set for a run that waits."""
     origin: str = ""
@@ -92,7 +103,7 @@ class Endpoint(Record):
     def names_secret(self) -> bool:
         """Tell whether the place it is written down in holds or names a password."""
         sources = (self.password_file, self.password_env, self.password_command, self.token_command)
-        return self.password is not None or any(sources)
+        return self.password is not None or bool(self.proxy_password) or any(sources)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.display!r}, user={self.user!r}, origin={self.origin!r}, fault={self.fault!r})"
@@ -146,6 +157,7 @@ class _Reader:
         userinfo, at, address = rest[2:].rpartition("@")
         host, port = self._address(address, DEFAULT_PORTS[kind])
         user, password = self._login(userinfo) if at else ("", None)
+        proxy, proxy_user, proxy_password = self._proxy()
         found = Endpoint(
             kind=kind,
             host=host,
@@ -160,7 +172,12 @@ class _Reader:
             fingerprint=self._fingerprint(),
             auth=self._auth(),
             timeout=self._timeout(),
+            helo=self._helo(),
+            source=self._source(),
             origin=self.origin,
+            proxy=proxy,
+            proxy_user=proxy_user,
+            proxy_password=proxy_password,
         )
         self._check(found, password_in_url=password is not None)
         return found
@@ -198,7 +215,7 @@ class _Reader:
             raise self._wrong("url", f"takes no login, {instead}")
         if not loopback(found.host):
             raise self._wrong("url", f"leads off this host, {instead}")
-        for key in (*TLS_KEYS, "auth"):
+        for key in (*TLS_KEYS, "auth", "proxy"):
             if key in self.table:
                 raise self._wrong(key, f"has no use here, {instead}")
 
@@ -249,6 +266,34 @@ class _Reader:
             raise self._wrong("timeout", "must be more than 0 and at most 1h")
         return seconds
 
+    def _helo(self) -> str:
+        name = self._text("helo")
+        literal = name.startswith("[") and name.endswith("]") and len(name) > 2
+        if name and not literal and not (name.isascii() and _hostname(name)):
+            raise self._wrong("helo", "must be a host name, or an address in brackets, [192.0.2.1]")
+        return name
+
+    def _source(self) -> str:
+        address = self._text("source")
+        if address and not _ipv6(address) and not _ipv4(address):
+            raise self._wrong("source", "must be an address of this host, as 192.0.2.7 or 2001:db8::7")
+        return address
+
+    def _proxy(self) -> tuple[str, str, str]:
+        """Give a proxy's URL without its login, user and password; empty without one."""
+        text = self._text("proxy")
+        if not text:
+            return "", "", ""
+        kind, separator, rest = text.replace("socks5h://", "socks5://", 1).partition("://")
+        kind = kind.lower()
+        if not separator or kind not in PROXY_PORTS:
+            raise self._wrong("proxy", "must be socks5://HOST[:1080], socks4://… or http://HOST[:8080]")
+        userinfo, at, place = rest.rpartition("@")
+        host, port = self._address(place, PROXY_PORTS[kind], "proxy")
+        user, password = self._login(userinfo, "proxy") if at else ("", None)
+        shown = f"[{host}]" if ":" in host else host
+        return f"{kind}://{shown}:{port}", user, password or ""
+
     def _fingerprint(self) -> str:
         text = self._text("fingerprint").lower()
         digits = text.removeprefix("sha256:").replace(":", "")
@@ -258,10 +303,10 @@ class _Reader:
 
     # The parts of a URL
 
-    def _login(self, userinfo: str) -> tuple[str, str | None]:
+    def _login(self, userinfo: str, key: str = "url") -> tuple[str, str | None]:
         user, colon, password = userinfo.partition(":")
         if not user or (colon and not password):
-            raise self._wrong("url", "has an empty user or password before the @")
+            raise self._wrong(key, "has an empty user or password before the @")
         return self._decoded(user), self._decoded(password) if colon else None
 
     def _decoded(self, text: str) -> str:
@@ -280,26 +325,26 @@ class _Reader:
             raise self._wrong("url", "has a control character in user or password")
         return decoded
 
-    def _address(self, text: str, port: int) -> tuple[str, int]:
+    def _address(self, text: str, port: int, key: str = "url") -> tuple[str, int]:
         text = text.removesuffix("/")
         if text.startswith("["):
             host, bracket, rest = text[1:].partition("]")
             if not bracket or not _ipv6(host) or rest[:1] not in ("", ":"):
-                raise self._wrong("url", "has a bad IPv6 address: write [2001:db8::1] or [2001:db8::1]:465")
+                raise self._wrong(key, "has a bad IPv6 address: write [2001:db8::1] or [2001:db8::1]:465")
             colon, digits = rest[:1], rest[1:]
         else:
             host, colon, digits = text.partition(":")
             if ":" in digits:
                 raise self._wrong(
-                    "url", "has more than one port: an IPv6 address is written in brackets, [::1]"
+                    key, "has more than one port: an IPv6 address is written in brackets, [::1]"
                 )
         if colon:
             if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) < 65536):
-                raise self._wrong("url", "has a bad port: allowed are 1 to 65535")
+                raise self._wrong(key, "has a bad port: allowed are 1 to 65535")
             port = int(digits)
         host = host.lower().removesuffix(".")
         if not text.startswith("[") and not _hostname(host):
-            raise self._wrong("url", "has no valid host name after ://")
+            raise self._wrong(key, "has no valid host name after ://")
         return host, port
 
     # Errors
@@ -314,15 +359,13 @@ class _Reader:
 
 def loopback(host: str) -> bool:
     """Tell whether a host of a URL is this one: 127.0.0.0/8, ::1 or localhost."""
-    if host in ("localhost", "::1"):
-        return True
+    return host in ("localhost", "::1") or (host.startswith("127.") and _ipv4(host))
+
+
+def _ipv4(host: str) -> bool:
     octets = host.split(".")
-    return (
-        len(octets) == 4
-        and octets[0] == "127"
-        and all(
-            octet.isascii() and octet.isdigit() and len(octet) <= 3 and int(octet) < 256 for octet in octets
-        )
+    return len(octets) == 4 and all(
+        octet.isascii() and octet.isdigit() and len(octet) <= 3 and int(octet) < 256 for octet in octets
     )
 
 

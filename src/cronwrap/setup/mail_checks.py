@@ -249,7 +249,7 @@ def try_relay(relay: Endpoint, sender: str, recipients: tuple[str, ...]) -> Iter
     """Give the steps of a probe of one relay, and what its other ports say when its own is silent."""
     for step in probe(relay, sender, recipients):
         yield _of_step(step, relay)
-        if step.name == "connect" and not step.ok and relay.kind not in LOCAL_KINDS:
+        if step.name == "connect" and not (step.ok or relay.proxy or relay.kind in LOCAL_KINDS):
             yield _other_ports(relay)
 
 
