@@ -62,6 +62,12 @@ def test_a_message_goes_through_a_proxy_that_looks_the_name_up_and_sees_no_text(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_greeting_that_comes_together_with_the_proxys_answer_is_heard(make_relay, make_proxy, kind):
+    server, proxy = make_relay(tls="starttls"), make_proxy(kind, together=True)
+    assert send(at(server, proxy=f"{kind}://localhost:{proxy.port}")).delivered == (TO,)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_proxy_that_wants_a_login_gets_it(relay, make_proxy, kind):
     proxy = make_proxy(kind, login=True)
     assert send(at(relay, proxy=login_for(proxy))).delivered

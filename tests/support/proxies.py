@@ -24,6 +24,8 @@ class Proxy:
     login: bool = False
     refuse: bool = False
     """Whether it lets nobody through."""
+    together: bool = False
+    """Whether the server's first words come in one packet with the proxy's own."""
     asked: list[tuple[str, int]] = field(default_factory=list)
     """Hosts and ports that it was asked to connect to."""
     carried: bytearray = field(default_factory=bytearray)
@@ -60,7 +62,10 @@ class Proxy:
             client.sendall(self._refusal)
             return
         with socket.create_connection((host, port)) as server:
-            client.sendall(self._success)
+            first = b""
+            if self.together:  # what the server says first comes with the proxy's own words
+                first = server.recv(CHUNK)
+            client.sendall(self._success + first)
             while True:
                 for ready in select.select([client, server], [], [])[0]:
                     octets = ready.recv(CHUNK)
