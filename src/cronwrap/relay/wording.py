@@ -96,7 +96,7 @@ def as_fault(stage: str, error: TemporaryError) -> RelayFault:
 def with_advice(text: str, otherwise: str) -> tuple[str, str]:
     """Give the text of a fault and what to do, which is in some texts already: ``X is open: chmod 600 X``."""
     before, colon, command = text.rpartition(": ")
-    if colon and command.startswith(("chmod ", "chown ", "write ")):
+    if colon and command.startswith(("chmod ", "chown ", "mount ")):
         return before, command
     return text, otherwise
 

@@ -47,6 +47,7 @@ VARIABLES = {
     "ca-file": "CRONWRAP_RELAY_CA_FILE",
     "fingerprint": "CRONWRAP_RELAY_FINGERPRINT",
 }
+MOUNTED_ADVICE = "mount it with mode 0400, or 0440 and a group of this user (defaultMode, fsGroup; mode, gid)"
 URL_FORMS = (
     "smtps://HOST[:465], submission://HOST[:587], smtp://HOST[:25] (loopback only), "
     "sendmail:/PATH or maildir:/PATH"
@@ -101,8 +102,11 @@ class Endpoint(Record):
 
     @property
     def names_secret(self) -> bool:
-        """Tell whether the place it is written down in holds or names a password."""
-        sources = (self.password_file, self.password_env, self.password_command, self.token_command)
+        """Tell whether the place it is written down in holds or names a password.
+
+        The name of a variable does not count: it leads to nothing for who cannot read the variable.
+        """
+        sources = (self.password_file, self.password_command, self.token_command)
         return self.password is not None or bool(self.proxy_password) or any(sources)
 
     def __repr__(self) -> str:
@@ -113,9 +117,22 @@ def exposed(path: str, status: os.stat_result) -> str:
     """Say why a file may not hold a secret, and what to do; empty when it may."""
     if status.st_uid not in (0, os.geteuid()):
         return f"{path} belongs to another user (uid {status.st_uid}): chown it, then chmod 600 {path}"
-    if status.st_mode & 0o077:
+    if not status.st_mode & 0o077:
+        return ""
+    if not _on_read_only(path):
         return f"{path} is open to other users: chmod 600 {path}"
-    return ""
+    # A mounted secret, of Kubernetes or Docker: nobody can change its mode here, and Kubernetes sets the bit
+    # for the group whatever was asked for.
+    if not status.st_mode & 0o037 and status.st_gid in (os.getegid(), *os.getgroups()):
+        return ""
+    return f"{path} is open to other users, and mounted read-only: {MOUNTED_ADVICE}"
+
+
+def _on_read_only(path: str) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def from_environment(env: Mapping[str, str]) -> Endpoint | None:
