@@ -7,7 +7,7 @@ import os
 import pytest
 
 from support import crond as crond_module
-from support import debian
+from support import debian, servers
 from support import postfix as postfix_module
 
 
@@ -55,4 +55,19 @@ def postfix(debian_programs, authority):
     if os.geteuid() != 0:
         leave_out("Postfix' master must be started by root")
     with postfix_module.Postfix(authority) as running:
+        yield running
+
+
+@pytest.fixture(
+    scope="session",
+    params=[servers.PostfixWithDovecot, servers.Exim, servers.NodeServer],
+    ids=lambda kind: kind.name,
+)
+def server(request, debian_programs, authority):
+    """A running server with smtps and logins, one of three; see support.servers."""
+    kind = request.param
+    debian_programs(servers.PROGRAMS[kind.name])
+    if reason := servers.lacking(kind):
+        leave_out(reason)
+    with kind(authority) as running:
         yield running
