@@ -102,10 +102,12 @@ class Endpoint(Record):
 
     @property
     def names_secret(self) -> bool:
-        """Tell whether the place it is written down in holds or names a password.
+        """Tell whether the place it is written down in holds or names a password."""
+        return self.leads_to_secret or bool(self.password_env)
 
-        The name of a variable does not count: it leads to nothing for who cannot read the variable.
-        """
+    @property
+    def leads_to_secret(self) -> bool:
+        """Tell the same, but for a variable's name: it says nothing to who cannot read the variable."""
         sources = (self.password_file, self.password_command, self.token_command)
         return self.password is not None or bool(self.proxy_password) or any(sources)
 
@@ -119,7 +121,7 @@ def exposed(path: str, status: os.stat_result) -> str:
         return f"{path} belongs to another user (uid {status.st_uid}): chown it, then chmod 600 {path}"
     if not status.st_mode & 0o077:
         return ""
-    if not _on_read_only(path):
+    if not on_read_only(path):
         return f"{path} is open to other users: chmod 600 {path}"
     # A mounted secret, of Kubernetes or Docker: nobody can change its mode here, and Kubernetes sets the bit
     # for the group whatever was asked for.
@@ -128,7 +130,8 @@ def exposed(path: str, status: os.stat_result) -> str:
     return f"{path} is open to other users, and mounted read-only: {MOUNTED_ADVICE}"
 
 
-def _on_read_only(path: str) -> bool:
+def on_read_only(path: str) -> bool:
+    """Tell whether a file lies where nobody can change it, as what Kubernetes mounts."""
     try:
         return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except OSError:
