@@ -30,7 +30,7 @@ _cronwrap_node() {
             words='drop flush list retry show'
             ;;
         'outbox drop')
-            flags='-h --help'
+            flags='--all -h --help'
             ;;
         'outbox flush')
             flags='--json -h --help'
@@ -39,7 +39,7 @@ _cronwrap_node() {
             flags='--json -h --help'
             ;;
         'outbox retry')
-            flags='-h --help'
+            flags='--all -h --help'
             ;;
         'outbox show')
             flags='--raw --json -h --help'

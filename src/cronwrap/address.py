@@ -13,6 +13,8 @@ LOCAL_LIMIT, DOMAIN_LIMIT = 64, 255
 """Octets (RFC 5321, 4.5.3.1.1 and 4.5.3.1.2)."""
 LABEL_LIMIT = 63
 """Octets between two dots of a domain (RFC 1035, 2.3.4)."""
+LOCAL = "local-name.invalid"
+"""Stands for "no domain" while addresses are read (RFC 2606 keeps it from being anybody's)."""
 SHOWN = 60
 """Characters of a faulty address that its error shows."""
 
@@ -69,6 +71,36 @@ def _members(text: str) -> list[list[tuple[int, str]]]:
         else:
             found[-1].append(token)
     return [member for member in found if member]
+
+
+def own_names(host: str) -> set[str]:
+    """Give the domains, in lower case, that mean this host in an address."""
+    short = host.partition(".")[0]
+    names = {"localhost", "localhost.localdomain", host, short, f"{short}.localdomain"}
+    return {name.lower() for name in names}
+
+
+def at_home(text: str, host: str, house: str) -> str:
+    """Give a list of recipients in which local names stand for ``house``, the list of the configuration.
+
+    What is no address stays as it is, to be told of. Where the host bears the name of the mail domain, its
+    addresses are real ones.
+    """
+    try:
+        members = _members(text)
+    except ValueError:
+        return text
+    mail_domains = {address.spec.rpartition("@")[2].lower() for address in usable(house, LOCAL)[0]}
+    local = own_names(host) - mail_domains | {LOCAL}
+    found: dict[str, None] = {}
+    for member in members:
+        written = " ".join(token for _kind, token in member)
+        try:
+            name = _address(member, LOCAL).spec.rpartition("@")[2].lower()
+        except ValueError:
+            name = ""
+        found[house if name in local else written] = None
+    return ", ".join(found)
 
 
 def fallback(user: str, host: str) -> str:
@@ -197,6 +229,10 @@ def _domain(name: str) -> str:
     labels = name.split(".")
     if not name or len(name) > DOMAIN_LIMIT or not all(0 < len(label) <= LABEL_LIMIT for label in labels):
         raise ValueError("what stands after the @ is no domain")
+    if labels[-1].isdigit():
+        raise ValueError(f"an address of the network stands in brackets: [{name}]")
+    if any(label.startswith("-") or label.endswith("-") for label in labels):
+        raise ValueError("a label of the domain begins or ends with -")
     strange = [character for character in name if character not in _LABEL and character != "."]
     if strange:
         raise ValueError(f"the domain holds {strange[0]!r}")

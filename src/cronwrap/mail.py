@@ -56,6 +56,12 @@ class Message(Record):
     job: str
     subject: str
     """For people; decoded."""
+    sender_from_settings: bool = False
+    """Whether the sender is what the configuration says, or stands in for what it does not say."""
+    recipients_from_settings: bool = False
+    """The same for the recipients; those of a crontab or a flag are not."""
+    recipients_written: str = ""
+    """The recipients as a crontab or a flag names them, where settings say who is meant; else empty."""
 
 
 class Delivery(Record):
@@ -67,6 +73,10 @@ class Delivery(Record):
     """Recipients refused for good, each with the relay's words."""
     deferred: tuple[tuple[str, str], ...] = ()
     """Recipients to try again, each with the reason."""
+    too_large: tuple[tuple[str, str], ...] = ()
+    """Recipients for whom the message is too large, each with the relay's words: a smaller one may go."""
+    size_limit: int = 0
+    """Octets of the largest message that the relay takes; 0 when it names none."""
     relay_fault: str = ""
     """Set when the relay as a whole could not be used (connection, TLS, login): the reason and what to
     do. Every recipient is then in ``deferred``, and no other message need be tried with it now."""

@@ -24,9 +24,25 @@ def config_paths(named: str, environ: Mapping[str, str]) -> tuple[str, ...]:
     return (SYSTEM_CONFIG, user_config(environ))
 
 
+def unquoted(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Give the environment without the quotes around whole values of our variables.
+
+    Docker's ``--env-file`` and its kind take ``MAILTO="a@b"`` with its quotes.
+    """
+    bare = {
+        name: value[1:-1]
+        for name, value in environ.items()
+        if value[:1] in ('"', "'")
+        and (name.startswith("CRONWRAP_") or name in ("MAILTO", "MAILFROM"))
+        and len(value) > 1
+        and value.find(value[0], 1) == len(value) - 1
+    }
+    return {**environ, **bare} if bare else environ
+
+
 def state_directory(environ: Mapping[str, str]) -> str:
     """Give the directory of outbox, locks and history; it need not exist yet."""
-    named = environ.get("CRONWRAP_STATE_DIR")
+    named = unquoted(environ).get("CRONWRAP_STATE_DIR")
     if named:
         return absolute(named, environ)
     if os.geteuid() == 0:

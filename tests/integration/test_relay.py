@@ -227,7 +227,7 @@ def test_a_partial_refusal_delivers_to_the_others(relay):
 @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
 @pytest.mark.parametrize(
     ("reply", "kept"),
-    [("451 4.3.0 Later", "deferred"), ("554 5.7.1 Never", "refused"), ("552 5.2.2 Mailbox full", "refused")],
+    [("451 4.3.0 Later", "deferred"), ("554 5.7.1 Never", "refused"), ("552 5.2.2 Mailbox full", "deferred")],
 )
 def test_a_refusal_is_the_messages_own_and_the_next_one_goes_through(relay, verb, reply, kept):
     relay.refuse(verb, reply, times=1)
@@ -258,11 +258,12 @@ def test_552_after_an_accepted_recipient_means_too_many(relay):
 
 
 @pytest.mark.parametrize("reply", ["552 5.3.4 Message too big for system", "552 size", "554 5.3.4 too big"])
-def test_a_refused_size_hints_at_max_output_instead_of_the_sender(relay, reply):
-    relay.refuse("MAIL", reply)
-    words = dict(send(at(relay)).refused)[TO]
-    assert "max-output" in words
-    assert "mailfrom" not in words
+@pytest.mark.parametrize("verb", ["MAIL", "DATA"])
+def test_a_refused_size_is_told_from_a_refused_sender(relay, verb, reply):
+    relay.refuse(verb, reply)
+    delivery = send(at(relay))
+    assert (delivery.refused, delivery.deferred) == ((), ())
+    assert dict(delivery.too_large) == {TO: reply}
 
 
 def test_a_refused_sender_hints_at_mailfrom(relay):
@@ -270,9 +271,11 @@ def test_a_refused_sender_hints_at_mailfrom(relay):
     assert "mailfrom" in dict(send(at(relay)).refused)[TO]
 
 
-def test_too_large_a_message_is_refused_for_good_with_both_sizes(make_relay):
+def test_too_large_a_message_is_not_even_offered_and_told_with_both_sizes(make_relay):
     server = make_relay(size_limit=100)
-    ((_address, why),) = send(at(server), content=b"x" * 200 + b"\r\n").refused
+    delivery = send(at(server), content=b"x" * 200 + b"\r\n")
+    ((_address, why),) = delivery.too_large
+    assert delivery.size_limit == 100
     assert "202" in why
     assert "100" in why
 
@@ -380,8 +383,8 @@ def test_nothing_is_opened_before_the_first_message(relay):
 
 
 def test_a_relay_with_a_fault_is_not_used(relay):
-    delivery = send(at(relay).replace(fault="chmod 600 /etc/x"))
-    assert delivery.relay_fault == "chmod 600 /etc/x"
+    delivery = send(at(relay).replace(fault="/etc/x is open to others: chmod 600 /etc/x"))
+    assert delivery.relay_fault == "/etc/x is open to others; chmod 600 /etc/x"
     assert relay.counters.connections == 0
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from cronwrap.mail import Envelope
-from cronwrap.relay import conversation
+from cronwrap.relay import conversation, look
 from cronwrap.relay import smtp as relay_smtp
 from cronwrap.relay.connect import connect
 from cronwrap.settings import relays as endpoint
@@ -33,7 +33,7 @@ PERMANENT_AT = ("mail", "rcpt", "data", "dot")
 def short_limits(monkeypatch):
     monkeypatch.setattr(conversation, "FINAL_REPLY_LIMIT", TIMEOUT)
     monkeypatch.setattr(conversation, "FAREWELL_LIMIT", TIMEOUT)
-    monkeypatch.setattr(relay_smtp, "LOOK_LIMIT", TIMEOUT)
+    monkeypatch.setattr(look, "LOOK_LIMIT", TIMEOUT)
 
 
 def attempt(server):

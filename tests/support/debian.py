@@ -15,15 +15,20 @@ LOCK = "/run/lock/cronwrap-tests-apt"
 """One for the machine: several workers must not run apt-get at once."""
 PACKAGES = {
     "/usr/lib/*/sasl2/libplain.so": "libsasl2-modules",  # Postfix only recommends it
+    "/usr/lib/dovecot/imap": "dovecot-imapd",
     "/usr/share/perl5/MIME/Parser.pm": "libmime-tools-perl",
     "bash": "bash",
     "chromium": "chromium",
     "cron": "cron",
     "crontab": "cron",
     "debootstrap": "debootstrap",
+    "dovecot": "dovecot-core",
+    "dpkg-deb": "dpkg",
     "fish": "fish",
     "man": "man-db",
     "munpack": "mpack",
+    "node": "nodejs",
+    "npm": "npm",
     "perl": "perl",
     "postfix": "postfix",
     "reformime": "maildrop",

@@ -8,6 +8,7 @@ import pytest
 
 from support import crond as crond_module
 from support import postfix as postfix_module
+from support import servers
 
 
 def pytest_collection_modifyitems(items):
@@ -31,4 +32,19 @@ def postfix(needs, authority):
     """A running Postfix with smtps and a login; see support.postfix.Postfix."""
     needs(*postfix_module.NEEDS)
     with postfix_module.Postfix(authority) as running:
+        yield running
+
+
+@pytest.fixture(
+    scope="session",
+    params=[servers.PostfixWithDovecot, servers.Exim, servers.NodeServer],
+    ids=lambda kind: kind.name,
+)
+def server(request, needs, authority):
+    """A running server with smtps and logins, one of three; see support.servers."""
+    kind = request.param
+    needs(*servers.PROGRAMS[kind.name])
+    if reason := servers.lacking(kind, install=request.config.getoption("complete")):
+        pytest.skip(reason)
+    with kind(authority) as running:
         yield running

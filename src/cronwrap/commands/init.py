@@ -200,7 +200,7 @@ class Dialogue:
                 fault = _check(answers)
             except ConfigError as error:
                 click.echo(str(error))
-                fault = Check(name="relay", ok=False, text=str(error))
+                fault = Check(name="relay", ok=False, text=str(error), advice="correct the answer")
             if fault is None:
                 return answers, True
             changed = self._corrected(answers, fault)

@@ -15,7 +15,9 @@ from cronwrap.errors import StateError
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.message_file import DAMAGED, Damaged
 from cronwrap.outbox.store import Item, Outbox
+from cronwrap.pipeline.readdressing import anew, current
 from cronwrap.report.preview import readable
+from cronwrap.settings.load import Settings
 from cronwrap.spans import ago, duration
 from cronwrap.text import shorten, visible
 
@@ -125,40 +127,73 @@ def flush(ctx: click.Context, *, as_json: bool) -> None:
 
 
 @command.command("retry", help="Queue a message again, even one that was given up, and send it now.")
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="[ID]", required=False)
+@click.option("--all", "every", is_flag=True, help="every message that waits or was given up")
 @click.pass_context
-def retry(ctx: click.Context, identity: str) -> None:
-    """Queue a message again and send it; exit 1 when that does not succeed."""
+def retry(ctx: click.Context, identity: str | None, *, every: bool) -> None:
+    """Queue messages again and send them; exit 1 when that does not succeed."""
     settings = ctx.obj.settings()
     box = Outbox(settings.state_dir).look()
-    item = box.find(identity)
-    if not item.envelope.recipients:
-        raise StateError(f"{item.id} cannot be sent: {item.last_error}")
-    again = item.replace(state="queued", attempts=0, next_attempt=0.0, queued=time.time(), relay_fault=False)
-    box.update(item, again)
-    progress = Progress(1, as_json=False)
+    items = _chosen(box, identity, every=every)
+    if every:
+        items = [item for item in items if item.envelope.recipients]  # a damaged file has none
+    queued = {item.id for item in items if _queue_again(box, item, settings)}
+    progress = Progress(len(queued), as_json=False)
 
     def told(tried: Item, words: str) -> None:
-        if tried.id == item.id:
+        if tried.id in queued:
             progress(tried, words)
 
-    if not dispatch.flush(settings, told, first=item.id, patience=0.0):
-        click.echo(f"{item.id} is queued; another process is sending, and takes it along")
+    if not queued:
+        return
+    first = "" if every else next(iter(queued))
+    if not dispatch.flush(settings, told, first=first, patience=0.0):
+        names, them = (
+            (f"{next(iter(queued))} is", "it") if len(queued) == 1 else (f"{len(queued)} are", "them")
+        )
+        click.echo(f"{names} queued; another process is sending, and takes {them} along")
         return
     dispatch.leave_waiter(settings)
     if progress.undelivered:
         ctx.exit(1)
 
 
+def _chosen(box: Outbox, identity: str | None, *, every: bool) -> list[Item]:
+    """Give the message that is named, or all; a damaged one too."""
+    if every == bool(identity):
+        raise click.UsageError("name a message, or --all: see cronwrap outbox list")
+    return [*box.items()[0], *box.failed()] if every else [box.find(identity or "")]
+
+
+def _queue_again(box: Outbox, item: Item, settings: Settings) -> bool:
+    """Put a message into the queue, addressed as settings have it now; False when nobody is left."""
+    if not item.envelope.recipients:
+        raise StateError(f"{item.id} cannot be sent: {item.last_error}")
+    item_now, content = anew(box, item, current(settings["config"], item.job))
+    if not item_now.envelope.recipients:
+        box.remove(item)
+        click.echo(f"{item.id} is gone: all whom mailto names now have got it")
+        return False
+    again = item_now.replace(
+        state="queued", attempts=0, next_attempt=0.0, queued=time.time(), relay_fault=False, refused=()
+    )
+    box.update(item, again, content)
+    return True
+
+
 @command.command("drop", help="Throw a message away, unsent.")
-@click.argument("identity", metavar="ID")
+@click.argument("identity", metavar="[ID]", required=False)
+@click.option("--all", "every", is_flag=True, help="every message that waits or was given up")
 @click.pass_obj
-def drop(app: App, identity: str) -> None:
-    """Throw a message away."""
+def drop(app: App, identity: str | None, *, every: bool) -> None:
+    """Throw messages away."""
     box = Outbox(app.settings().state_dir).look()
-    item = box.find(identity)
-    box.remove(item)
-    click.echo(f"{item.id} is gone")
+    items = _chosen(box, identity, every=every)
+    for item in items:
+        box.remove(item)
+        click.echo(f"{item.id} is gone")
+    if not items:
+        click.echo("the outbox is empty")
 
 
 def as_object(item: Item) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from cronwrap.address import Address, addresses, fallback
+from cronwrap.address import LOCAL, Address, addresses, fallback, own_names
 from cronwrap.commands import outbox as outbox_command
 from cronwrap.errors import CronwrapError, StateError
 from cronwrap.job.signals import Signals
@@ -32,8 +32,8 @@ from cronwrap.sendmail.command_line import (
     Rejected,
     read,
 )
-from cronwrap.sendmail.submission import LOCAL, MESSAGE_LIMIT, Site, submit
-from cronwrap.settings.load import Settings, load
+from cronwrap.sendmail.submission import MESSAGE_LIMIT, Site, submit
+from cronwrap.settings.load import Settings
 
 if TYPE_CHECKING:
     from cronwrap.commands.cli import App
@@ -162,7 +162,8 @@ def site(settings: Settings) -> Site:
     here = Address(name="", spec=fallback(user_name(), host))
     login = settings.login
     senders = [*_full(settings["mailfrom"]), *(_full(login) if "@" in login else ())]
-    mailto = _mailto(settings)
+    # MAILTO says who reads one crontab's, and crond has put that into the message already.
+    mailto = settings.house or settings["mailto"] or ""
     readers = _full(mailto) or _addresses(mailto, host) or (here,)
     # A host may bear the name of the mail domain itself: then its addresses are real ones.
     mail_domains = {address.spec.rpartition("@")[2].lower() for address in (*senders, *_full(mailto))}
@@ -173,27 +174,6 @@ def site(settings: Settings) -> Site:
         sender=senders[0] if senders else here,
         sender_configured=bool(senders),
     )
-
-
-def own_names(host: str) -> set[str]:
-    """Give the domains, in lower case, that mean this host in an address."""
-    short = host.partition(".")[0]
-    names = {"localhost", "localhost.localdomain", host, short, f"{short}.localdomain"}
-    return {name.lower() for name in names}
-
-
-def _mailto(settings: Settings) -> str:
-    """Give who reads this host's mail.
-
-    ``MAILTO`` of the environment says who reads one crontab's, and crond has put that into the message
-    already; it counts only where nothing else is configured.
-    """
-    if settings.sources.get("mailto") == "MAILTO":
-        without = {name: value for name, value in os.environ.items() if name != "MAILTO"}
-        flags = {"config": settings["config"]} if settings["config"] else {}
-        if found := load(flags, without)["mailto"]:
-            return str(found)
-    return settings["mailto"] or ""
 
 
 def _addresses(text: str | None, host: str) -> tuple[Address, ...]:

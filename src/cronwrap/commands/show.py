@@ -17,6 +17,7 @@ from cronwrap.history.runs import Run, run
 from cronwrap.job import use
 from cronwrap.job.use import Use
 from cronwrap.model import STDERR, STDOUT
+from cronwrap.outbox.store import FAILED, QUEUE, Damaged, Item, Outbox
 from cronwrap.report.ansi import plain
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import moment, size
@@ -35,7 +36,8 @@ def command(ctx: click.Context, run_id: str | None, as_json: bool) -> None:
         views.write(views.objects([whole(found, kept)]))
     else:
         screen = Screen()
-        views.write(itertools.chain(details(screen, found, time.time()), output(screen, kept)))
+        report = waiting_report(settings.state_dir, found.run)
+        views.write(itertools.chain(details(screen, found, time.time(), report), output(screen, kept)))
 
 
 def whole(found: Run, kept: Kept) -> dict[str, Any]:
@@ -53,8 +55,19 @@ def whole(found: Run, kept: Kept) -> dict[str, Any]:
     }
 
 
-def details(screen: Screen, found: Run, now: float) -> Iterator[str]:
-    """Give what is known of a run but its output, a line each."""
+def waiting_report(state_dir: str, run_id: str) -> Item | None:
+    """Give a run's report as it lies in the outbox; None when a relay has taken it, or none was due."""
+    box = Outbox(state_dir)
+    for place in (QUEUE, FAILED):
+        try:
+            return box.load(run_id, place)
+        except (Damaged, OSError):
+            continue
+    return None
+
+
+def details(screen: Screen, found: Run, now: float, report: Item | None = None) -> Iterator[str]:
+    """Give what is known of a run but its output, a line each; ``report`` is the one that waits."""
     cell = views.result_cell(found)
     known = [
         ("run", found.run),
@@ -70,7 +83,7 @@ def details(screen: Screen, found: Run, now: float) -> Iterator[str]:
         ("CPU time", "" if found.cpu_seconds is None else duration(found.cpu_seconds)),
         ("memory", "" if found.max_rss_bytes is None else f"{size(found.max_rss_bytes)} at most"),
         ("by", f"{found.user} at {found.host}"),
-        ("mailed", _mailed(found)),
+        ("mailed", _not_yet(report) if report else _mailed(found)),
         ("output", _sizes(found)),
     ]
     for name, value in known:
@@ -85,6 +98,12 @@ def _uses(now: Use | None) -> str:
         f"{size(now.rss_bytes)} of memory and {duration(now.cpu_seconds)} of CPU time "
         f"in {count(now.processes, 'process', 'processes')}"
     )
+
+
+def _not_yet(report: Item) -> str:
+    if report.state == "failed":
+        return f"no, given up: {report.last_error}"
+    return f"not yet: {report.last_error or 'it is on its way'}"
 
 
 def _mailed(found: Run) -> str:

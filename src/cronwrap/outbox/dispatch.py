@@ -14,7 +14,7 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.forked import detach
-from cronwrap.outbox.sender import drain_and_look_again, drainers, obedient
+from cronwrap.outbox.sender import drain_and_look_again, drainers, in_time, obedient
 from cronwrap.outbox.store import Outbox
 
 TYPE_CHECKING = False
@@ -194,7 +194,8 @@ def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int,
         # Names of files in settings and environment are relative to where the run is.
         from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
 
-        found = relays_in_force(settings.paths)
+        hurry = PATIENCE.left(settings["delivery.inline"]) if own or not stays else 0.0
+        found = in_time(relays_in_force(settings.paths), hurry)
         detach()
         drain_and_look_again(box, claim, obedient(drainers(settings, box, found, told)), first=own)
         os.close(report)
@@ -247,7 +248,7 @@ def send_from_memory(settings: Settings, message: Message) -> str:
     except OSError as error:
         return f"no process can be started: {error.strerror}"
     if not pid:
-        _sender_from_memory(settings, message, theirs)
+        _sender_from_memory(settings, message, theirs, seconds)
     os.close(theirs)
     words = _await(ours, seconds, None, to_end=False)
     os.close(ours)
@@ -255,11 +256,11 @@ def send_from_memory(settings: Settings, message: Message) -> str:
     return "" if words == "delivered" else words or f"no relay has taken it within {seconds:.0f} s"
 
 
-def _sender_from_memory(settings: Settings, message: Message, report: int) -> NoReturn:
+def _sender_from_memory(settings: Settings, message: Message, report: int, hurry: float) -> NoReturn:
     try:
         from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
 
-        found = relays_in_force(settings.paths)
+        found = in_time(relays_in_force(settings.paths), hurry)
         detach()
         from cronwrap.outbox import drain  # noqa: PLC0415
 

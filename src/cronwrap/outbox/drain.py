@@ -12,6 +12,7 @@ from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.mail import Delivery, Envelope
 from cronwrap.model import Record
+from cronwrap.outbox import too_large
 from cronwrap.outbox.backoff import retry_after
 from cronwrap.outbox.digest import Digests
 from cronwrap.outbox.relay_pauses import Pauses
@@ -212,7 +213,7 @@ class Drainer:
                 result = result.replace(error=result.error or why_not)
                 continue
             envelope = Envelope(sender=item.envelope.sender, recipients=result.waiting)
-            delivery = self._send(number, relay, envelope, content)
+            delivery = too_large.send(self._hand_over(number, relay), envelope, content, item.id)
             result = result.replace(asked=True)
             if delivery.relay_fault:
                 self._pauses.note(relay, delivery, self._clock())
@@ -256,6 +257,9 @@ class Drainer:
         if pause and patient and pause.holds(self._clock()) and (pause.login or item.attempts):
             return pause.reason
         return ""
+
+    def _hand_over(self, number: int, relay: Endpoint) -> Callable[[Envelope, bytes], Delivery]:
+        return lambda envelope, content: self._send(number, relay, envelope, content)
 
     def _send(self, number: int, relay: Endpoint, envelope: Envelope, content: bytes) -> Delivery:
         """Hand one message to one relay; nothing it may come upon stops the other messages."""
@@ -357,7 +361,7 @@ def send_from_memory(relays: Sequence[Endpoint], envelope: Envelope, content: by
             error = relay.fault
             continue
         with connect(relay) as session:
-            delivery = session.send(envelope, content)
+            delivery = too_large.send(session.send, envelope, content, "")
         refused += [f"{address}: {words}" for address, words in delivery.refused]
         envelope = envelope.replace(recipients=tuple(address for address, _ in delivery.deferred))
         if not delivery.deferred:

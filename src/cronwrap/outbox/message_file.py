@@ -52,6 +52,10 @@ class Item(Record):
     """Whether the last attempt failed at the relay, not at this message: any sign of life makes it due."""
     refused: tuple[str, ...] = ()
     """Recipients that were refused for good, each with the relay's words."""
+    sender_from_settings: bool = False
+    recipients_from_settings: bool = False
+    recipients_written: str = ""
+    """As in ``Message``: what a retry asks the settings for anew."""
     size: int = 0
     """Octets of the content."""
     state: str = "queued"
@@ -117,6 +121,9 @@ def head(item: Item) -> bytes:
     lines += [f"refused: {words}" for words in item.refused]
     lines += [f"{key}: {getattr(item, key)}" for key in ("job", "subject", "last_error")]
     lines += [f"queued: {item.queued!r}", f"next_attempt: {item.next_attempt!r}"]
+    lines += [f"from_settings: {word}" for word in _from_settings(item)]
+    if item.recipients_written:
+        lines.append(f"written: {item.recipients_written}")
     lines += [f"attempts: {item.attempts}", f"relay_fault: {int(item.relay_fault)}", f"size: {item.size}"]
     text = "\n".join(" ".join(line.splitlines()).replace("\0", " ") for line in lines)
     try:
@@ -126,12 +133,17 @@ def head(item: Item) -> bytes:
     return octets + b"\n\n"
 
 
+def _from_settings(item: Item) -> list[str]:
+    words = {"sender": item.sender_from_settings, "recipients": item.recipients_from_settings}
+    return [word for word, true in words.items() if true]
+
+
 def _parse(identity: str, octets: bytes) -> Item:
     lines = octets.decode(errors="surrogateescape").split("\n")
     if lines[0] != MAGIC:
         raise Damaged("not a message of cronwrap's")
     single: dict[str, str] = {}
-    several: dict[str, list[str]] = {"to": [], "refused": []}
+    several: dict[str, list[str]] = {"to": [], "refused": [], "from_settings": []}
     for line in lines[1:]:
         key, colon, value = line.partition(": ")
         if not colon and not line.endswith(":"):
@@ -152,6 +164,9 @@ def _parse(identity: str, octets: bytes) -> Item:
             last_error=single.get("last_error", ""),
             relay_fault=single.get("relay_fault") == "1",
             refused=tuple(several["refused"]),
+            sender_from_settings="sender" in several["from_settings"],
+            recipients_from_settings="recipients" in several["from_settings"],
+            recipients_written=single.get("written", ""),
             size=_count(single["size"], 1 << 62),
         )
     except (KeyError, ValueError) as error:

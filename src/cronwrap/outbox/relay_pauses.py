@@ -106,4 +106,5 @@ def _key(relay: Endpoint) -> str:
     variable = os.environ.get(relay.password_env, "") if relay.password_env else ""
     told = (relay.display, relay.user, relay.password or "", relay.password_file, changed, variable)
     more = (relay.password_command, relay.token_command, relay.ca_file, relay.fingerprint, relay.auth)
-    return f"{crc32(repr((told, more)).encode(errors='backslashreplace')):08x}"
+    way = (relay.helo, relay.source, relay.proxy, relay.proxy_user, relay.proxy_password)
+    return f"{crc32(repr((told, more, way)).encode(errors='backslashreplace')):08x}"

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+PUNCTUAL = 0.9
+"""The part of a run's patience after which all relays have had their turn: what they said has to reach it."""
+FOR_A_STEP, FOR_OPENING = 0.75, 0.8
+"""Parts of a relay's share of it; the rest is for a look at what went wrong."""
+
 
 def drainers(
     settings: Settings, box: Outbox, found: tuple[Endpoint, ...], told: Callable[[Item, str], None]
@@ -28,6 +33,20 @@ def drainers(
     from cronwrap.outbox.drain import Drainer  # noqa: PLC0415
 
     return lambda: Drainer(box, found, settings["delivery.lifetime"], told=told)
+
+
+def in_time(relays: tuple[Endpoint, ...], seconds: float) -> tuple[Endpoint, ...]:
+    """Give the relays bounded so that what is wrong with them is known to somebody who waits ``seconds``.
+
+    They are asked one after the other, so each has its part of the time.
+    """
+    share = seconds * PUNCTUAL / max(1, sum(not relay.fault for relay in relays))
+    if not share:
+        return relays
+    return tuple(
+        relay.replace(timeout=min(relay.timeout, round(share * FOR_A_STEP, 2)), opening=share * FOR_OPENING)
+        for relay in relays
+    )
 
 
 def obedient(new: Callable[[], Drainer]) -> Callable[[], Drainer]:

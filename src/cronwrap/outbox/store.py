@@ -82,6 +82,9 @@ class Outbox:
             job=message.job,
             subject=message.subject,
             queued=now,
+            sender_from_settings=message.sender_from_settings,
+            recipients_from_settings=message.recipients_from_settings,
+            recipients_written=message.recipients_written,
             size=len(message.content),
         )
         if not _NAME.issuperset(identity) or identity.startswith(".") or not identity:
@@ -220,17 +223,19 @@ class Outbox:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def update(self, item: Item, changed: Item) -> None:
-        """Write down the new state of a message; StateError when that cannot be done.
+    def update(self, item: Item, changed: Item, content: bytes | None = None) -> None:
+        """Write down the new state of a message, or new content; StateError when that cannot be done.
 
         A message that its owner has dropped meanwhile stays dropped.
         """
         try:
-            content = self.content(item)
+            before = self.content(item)
         except FileNotFoundError:
             return
         except (Damaged, OSError) as error:
             raise StateError(f"report {item.id} cannot be read: {error}") from error
+        content = before if content is None else content
+        changed = changed.replace(size=len(content))
         try:
             self._write(changed, content)
             if changed.state != item.state:

@@ -10,7 +10,7 @@ from cronwrap.log import log
 from cronwrap.mail import Report
 from cronwrap.model import Command
 from cronwrap.pipeline.context import new_run
-from cronwrap.pipeline.reporting import post, recipients, say, sender
+from cronwrap.pipeline.reporting import addressed, post, recipients, say, sender
 from cronwrap.redact.redactor import redactor
 from cronwrap.report.compose import compose
 from cronwrap.report.verdict import Policy, not_run
@@ -61,7 +61,7 @@ def report_mistake(text: str) -> None:
         environment=dict(os.environ),
         faults=(*settings.faults, *secrets.faults),
     )
-    if not post(settings, run.run_id, compose(report)):
+    if not post(settings, run.run_id, addressed(settings, compose(report))):
         from cronwrap.job.signals import Signals  # noqa: PLC0415
         from cronwrap.outbox.dispatch import dispatch  # noqa: PLC0415
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from cronwrap.address import at_home
 from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.mail import Report
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from cronwrap.settings.load import Settings
 
 
+GIVEN = ("the command line", "MAILTO", "MAILFROM", "CRONWRAP_MAILTO", "CRONWRAP_MAILFROM")
+"""Sources of addresses that stand in a crontab or beside it, and are kept whatever the settings say later."""
 PRINTED = "printed"
 """What became of a message that could be neither stored nor sent."""
 
@@ -48,7 +51,7 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     words = ""
     if verdict.mail:
         message = compose(_report(run, tries, verdict, past).replace(job=job, command=command))
-        words = post(run.settings, run.run_id, message)
+        words = post(run.settings, run.run_id, addressed(run.settings, message))
     if tries.entry:
         digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
         mailed = verdict.mail and words != PRINTED
@@ -100,11 +103,29 @@ def _redacted_verdict(verdict: Verdict, secrets: Redactor) -> Verdict:
 
 
 def recipients(settings: Settings, run: RunContext) -> tuple[str, ...]:
-    """Give whom to write to: as configured, else the user at this host; nobody for an empty ``MAILTO``."""
+    """Give whom to write to: as configured, else the user at this host; nobody for an empty ``MAILTO``.
+
+    Local names in ``MAILTO`` and flags mean whom the configuration names.
+    """
     mailto = settings["mailto"]
     if mailto is None:
         return (f"{run.user}@{run.host}",)
-    return (mailto,) if mailto.strip(" ,\t") else ()
+    if not mailto.strip(" ,\t"):
+        return ()
+    if not settings.house.strip(" ,\t") or mailto == settings.house:
+        return (mailto,)
+    return (at_home(mailto, run.host, settings.house),)
+
+
+def addressed(settings: Settings, message: Message) -> Message:
+    """Give a message that remembers which of its addresses come from settings, for a later retry."""
+    mailto = settings["mailto"]
+    own = mailto is None or mailto == settings.house
+    return message.replace(
+        sender_from_settings=settings.sources.get("mailfrom") not in GIVEN,
+        recipients_from_settings=own and settings.sources.get("mailto") not in GIVEN,
+        recipients_written="" if own else mailto,
+    )
 
 
 def sender(settings: Settings, run: RunContext) -> str:
@@ -206,7 +227,8 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
                 )
             )
             # It may have left a report of its own before it died.
-            mailed = post(run.settings, f"{fields['run']}-{ABANDONED}", message) != PRINTED
+            identity = f"{fields['run']}-{ABANDONED}"
+            mailed = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
         finish(entry, verdict, (), mailed=mailed)
 
 

@@ -8,7 +8,6 @@ that ends the conversation; a refusal of the message or of a recipient is a ``Re
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import re
 import socket
@@ -17,12 +16,13 @@ from typing import NoReturn
 
 import aiosmtplib
 
-from cronwrap.relay import certificate, dial
+from cronwrap.relay import certificate, dial, proxy
 from cronwrap.relay.dial import RelayFault
+from cronwrap.relay.login import Login
 from cronwrap.relay.repeated import Confidence
-from cronwrap.relay.replies import Reply, login_advice, readable
-from cronwrap.relay.wording import LoginRefused, fault
-from cronwrap.settings.relays import MECHANISMS, Endpoint
+from cronwrap.relay.replies import Reply
+from cronwrap.relay.wording import fault
+from cronwrap.settings.relays import Endpoint
 
 FINAL_REPLY_LIMIT = 600.0
 """Seconds for the message and the reply to its final dot (RFC 5321, 4.5.3.2.6). A relay that scans mail
@@ -31,6 +31,24 @@ FAREWELL_LIMIT = 2.0
 """Seconds for QUIT: the mail is delivered, nobody has to wait for good manners."""
 CLOSING_TURNS = 10
 """Turns of the event loop that a transport needs to let go of its socket; two or three in practice."""
+
+LOCAL_SUFFIXES = tuple(
+    f".{name}"
+    for name in [
+        "localdomain",
+        "localhost",
+        "local",
+        "lan",
+        "home",
+        "home.arpa",
+        "internal",
+        "intranet",
+        "private",
+        "corp",
+        "invalid",
+    ]
+)
+"""Domains of no name server outside (RFC 6761, 6762, 8375; ICANN's ``internal``; habits)."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _HELLO_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -43,27 +61,34 @@ class Conversation:
         """``secret`` is what is kept out of whatever the relay says, from its greeting on."""
         self.endpoint = endpoint
         self._confidence = Confidence(endpoint.user, secret)
-        self._digests = False
         self._context = context
         self._socket: socket.socket | None = None
         self._client = aiosmtplib.SMTP(timeout=endpoint.timeout)
+        self.stage = "connect"
+        """How far it has come, by the names of ``MOMENTS``."""
         self.greeting = ""
+        self.mechanism = ""
+        """What it was logged in by."""
 
     # Steps, in this order
 
     async def connect(self, addresses: list[dial.Address]) -> None:
-        """Connect to the first address that answers."""
-        self._socket = await dial.connect(addresses, self.endpoint.display, self.endpoint.timeout)
+        """Connect to the first address that answers, or by the proxy, which needs none."""
+        relay = self.endpoint
+        if relay.proxy:
+            self._socket = await proxy.connect(relay, relay.timeout)
+        else:
+            self._socket = await dial.connect(addresses, relay.display, relay.timeout, relay.source)
 
     async def greet(self) -> None:
         """Wait for the greeting; with ``smtps`` after TLS and the judgement of the certificate."""
         implicit = self.endpoint.kind == "smtps"
-        stage = "tls" if implicit else "greeting"
+        self.stage = stage = "tls" if implicit else "greeting"
         self._client = aiosmtplib.SMTP(
             hostname=self.endpoint.host,
             sock=self._socket,
             timeout=self.endpoint.timeout,
-            local_hostname=hello_name(self._socket),
+            local_hostname=hello_name(self._socket, self.endpoint.helo),
             use_tls=implicit,
             start_tls=False,
             tls_context=self._context,
@@ -80,6 +105,7 @@ class Conversation:
 
     async def hello(self) -> None:
         """Say EHLO and learn what the relay offers."""
+        self.stage = "hello"
         try:
             await self._client.ehlo()
         except (aiosmtplib.SMTPException, OSError) as error:
@@ -99,6 +125,7 @@ class Conversation:
 
     async def start_tls(self) -> None:
         """Turn to TLS (RFC 3207); nothing but EHLO has been said before."""
+        self.stage = "tls"
         if not self.offers("starttls"):
             raise RelayFault(
                 "tls",
@@ -112,72 +139,19 @@ class Conversation:
         self._check_certificate()
 
     async def log_in(self, secret: bytes) -> None:
-        """Log in with one mechanism, once: a second try would double the failed logins."""
+        """Log in; RelayFault when that does not succeed."""
+        self.stage = "login"
         self._confidence = Confidence(self.endpoint.user, secret)
-        mechanism = self.mechanism()
-        user, client = self.endpoint.user, self._client
-        try:
-            if mechanism == "xoauth2":
-                reply = await self._xoauth2(user.encode(), secret)
-            elif mechanism == "cram-md5":
-                self._digests = True
-                reply = self._reply(await client.auth_crammd5(user, secret))
-            elif mechanism == "plain":
-                reply = self._reply(await client.auth_plain(user, secret))
-            else:
-                reply = self._reply(await client.auth_login(user, secret))
-        except aiosmtplib.SMTPAuthenticationError as error:
-            reply = Reply(code=error.code, text=self._without_secrets(error.message))
-        except (aiosmtplib.SMTPException, OSError) as error:
-            self._fail("login", error)
-        except ValueError:
-            # MD5 is missing from a Python that is restricted to approved digests.
-            raise RelayFault(
-                "login", f"{mechanism.upper()} cannot be computed here", 'set auth = "plain" for this relay'
-            ) from None
-        if reply.code != 235:
-            kind = LoginRefused if reply.code >= 500 else RelayFault
-            raise kind(
-                "login",
-                f"{self.endpoint.display} refused the login of {user} by {mechanism.upper()}: {reply}",
-                login_advice(reply, mechanism),
-            )
 
-    def mechanism(self) -> str:
-        """Give the strongest mechanism that both sides have, or the one that is asked for; or RelayFault."""
-        relay, offered = self.endpoint, self._client.server_auth_methods
-        if not offered:
-            raise RelayFault(
-                "login",
-                f"{relay.display} offers no login",
-                "take user and password out if it needs none, or use the port it has for submission",
-            )
-        fitting = [name for name in MECHANISMS if (name == "xoauth2") == bool(relay.token_command)]
-        wanted = [relay.auth] if relay.auth else fitting
-        for name in wanted:
-            if name in offered:
-                return name
-        named = readable(self._without_secrets(", ".join(offered)))
-        raise RelayFault(
-            "login",
-            f"{relay.display} offers {named.upper()} to log in with, and not {' or '.join(wanted).upper()}",
-            "see auth and token-command in the manual",
-        )
+        async def say(line: bytes) -> Reply:
+            try:
+                said = await self._client.execute_command(line)
+            except (aiosmtplib.SMTPException, OSError) as error:
+                self._fail("login", error)
+            return Reply(code=said.code, text=said.message)
 
-    async def _xoauth2(self, user: bytes, token: bytes) -> Reply:
-        """Log in with a token; the reason of a refusal comes as a challenge that wants an empty answer.
-
-        Source: Google's "XOAUTH2 Mechanism", "Error response".
-        """
-        blob = base64.b64encode(b"user=" + user + b"\x01auth=Bearer " + token + b"\x01\x01")
-        said = await self._client.execute_command(b"AUTH", b"XOAUTH2", blob)
-        if said.code != 334:
-            return self._reply(said)
-        with contextlib.suppress(ValueError):
-            reason = base64.b64decode(said.message, validate=True).decode("utf-8", "replace")
-            final = self._reply(await self._client.execute_command(b""))
-            return Reply(code=final.code, text=f"{final.text} {self._without_secrets(reason)}")
-        return self._reply(await self._client.execute_command(b""))
+        login = Login(self.endpoint, secret, self._client.server_auth_methods, say, self._without_secrets)
+        self.mechanism = await login.run()
 
     # One message
 
@@ -282,7 +256,7 @@ class Conversation:
 
     def _without_secrets(self, text: str) -> str:
         """Give a relay's words without the login, before anything is cut: it may repeat what it was told."""
-        return self._confidence.without(text, digests=self._digests)
+        return self._confidence.without(text, digests=True)
 
 
 def on_the_wire(content: bytes) -> bytes:
@@ -297,14 +271,17 @@ def on_the_wire(content: bytes) -> bytes:
     return lines.replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
 
 
-def hello_name(sock: socket.socket | None) -> str:
-    """Give the name for EHLO: this host's if it is a full one, else the address it speaks from.
+def hello_name(sock: socket.socket | None, wanted: str = "") -> str:
+    """Give the name for EHLO: the one wanted, or this host's, if it is a full one; else its address.
 
     Never the name service's opinion: it may take longer than the delivery. RFC 5321, 4.1.4 allows the
-    address where there is no name.
+    address where there is no name. Names that mean nothing elsewhere (RFC 6761, and what routers and
+    distributions give) are refused by servers that look them up.
     """
-    name = socket.gethostname()
-    if _HELLO_NAME.fullmatch(name):
+    name = wanted or socket.gethostname()
+    if name.startswith("[") or (
+        _HELLO_NAME.fullmatch(name) and not f".{name.lower()}".endswith(LOCAL_SUFFIXES)
+    ):
         return name
     address = str(sock.getsockname()[0]).partition("%")[0] if sock is not None else "127.0.0.1"
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -22,8 +22,11 @@ COMMAND_LIMIT = 30.0
 nobody can answer."""
 
 
-def secret(endpoint: Endpoint) -> bytes:
-    """Give the password or token of a relay; TemporaryError says why there is none."""
+def secret(endpoint: Endpoint, limit: float = 0.0) -> bytes:
+    """Give the password or token of a relay; TemporaryError says why there is none.
+
+    A command has ``limit`` seconds, or ``COMMAND_LIMIT`` if that is 0.
+    """
     if endpoint.password is not None:
         return endpoint.password.encode()
     if endpoint.password_file:
@@ -31,8 +34,8 @@ def secret(endpoint: Endpoint) -> bytes:
     if endpoint.password_env:
         return _from_environment(endpoint.password_env)
     if endpoint.password_command:
-        return _from_command(endpoint.password_command, "password-command")
-    return _from_command(endpoint.token_command, "token-command")
+        return _from_command(endpoint.password_command, "password-command", limit)
+    return _from_command(endpoint.token_command, "token-command", limit)
 
 
 def _from_file(path: str) -> bytes:
@@ -64,17 +67,18 @@ def _from_environment(name: str) -> bytes:
     return _checked(value, f"password-env {name}")
 
 
-def _from_command(command: str, key: str) -> bytes:
+def _from_command(command: str, key: str, limit: float) -> bytes:
     """Give the first line that a shell command prints.
 
     The command line itself is not shown in errors: it may hold a secret.
     """
     try:
-        ran = program.run(["/bin/sh", "-c", command], b"", COMMAND_LIMIT)
+        limit = limit or COMMAND_LIMIT
+        ran = program.run(["/bin/sh", "-c", command], b"", limit)
     except OSError as error:
         raise TemporaryError(f"{key} cannot be run: {error.strerror}") from None
     if ran.status is None:
-        raise TemporaryError(f"{key} did not end within {COMMAND_LIMIT:.0f} s")
+        raise TemporaryError(f"{key} did not end within {limit:.3g} s")
     if ran.status:
         how = f"ended with status {ran.status}" if ran.status > 0 else f"died of signal {-ran.status}"
         # What it printed before it failed may be the secret, and its complaint may repeat it.

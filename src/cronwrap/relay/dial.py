@@ -19,16 +19,21 @@ MOST_ADDRESSES = 8
 """Of one host; a name service that lists hundreds is not to be believed."""
 OFTEN_BLOCKED = {25: "port 25 is blocked by many providers: use smtps:// (465) or submission:// (587)"}
 
+SOURCE_ADVICE = "set source in [[relay]] to an address of this host, or leave it out"
+
 Address = tuple[int, Any]
 """Address family and what ``connect`` takes."""
 
 
 class RelayFault(TemporaryError):  # noqa: N818  # the word that `Delivery.relay_fault` has for it
-    """A relay as a whole could not be used; says where and what to do about it."""
+    """A relay as a whole could not be used; says where and what to do about it.
 
-    def __init__(self, stage: str, text: str, advice: str = "") -> None:
+    ``misplaced``: whether the port may be one of another kind, where TLS begins sooner or later.
+    """
+
+    def __init__(self, stage: str, text: str, advice: str = "", *, misplaced: bool = False) -> None:
         super().__init__(f"{text}; {advice}" if advice else text)
-        self.stage, self.text, self.advice = stage, text, advice
+        self.stage, self.text, self.advice, self.misplaced = stage, text, advice, misplaced
 
 
 def resolve(host: str, port: int, timeout: float) -> list[Address]:
@@ -54,7 +59,9 @@ def resolve(host: str, port: int, timeout: float) -> list[Address]:
     thread.join(timeout)
     if not found:
         raise RelayFault(
-            "resolve", f"the name service did not give the address of {host} within {timeout:g} s"
+            "resolve",
+            f"the name service did not give the address of {host} within {timeout:g} s",
+            "check this host's DNS",
         )
     answer = found[0]
     if not isinstance(answer, OSError):
@@ -65,14 +72,22 @@ def resolve(host: str, port: int, timeout: float) -> list[Address]:
     raise RelayFault("resolve", f"the address of {host} is not to be had ({why})", "check this host's DNS")
 
 
-async def connect(addresses: list[Address], display: str, limit: float) -> socket.socket:
-    """Give a socket connected to the first address that answers, or RelayFault with the last reason."""
+async def connect(addresses: list[Address], display: str, limit: float, source: str = "") -> socket.socket:
+    """Give a socket connected to the first address that answers, or RelayFault with the last reason.
+
+    ``source`` is the local address to connect from, where one is wanted.
+    """
+    if source:
+        family = socket.AF_INET6 if ":" in source else socket.AF_INET
+        addresses = [address for address in addresses if address[0] == family]
+        if not addresses:
+            raise RelayFault("connect", f"{display} has no address of the kind of {source}", SOURCE_ADVICE)
     connecting: set[asyncio.Task[socket.socket]] = set()
     reason: OSError = TimeoutError(f"no answer within {limit:g} s")
     try:
         async with asyncio.timeout(limit):
             for number, address in enumerate(addresses, 1):
-                connecting.add(asyncio.create_task(_attempt(address)))
+                connecting.add(asyncio.create_task(_attempt(address, source)))
                 more_to_come = number < len(addresses)
                 while connecting:
                     done, connecting = await asyncio.wait(
@@ -91,17 +106,21 @@ async def connect(addresses: list[Address], display: str, limit: float) -> socke
         pass
     finally:
         await _abandon(connecting)
+    if reason.errno == errno.EADDRNOTAVAIL and source:
+        raise RelayFault("connect", f"no connection to {display}: {source} is not this host's", SOURCE_ADVICE)
     port = int(addresses[0][1][1]) if addresses else 0
     raise RelayFault("connect", f"no connection to {display}: {_why(reason)}", _advice(reason, port))
 
 
-async def _attempt(address: Address) -> socket.socket:
+async def _attempt(address: Address, source: str) -> socket.socket:
     family, where = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         # A message is written in one piece and then waited for: nothing to gain from Nagle's delay.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source:
+            sock.bind((source, 0))
         await asyncio.get_running_loop().sock_connect(sock, where)
     except BaseException:
         sock.close()

@@ -13,9 +13,10 @@ from cronwrap.model import Record
 from cronwrap.relay import certificate, credentials, dial
 from cronwrap.relay.conversation import Conversation
 from cronwrap.relay.dial import RelayFault
+from cronwrap.relay.look import explained
 from cronwrap.relay.replies import readable, sender_advice
-from cronwrap.relay.smtp import explained, mailbox
-from cronwrap.relay.wording import as_fault
+from cronwrap.relay.smtp import mailbox
+from cronwrap.relay.wording import SOURCES, as_fault, with_advice
 from cronwrap.settings.relays import Endpoint
 
 if TYPE_CHECKING:
@@ -111,16 +112,20 @@ class _Probe:
             seen = await explained(self.endpoint, self._addresses, fault)
             self._add(STEP_NAMES.get(seen.stage, seen.stage), seen.text, ok=False, advice=seen.advice)
         except TimeoutError:
-            self._add("greeting", f"{self.endpoint.display} took more than {PROBE_LIMIT:g} s", ok=False)
+            text = f"{self.endpoint.display} took more than {PROBE_LIMIT:g} s"
+            self._add("greeting", text, ok=False, advice="it is too slow to be of use: ask its owner why")
         return self.steps
 
     async def _try(self, sender: str, recipients: Sequence[str]) -> None:
         relay = self.endpoint
         if relay.fault:
-            raise RelayFault("settings", relay.fault)
-        self._addresses = dial.resolve(relay.host, relay.port, relay.timeout)
-        shown = ", ".join(str(where[0]) for _family, where in self._addresses)
-        self._add("resolve", f"{relay.host} is {shown}")
+            raise RelayFault("settings", *with_advice(relay.fault, SOURCES["settings"]))
+        if relay.proxy:
+            self._add("resolve", f"{relay.host} is looked up by {relay.proxy}")
+        else:
+            self._addresses = dial.resolve(relay.host, relay.port, relay.timeout)
+            shown = ", ".join(str(where[0]) for _family, where in self._addresses)
+            self._add("resolve", f"{relay.host} is {shown}")
         # Known from the start on: a relay may repeat in its greeting what it was told the last time.
         secret = self._secret() if relay.user else b""
         known = b"" if isinstance(secret, RelayFault) else secret
@@ -134,7 +139,7 @@ class _Probe:
                 if isinstance(secret, RelayFault):
                     raise secret
                 await conversation.log_in(secret)
-                self._add("login", f"{relay.user} is logged in by {conversation.mechanism().upper()}")
+                self._add("login", f"{relay.user} is logged in by {conversation.mechanism.upper()}")
             limit = conversation.size_limit
             self._add(
                 "size", f"takes messages of up to {limit >> 20} MiB" if limit else "names no size limit"
@@ -173,16 +178,18 @@ class _Probe:
     async def _ask(self, conversation: Conversation, sender: str, recipients: Sequence[str]) -> None:
         bad = [address for address in (sender, *recipients) if not _sendable(address)]
         if bad:
-            self._add("sender" if sender in bad else "recipient", f"{bad[0]!r} is no address", ok=False)
+            name, key = ("sender", "mailfrom") if sender in bad else ("recipient", "mailto")
+            self._add(name, f"{bad[0]!r} is no address", ok=False, advice=f"correct {key}")
             return
         reply = await conversation.command("sender", b"MAIL FROM:<" + mailbox(sender) + b">")
-        advice = "" if reply.ok else sender_advice(sender, reply)
+        advice = "" if reply.ok else sender_advice(sender)
         self._add("sender", f"{sender}: {reply}", ok=reply.ok, advice=advice)
         if not reply.ok:
             return
         for recipient in recipients:
             reply = await conversation.command("recipient", b"RCPT TO:<" + mailbox(recipient) + b">")
-            self._add("recipient", f"{recipient}: {reply}", ok=reply.ok)
+            advice = "" if reply.ok else f"correct mailto, or have the relay let {sender} write there"
+            self._add("recipient", f"{recipient}: {reply}", ok=reply.ok, advice=advice)
         await conversation.command("reset", b"RSET")
 
     def _add(self, name: str, text: str, *, ok: bool = True, advice: str = "") -> None:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 
 from cronwrap.errors import TemporaryError
 from cronwrap.mail import Delivery, Envelope
 from cronwrap.relay import certificate, credentials, dial
 from cronwrap.relay.conversation import Conversation
 from cronwrap.relay.dial import RelayFault
-from cronwrap.relay.replies import ACCOUNT, PERMANENT, Reply, judge, judge_recipient, sender_advice
-from cronwrap.relay.wording import MOMENTS, LoginRefused, account_fault, as_fault, tls_error
+from cronwrap.relay.look import explained
+from cronwrap.relay.replies import ACCOUNT, LARGE, PERMANENT, Reply, judge, judge_recipient, sender_advice
+from cronwrap.relay.wording import (
+    ASK_OWNER,
+    MOMENTS,
+    SOURCES,
+    LoginRefused,
+    account_fault,
+    as_fault,
+    too_slow,
+    with_advice,
+)
 from cronwrap.settings.relays import Endpoint
 
 ATTEMPT_LIMIT = 900.0
@@ -19,8 +30,8 @@ ATTEMPT_LIMIT = 900.0
 honest wait (``FINAL_REPLY_LIMIT`` and the steps before it), and an end for a server that drips."""
 MESSAGES_PER_CONNECTION = 50
 """Common limits of relays are 100 and 30 to 50; a new connection costs less than a refusal."""
-LOOK_LIMIT = 10.0
-"""Seconds to fetch a certificate that was not trusted, only to show it."""
+MOMENT = 0.05
+"""Seconds for a step for which no time is left: its fault says more than none."""
 UNKNOWN = (
     "it is not known whether the relay has taken the message; it will be sent again with the same Message-ID"
 )
@@ -64,7 +75,7 @@ class SmtpSession:
         except TimeoutError:
             await self._hang_up(politely=False)
             why = f"{self.endpoint.display} took more than {ATTEMPT_LIMIT:g} s"
-            fault = RelayFault(transaction.stage, why)
+            fault = RelayFault(transaction.stage, why, ASK_OWNER)
             if transaction.begun:
                 return transaction.broken_off(fault)
             return self._given_up(transaction.envelope, fault)
@@ -119,21 +130,34 @@ class SmtpSession:
     async def _open(self) -> Conversation:
         relay = self.endpoint
         if relay.fault:
-            raise RelayFault("settings", relay.fault)
+            raise RelayFault("settings", *with_advice(relay.fault, SOURCES["settings"]))
+        began = time.monotonic()
+
+        def left() -> float:
+            return max(MOMENT, relay.opening - (time.monotonic() - began)) if relay.opening else relay.timeout
+
         try:
             # Before the connection: a command for the token may take longer than a relay waits.
-            secret = credentials.secret(relay) if relay.user else b""
+            limit = min(credentials.COMMAND_LIMIT, left()) if relay.opening else 0.0
+            secret = credentials.secret(relay, limit) if relay.user else b""
             if self._context is None and relay.kind != "smtp":
                 self._context = certificate.context(relay)
         except TemporaryError as error:
             raise as_fault("login", error) from None
-        addresses = dial.resolve(relay.host, relay.port, relay.timeout)
+        timeout = min(relay.timeout, left())
+        addresses = [] if relay.proxy else dial.resolve(relay.host, relay.port, timeout)
         conversation = Conversation(relay, self._context, secret)
         try:
-            await conversation.connect(addresses)
-            await conversation.secure()
-            if relay.user:
-                await conversation.log_in(secret)
+            async with asyncio.timeout(left() if relay.opening else None) as bound:
+                await conversation.connect(addresses)
+                await conversation.secure()
+                if relay.user:
+                    await conversation.log_in(secret)
+        except TimeoutError:
+            await conversation.close(politely=False)
+            if not bound.expired():
+                raise
+            raise too_slow(relay, conversation.stage) from None
         except RelayFault as fault:
             await conversation.close(politely=fault.stage == "login")
             raise await explained(relay, addresses, fault) from None
@@ -169,6 +193,8 @@ class _Transaction:
         self._delivered: list[str] = []
         self._refused: dict[str, str] = {}
         self._deferred: dict[str, str] = {}
+        self._too_large: dict[str, str] = {}
+        self._size_limit = 0
         self._conversation: Conversation | None = None
 
     @property
@@ -182,6 +208,8 @@ class _Transaction:
             delivered=tuple(self._delivered),
             refused=tuple(self._refused.items()),
             deferred=tuple(self._deferred.items()),
+            too_large=tuple(self._too_large.items()),
+            size_limit=self._size_limit,
         )
 
     def broken_off(self, fault: RelayFault) -> Delivery:
@@ -194,7 +222,8 @@ class _Transaction:
         """Say MAIL; RelayFault when the connection is of no use. May be called again on another one."""
         self._conversation = conversation
         if reset and not (reply := await self._say("reset", b"RSET")).ok:
-            raise RelayFault("reset", f"{self.endpoint.display} is not ready {MOMENTS['reset']}: {reply}")
+            text = f"{self.endpoint.display} is not ready {MOMENTS['reset']}: {reply}"
+            raise RelayFault("reset", text, ASK_OWNER)
         options = self._prepare(conversation)
         if self.settled:
             return
@@ -205,7 +234,7 @@ class _Transaction:
             return
         sender, words = self.envelope.sender, str(reply)
         if judge(reply) == PERMANENT:
-            words = f"{words} ({sender_advice(sender, reply)})"
+            words = f"{words} ({sender_advice(sender)})"
         self._refuse_all(reply, words)
 
     async def complete(self) -> None:
@@ -218,8 +247,8 @@ class _Transaction:
             if reply.ok:
                 self._accepted.append(address)
             else:
-                final = judge_recipient(reply, others_accepted=bool(self._accepted)) == PERMANENT
-                self._settle(self._refused if final else self._deferred, [address], str(reply))
+                judged = judge_recipient(reply, others_accepted=bool(self._accepted))
+                self._settle(self._kept_as(judged), [address], str(reply))
         if not self._accepted:
             return
         reply = await self._say("data", b"DATA")
@@ -233,7 +262,7 @@ class _Transaction:
                 self._delivered, self._accepted = self._accepted, []
                 return
         elif reply.ok:
-            raise RelayFault("data", f"{self.endpoint.display} answered DATA with {reply}")
+            raise RelayFault("data", f"{self.endpoint.display} answered DATA with {reply}", ASK_OWNER)
         self._refuse_all(reply, str(reply))
 
     # Before MAIL
@@ -253,9 +282,10 @@ class _Transaction:
                 self.content = converted
         if conversation.offers("size"):
             limit, size = conversation.size_limit, len(self.content)
+            self._size_limit = limit
             if 0 < limit < size:
                 why = f"the message has {size} octets, {self.endpoint.display} takes {limit} at most"
-                self._settle(self._refused, self._waiting, why)
+                self._settle(self._too_large, self._waiting, why)
             options.append(b"SIZE=%d" % size)
         if not self.content.isascii():
             options.append(b"BODY=8BITMIME")
@@ -292,7 +322,7 @@ class _Transaction:
     def _heed(self, reply: Reply) -> Reply:
         """Raise for a reply that is about us or the connection, not about the message."""
         if reply.code == 421:
-            raise RelayFault(self.stage, f"{self.endpoint.display} ended the connection: {reply}")
+            raise RelayFault(self.stage, f"{self.endpoint.display} ended the connection: {reply}", ASK_OWNER)
         if judge(reply) == ACCOUNT:
             fault = account_fault(self.endpoint, self.stage, reply)
             raise AccountRefusal(fault.stage, fault.text, fault.advice)
@@ -300,8 +330,10 @@ class _Transaction:
 
     def _refuse_all(self, reply: Reply, words: str) -> None:
         """Settle all that are left by a reply to MAIL, DATA or the final dot."""
-        into = self._refused if judge(reply) == PERMANENT else self._deferred
-        self._settle(into, [*self._accepted, *self._waiting], words)
+        self._settle(self._kept_as(judge(reply)), [*self._accepted, *self._waiting], words)
+
+    def _kept_as(self, judged: str) -> dict[str, str]:
+        return {PERMANENT: self._refused, LARGE: self._too_large}.get(judged, self._deferred)
 
     def _settle(self, into: dict[str, str], addresses: list[str] | tuple[str, ...], why: str) -> None:
         into.update(dict.fromkeys(addresses, why))
@@ -319,25 +351,3 @@ def mailbox(address: str) -> bytes:
     if at and not domain.isascii():
         domain = domain.encode("idna").decode("ascii")
     return f"{local}{at}{domain}".encode()
-
-
-async def explained(endpoint: Endpoint, addresses: list[dial.Address], fault: RelayFault) -> RelayFault:
-    """Give a fault of verification with the certificate that caused it, any other fault as it is.
-
-    The certificate is fetched over a second connection that trusts nobody and says nothing but EHLO.
-    """
-    error = tls_error(fault)
-    if not isinstance(error, ssl.SSLCertVerificationError):
-        return fault
-    look = Conversation(endpoint, certificate.lenient_context())
-    der = None
-    try:
-        async with asyncio.timeout(LOOK_LIMIT):
-            await look.connect(addresses)
-            await look.reach_tls()
-            der = look.peer_der()
-    except (RelayFault, TimeoutError):
-        pass
-    finally:
-        await look.close(politely=False)
-    return RelayFault("certificate", *certificate.untrusted(endpoint, error, der))

@@ -12,6 +12,7 @@ from cronwrap.relay.replies import ACCOUNT, Reply, judge, readable
 from cronwrap.settings.relays import Endpoint
 
 MOMENTS = {
+    "connect": "before it answered",
     "tls": "at the start of TLS",
     "greeting": "before its greeting",
     "hello": "after EHLO",
@@ -23,6 +24,18 @@ MOMENTS = {
     "message": "after the message was sent",
 }
 """When it went wrong, by the stage of a ``RelayFault``."""
+SOURCES = {
+    "login": "correct where [[relay]] has its password or token from",
+    "certificate": "name a file of certificates in PEM form in ca-file, or leave it out",
+    "settings": "correct it; cronwrap config check tells when it is right",
+}
+"""What to do about a fault in what a relay is used with, by the stage."""
+ASK_OWNER = "should it stay so, ask the relay's owner what its log says"
+TLS_ADVICE = "it and this host find no TLS in common: ask the server's owner what its log says"
+HELLO_ADVICE = "it may not like the name in EHLO: set helo in [[relay]] to a name that leads to this host"
+WRONG_PORT = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+TOO_OLD = ("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED")
+"""Reasons of OpenSSL; the last two come from servers whose newest TLS is 1.1, or from how they sign in it."""
 
 
 class LoginRefused(RelayFault):
@@ -34,19 +47,36 @@ def fault(endpoint: Endpoint, stage: str, error: BaseException) -> RelayFault:
     relay, moment = endpoint.display, MOMENTS[stage]
     tls = tls_error(error)
     if tls is not None:
-        return RelayFault("tls", f"TLS with {relay} failed: {_tls_reason(tls)}", _tls_advice(endpoint, tls))
+        text = f"TLS with {relay} failed: {_tls_reason(tls)}"
+        wrong_port = tls.reason in WRONG_PORT
+        advice = _port_advice(endpoint) if wrong_port else _tls_advice(tls)
+        return RelayFault("tls", text, advice, misplaced=wrong_port)
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        reply = Reply(code=error.code, text=error.message)
-        if not 200 <= error.code <= 599:
-            said = readable(error.message)
-            return RelayFault(
-                stage, f"{relay} did not answer in SMTP {moment}: {said}", _port_advice(endpoint)
-            )
-        return RelayFault(stage, f"{relay} is not ready {moment}: {reply}", _refused_advice(reply, stage))
-    if isinstance(error, TimeoutError) or "taking longer than" in str(error):
+        return _of_reply(endpoint, stage, Reply(code=error.code, text=error.message))
+    silent = isinstance(error, TimeoutError) or "taking longer than" in str(error)
+    if silent:
         text = f"no answer from {relay} within {endpoint.timeout:g} s {moment}"
-        return RelayFault(stage, text, _port_advice(endpoint) if stage in ("tls", "greeting") else "")
-    return RelayFault(stage, f"{relay} closed the connection {moment}")
+    else:
+        text = f"{relay} closed the connection {moment}"
+    # A server that waits for TLS hangs up in the end, too; one that was sent TLS too soon has other words.
+    misplaced = stage in ("tls", "greeting") and (silent or endpoint.kind == "submission")
+    return RelayFault(stage, text, _silence_advice(endpoint, stage), misplaced=misplaced)
+
+
+def _of_reply(endpoint: Endpoint, stage: str, reply: Reply) -> RelayFault:
+    relay, moment = endpoint.display, MOMENTS[stage]
+    if 200 <= reply.code <= 599:
+        text = f"{relay} is not ready {moment}: {reply}"
+        return RelayFault(stage, text, _refused_advice(reply, stage))
+    said = readable(reply.text)
+    text = f"{relay} did not answer in SMTP {moment}: {said}"
+    return RelayFault(stage, text, _port_advice(endpoint), misplaced=stage in ("tls", "greeting"))
+
+
+def too_slow(endpoint: Endpoint, stage: str) -> RelayFault:
+    """Give the fault of a relay that was not ready for a message in the time there was."""
+    text = f"{endpoint.display} was not ready within {endpoint.opening:.3g} s; it was slow {MOMENTS[stage]}"
+    return RelayFault(stage, text, _silence_advice(endpoint, stage))
 
 
 def account_fault(endpoint: Endpoint, stage: str, reply: Reply) -> RelayFault:
@@ -56,8 +86,18 @@ def account_fault(endpoint: Endpoint, stage: str, reply: Reply) -> RelayFault:
 
 
 def as_fault(stage: str, error: TemporaryError) -> RelayFault:
-    """Give an error of a lower layer the stage that it belongs to."""
-    return error if isinstance(error, RelayFault) else RelayFault(stage, str(error))
+    """Give an error of a lower layer the stage that it belongs to, and what to do."""
+    if isinstance(error, RelayFault):
+        return error
+    return RelayFault(stage, *with_advice(str(error), SOURCES[stage]))
+
+
+def with_advice(text: str, otherwise: str) -> tuple[str, str]:
+    """Give the text of a fault and what to do, which is in some texts already: ``X is open: chmod 600 X``."""
+    before, colon, command = text.rpartition(": ")
+    if colon and command.startswith(("chmod ", "chown ", "mount ")):
+        return before, command
+    return text, otherwise
 
 
 def tls_error(error: BaseException | None) -> ssl.SSLError | None:
@@ -70,17 +110,16 @@ def tls_error(error: BaseException | None) -> ssl.SSLError | None:
 
 
 def _tls_reason(error: ssl.SSLError) -> str:
-    known = {
-        "WRONG_VERSION_NUMBER": "the server does not speak TLS at this point",
-        "UNSUPPORTED_PROTOCOL": "the server has no TLS newer than 1.1",
-        "TLSV1_ALERT_PROTOCOL_VERSION": "the server has no TLS newer than 1.1",
-    }
+    known = dict.fromkeys(WRONG_PORT, "the server does not speak TLS at this point")
+    known |= dict.fromkeys(TOO_OLD, "the server has no TLS newer than 1.1")
     reason = error.reason or ""
     return known.get(reason) or readable(reason.replace("_", " ").lower() or str(error))
 
 
-def _tls_advice(endpoint: Endpoint, error: ssl.SSLError) -> str:
-    return _port_advice(endpoint) if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE") else ""
+def _tls_advice(error: ssl.SSLError) -> str:
+    if error.reason in TOO_OLD:
+        return "TLS 1.2 is the least: have the server brought up to date, or use another relay"
+    return TLS_ADVICE
 
 
 def _port_advice(endpoint: Endpoint) -> str:
@@ -91,9 +130,28 @@ def _port_advice(endpoint: Endpoint) -> str:
     return "check host and port in the url"
 
 
+def _silence_advice(endpoint: Endpoint, stage: str) -> str:
+    """Say what to do about a relay that does not answer, or hangs up."""
+    if stage == "tls" and endpoint.kind == "submission":
+        return f"{TLS_ADVICE}, and whether its TLS is older than 1.2"
+    if stage in ("connect", "tls", "greeting"):
+        return _port_advice(endpoint)
+    if stage == "hello":
+        return HELLO_ADVICE
+    if stage == "login":
+        return (
+            "it may block this host, or not know how it was logged in to: try another auth, and ask its owner"
+        )
+    return ASK_OWNER
+
+
 def _refused_advice(reply: Reply, stage: str) -> str:
     if judge(reply) == ACCOUNT:
         return "the relay wants a login: set user and password"
-    if stage == "greeting" and reply.code >= 500:
+    if reply.code < 500:
+        return "the relay says that this passes; should it stay, ask its owner"
+    if stage == "greeting":
         return "it may refuse this host's address: use the provider's relay for submission (465 or 587)"
-    return ""
+    if stage == "tls":
+        return "it cannot do TLS there: use smtps:// if it has that, or ask its owner"
+    return HELLO_ADVICE

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 
-from cronwrap.address import Address, addresses, domain, usable
+from cronwrap.address import LOCAL, Address, addresses, domain, usable
 from cronwrap.mail import Envelope, Message
 from cronwrap.model import Record
 from cronwrap.report import mime
@@ -18,6 +18,7 @@ from cronwrap.text import one_line
 
 MESSAGE_LIMIT = 64 << 20
 """Octets; relays take 25 to 50 million, and several copies are made on the way."""
+TO_MAILTO = "nobody whom it names can be written to, so it goes to mailto"
 RECIPIENT_LIMIT = 1000
 """Relays take 100 to 1000 in one message."""
 REMARK_LIMIT = 20
@@ -26,8 +27,6 @@ GROUPS_LIMIT = 128 << 10
 """Characters of a list that is searched for groups: twice as long as any list of the most recipients."""
 LINE_LIMIT = 998
 """Octets of a line without its end (RFC 5322, 2.1.1)."""
-LOCAL = "local-name.invalid"
-"""Stands for "no domain" while addresses are read (RFC 2606 keeps it from being anybody's)."""
 SENDER_FIELDS = ("from", "sender", "reply-to", "resent-from", "resent-sender", "resent-reply-to")
 RECIPIENT_FIELDS = ("to", "cc", "bcc")
 HIDDEN_FIELDS = ("bcc", "resent-bcc", "return-path")
@@ -88,9 +87,12 @@ def submit(content: bytes, request: Request, site: Site, identity: str, now: flo
     resent = any(field.name in ("resent-to", "resent-cc", "resent-bcc") for field in fields)
     remarks: list[str] = []
     sender = _sender(request, fields, site)
-    site = site.replace(sender=sender)
-    to = _recipients(request, fields, site, remarks, prefix="resent-" if resent else "")
+    given_site, site = site, site.replace(sender=sender)
+    to, all_local = _recipients(request, fields, site, remarks, prefix="resent-" if resent else "")
     shown = [_mended(field, site) for field in fields if field.name not in HIDDEN_FIELDS]
+    to_mailto = any(remark.startswith(TO_MAILTO) for remark in remarks)
+    if to_mailto:
+        shown = [field for field in shown if field.name not in ("to", "cc")]  # no relay has use for it
     there = {field.name for field in shown}
     missing = {
         "from": mime.address_field("From", [(request.name or sender.name, sender.spec)]),
@@ -100,11 +102,20 @@ def submit(content: bytes, request: Request, site: Site, identity: str, now: flo
     }
     added = b"".join(raw for name, raw in missing.items() if name not in there)
     mime_fields, body = _fit(shown, body)
+    if to_mailto:
+        mime_fields, body = _told(shown, mime_fields, body, remarks)
     kept = b"".join(field.raw for field in shown if field.name not in mime_fields)
     header = added + kept + b"".join(mime_fields.values())
     subject = next((_decoded(field) for field in shown if field.name == "subject"), "")
     envelope = Envelope(sender=sender.spec, recipients=tuple(to))
-    message = Message(envelope=envelope, content=header + b"\r\n" + body, job="sendmail", subject=subject)
+    message = Message(
+        envelope=envelope,
+        content=header + b"\r\n" + body,
+        job="sendmail",
+        subject=subject,
+        sender_from_settings=sender == given_site.sender,
+        recipients_from_settings=all_local,
+    )
     return Submission(message=message, remarks=tuple(remarks))
 
 
@@ -219,8 +230,11 @@ def _sender(request: Request, fields: list[Field], site: Site) -> Address:
 
 def _recipients(
     request: Request, fields: list[Field], site: Site, remarks: list[str], *, prefix: str
-) -> list[str]:
-    """Give the recipients' addresses, each once; of those that cannot be read a remark is made."""
+) -> tuple[list[str], bool]:
+    """Give the recipients' addresses, each once, and whether all of them come from ``mailto``.
+
+    Of those that cannot be read a remark is made.
+    """
     listed: list[Address] = []
     faults: list[str] = []
     sources = list(request.recipients)
@@ -239,12 +253,13 @@ def _recipients(
         local = site.is_local(address)
         found.update(dict.fromkeys([reader.spec for reader in site.mailto] if local else [address.spec]))
     if not found and faults:
-        raise Rejected(EX_DATAERR, faults[0])
+        remarks.append(f"{TO_MAILTO}: {', '.join(reader.spec for reader in site.mailto)}")
+        found = dict.fromkeys(reader.spec for reader in site.mailto)
     if not found:
         raise Rejected(EX_NOUSER, "no recipient, neither as an argument nor in To, Cc or Bcc")
     if len(found) > RECIPIENT_LIMIT:
         raise Rejected(EX_DATAERR, f"{len(found)} recipients; {RECIPIENT_LIMIT} is the most")
-    return list(found)
+    return list(found), all(map(site.is_local, listed))
 
 
 def _lenient(text: str) -> tuple[tuple[Address, ...], list[str]]:
@@ -306,6 +321,26 @@ def _fit(fields: list[Field], body: bytes) -> tuple[dict[str, bytes], bytes]:
         if field.name in MIME_FIELDS[:2] or (field.name in MIME_FIELDS and not encoding):
             found[field.name] = field.raw
     return found, body
+
+
+def _told(
+    fields: list[Field], mime_fields: dict[str, bytes], body: bytes, remarks: list[str]
+) -> tuple[dict[str, bytes], bytes]:
+    """Give MIME fields and body with the remarks before the text, whatever the body is."""
+    note = "".join(f"[cronwrap: {one_line(remark)}]\n" for remark in remarks) + "\n"
+    described = {field.name: field.raw for field in fields if field.name in MIME_FIELDS} | mime_fields
+    if "content-type" not in described and "content-transfer-encoding" not in described:
+        text = note.encode("ascii", "backslashreplace").replace(b"\n", b"\r\n")
+        return mime_fields, text + body
+    inner = b"".join(raw for name, raw in described.items() if name != "mime-version")
+    seed = "".join(character for character in remarks[0] if character.isalnum())[:20]
+    part = mime.multipart("mixed", [mime.text_part(note), (inner or b"") + b"\r\n" + body], seed or "told")
+    fields_of_part, _empty, joined = part.partition(b"\r\n\r\n")
+    return {
+        "mime-version": b"MIME-Version: 1.0\r\n",
+        "content-type": fields_of_part + b"\r\n",
+        "content-transfer-encoding": b"",
+    }, joined
 
 
 def _content_type(body: bytes) -> bytes:

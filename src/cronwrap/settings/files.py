@@ -15,7 +15,7 @@ from typing import Any
 
 from cronwrap.errors import ConfigError
 from cronwrap.settings.options import BY_KEY, SECTIONS
-from cronwrap.settings.relays import Endpoint, exposed, from_environment, parse
+from cronwrap.settings.relays import Endpoint, exposed, from_environment, on_read_only, parse
 from cronwrap.settings.values import BAD_VALUE, nearest, partly_right
 from cronwrap.text import shorten
 
@@ -164,7 +164,9 @@ def _endpoints(file: File, faults: Faults) -> list[Endpoint]:
         except ConfigError as error:
             faults.add(str(error))
             continue
-        if relay.names_secret and (why := exposed(file.path, file.stat)):
+        # A ConfigMap is open to all, and nobody can change that.
+        harmless = not relay.leads_to_secret and on_read_only(file.path)
+        if relay.names_secret and not harmless and (why := exposed(file.path, file.stat)):
             why = f"relay {number} is not used, since it names a password and {why}"
             faults.add(why)
             relay = relay.replace(fault=why)

@@ -12,7 +12,7 @@ import time
 from cronwrap import __version__
 from cronwrap.errors import ConfigError
 from cronwrap.model import Record
-from cronwrap.paths import config_paths, state_directory, state_variable
+from cronwrap.paths import config_paths, state_directory, state_variable, unquoted
 from cronwrap.settings import cache
 from cronwrap.settings.job_name import job_name
 from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
@@ -58,6 +58,8 @@ class Settings(Record):
     state_dir: str
     password_variables: tuple[str, ...] = ()
     """The variables that hold the passwords of relays (``password-env``): not for the job."""
+    house: str = ""
+    """The recipients of the configuration, whatever ``MAILTO`` or a flag says: whom local names mean."""
 
     def __getitem__(self, key: str) -> Any:
         """Give the value of an option."""
@@ -73,6 +75,7 @@ def load(
     is not held for as long as a job runs.
     """
     faults: list[str] = []
+    environ = unquoted(environ)
     directory = state_directory(environ)
     named = flags.get("config") or environ.get("CRONWRAP_CONFIG", "")
     files = _files(
@@ -96,8 +99,9 @@ def load(
         option.key: option.default for option in (*OPTIONS, *SECTIONS) if not option.sets
     }
     sources: dict[str, str] = {}
+    in_files = _of_files(files, name)
     for key, value, source in (
-        *_of_files(files, name),
+        *in_files,
         *_of_crontab(environ, faults),
         *((key, value, variable) for key, (value, variable) in variables.items()),
         *((key, value, "the command line") for key, value in flags.items()),
@@ -118,6 +122,8 @@ def load(
         password_variables=tuple(
             name for tables in files.values() for name in tables.get("password-variables", ())
         ),
+        house=variables.get("mailto", ("",))[0]
+        or next((value for key, value, _ in reversed(in_files) if key == "mailto"), ""),
     )
 
 
@@ -137,7 +143,8 @@ def _of_files(files: dict[str, dict[str, Any]], name: str) -> list[tuple[str, An
 def _of_crontab(environ: Mapping[str, str], faults: list[str]) -> list[tuple[str, Any, str]]:
     """Give ``MAILTO`` and ``MAILFROM``, which stand in the crontab beside the job.
 
-    A ``MAILTO`` that is not right throughout is kept: the mail goes to those in it who are.
+    A ``MAILTO`` that is not right throughout is kept: the mail goes to those in it who are. Where nobody
+    in it is, what the files say stands in for it.
     """
     found: list[tuple[str, Any, str]] = []
     for key, variable in (("mailto", "MAILTO"), ("mailfrom", "MAILFROM")):
@@ -148,7 +155,8 @@ def _of_crontab(environ: Mapping[str, str], faults: list[str]) -> list[tuple[str
             BY_KEY[key].read(value)
         except ValueError as error:
             faults.append(f"{variable}: {error}")
-            if key == "mailfrom":
+            value = partly_right(key, value)
+            if not value:
                 continue
         found.append((key, value, variable))
     return found

@@ -10,6 +10,7 @@ import os
 
 from cronwrap.errors import ConfigError
 from cronwrap.model import Record
+from cronwrap.paths import unquoted
 from cronwrap.settings.values import duration, nearest
 
 TYPE_CHECKING = False
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 DEFAULT_PORTS = {"smtps": 465, "submission": 587, "smtp": 25}
 """RFC 8314, 7.3 (submissions); RFC 6409, 3.1; RFC 5321, 4.5.4.2."""
 LOCAL_KINDS = ("sendmail", "maildir")
-MECHANISMS = ("xoauth2", "cram-md5", "plain", "login")
+TOKEN_MECHANISMS = ("oauthbearer", "xoauth2")
+"""What a token logs in with: RFC 7628, and what Google and Microsoft had before."""
+MECHANISMS = (*TOKEN_MECHANISMS, "cram-md5", "plain", "login")
 """What a relay can be logged in to with, the strongest first."""
 
 DEFAULT_TIMEOUT = 30.0
@@ -31,7 +34,10 @@ LONGEST_HOST = 253
 
 PASSWORD_KEYS = ("password", "password-file", "password-env", "password-command", "token-command")
 TLS_KEYS = ("ca-file", "fingerprint")
-KEYS = ("url", "user", *PASSWORD_KEYS, *TLS_KEYS, "timeout", "auth")
+WAY_KEYS = ("helo", "source", "proxy")
+KEYS = ("url", "user", *PASSWORD_KEYS, *TLS_KEYS, "timeout", "auth", *WAY_KEYS)
+PROXY_PORTS = {"socks5": 1080, "socks4": 1080, "http": 8080}
+"""Kinds of proxies, and where they listen as a rule."""
 VARIABLES = {
     "url": "CRONWRAP_RELAY",
     "user": "CRONWRAP_RELAY_USER",
@@ -40,6 +46,7 @@ VARIABLES = {
     "ca-file": "CRONWRAP_RELAY_CA_FILE",
     "fingerprint": "CRONWRAP_RELAY_FINGERPRINT",
 }
+MOUNTED_ADVICE = "mount it with mode 0400, or 0440 and a group of this user (defaultMode, fsGroup; mode, gid)"
 URL_FORMS = (
     "smtps://HOST[:465], submission://HOST[:587], smtp://HOST[:25] (loopback only), "
     "sendmail:/PATH or maildir:/PATH"
@@ -69,6 +76,16 @@ class Endpoint(Record):
     """The one mechanism to log in with; empty: the strongest that both sides have."""
     timeout: float = DEFAULT_TIMEOUT
     """Seconds for each step of the conversation."""
+    helo: str = ""
+    """The name to give in EHLO; empty: this host's."""
+    source: str = ""
+    """The local address to connect from."""
+    proxy: str = ""
+    """``KIND://HOST:PORT``, without user and password."""
+    proxy_user: str = ""
+    proxy_password: str = ""
+    opening: float = 0.0
+    """Seconds from the beginning to the login; 0: as long as its steps take. Set for a run that waits."""
     origin: str = ""
     """The file or variable that it comes from."""
     fault: str = ""
@@ -85,8 +102,13 @@ class Endpoint(Record):
     @property
     def names_secret(self) -> bool:
         """Tell whether the place it is written down in holds or names a password."""
-        sources = (self.password_file, self.password_env, self.password_command, self.token_command)
-        return self.password is not None or any(sources)
+        return self.leads_to_secret or bool(self.password_env)
+
+    @property
+    def leads_to_secret(self) -> bool:
+        """Tell the same, but for a variable's name: it says nothing to who cannot read the variable."""
+        sources = (self.password_file, self.password_command, self.token_command)
+        return self.password is not None or bool(self.proxy_password) or any(sources)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.display!r}, user={self.user!r}, origin={self.origin!r}, fault={self.fault!r})"
@@ -96,13 +118,28 @@ def exposed(path: str, status: os.stat_result) -> str:
     """Say why a file may not hold a secret, and what to do; empty when it may."""
     if status.st_uid not in (0, os.geteuid()):
         return f"{path} belongs to another user (uid {status.st_uid}): chown it, then chmod 600 {path}"
-    if status.st_mode & 0o077:
+    if not status.st_mode & 0o077:
+        return ""
+    if not on_read_only(path):
         return f"{path} is open to other users: chmod 600 {path}"
-    return ""
+    # A mounted secret, of Kubernetes or Docker: nobody can change its mode here, and Kubernetes sets the bit
+    # for the group whatever was asked for.
+    if not status.st_mode & 0o037 and status.st_gid in (os.getegid(), *os.getgroups()):
+        return ""
+    return f"{path} is open to other users, and mounted read-only: {MOUNTED_ADVICE}"
+
+
+def on_read_only(path: str) -> bool:
+    """Tell whether a file lies where nobody can change it, as what Kubernetes mounts."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def from_environment(env: Mapping[str, str]) -> Endpoint | None:
     """Give the relay that ``CRONWRAP_RELAY`` and its companions describe, or None; ConfigError if bad."""
+    env = unquoted(env)
     if not env.get(VARIABLES["url"]):
         return None
     table = {key: env[variable] for key, variable in VARIABLES.items() if env.get(variable)}
@@ -139,6 +176,7 @@ class _Reader:
         userinfo, at, address = rest[2:].rpartition("@")
         host, port = self._address(address, DEFAULT_PORTS[kind])
         user, password = self._login(userinfo) if at else ("", None)
+        proxy, proxy_user, proxy_password = self._proxy()
         found = Endpoint(
             kind=kind,
             host=host,
@@ -153,7 +191,12 @@ class _Reader:
             fingerprint=self._fingerprint(),
             auth=self._auth(),
             timeout=self._timeout(),
+            helo=self._helo(),
+            source=self._source(),
             origin=self.origin,
+            proxy=proxy,
+            proxy_user=proxy_user,
+            proxy_password=proxy_password,
         )
         self._check(found, password_in_url=password is not None)
         return found
@@ -181,8 +224,9 @@ class _Reader:
         if found.user and not sources:
             wanted = ", ".join(self._name(key) for key in PASSWORD_KEYS if key in (self.names or KEYS))
             raise self._wrong("user", f"is given without a password; set one of {wanted}")
-        if found.auth and (found.auth == "xoauth2") != bool(found.token_command):
-            raise self._wrong("auth", "xoauth2 goes with token-command, the other mechanisms with a password")
+        if found.auth and (found.auth in TOKEN_MECHANISMS) != bool(found.token_command):
+            tokens = " and ".join(TOKEN_MECHANISMS)
+            raise self._wrong("auth", f"{tokens} go with token-command, the other mechanisms with a password")
 
     def _check_plain(self, found: Endpoint, sources: list[str]) -> None:
         instead = "smtp:// is not encrypted: use smtps:// or submission://"
@@ -190,7 +234,7 @@ class _Reader:
             raise self._wrong("url", f"takes no login, {instead}")
         if not loopback(found.host):
             raise self._wrong("url", f"leads off this host, {instead}")
-        for key in (*TLS_KEYS, "auth"):
+        for key in (*TLS_KEYS, "auth", "proxy"):
             if key in self.table:
                 raise self._wrong(key, f"has no use here, {instead}")
 
@@ -241,6 +285,34 @@ class _Reader:
             raise self._wrong("timeout", "must be more than 0 and at most 1h")
         return seconds
 
+    def _helo(self) -> str:
+        name = self._text("helo")
+        literal = name.startswith("[") and name.endswith("]") and len(name) > 2
+        if name and not literal and not (name.isascii() and _hostname(name)):
+            raise self._wrong("helo", "must be a host name, or an address in brackets, [192.0.2.1]")
+        return name
+
+    def _source(self) -> str:
+        address = self._text("source")
+        if address and not _ipv6(address) and not _ipv4(address):
+            raise self._wrong("source", "must be an address of this host, as 192.0.2.7 or 2001:db8::7")
+        return address
+
+    def _proxy(self) -> tuple[str, str, str]:
+        """Give a proxy's URL without its login, user and password; empty without one."""
+        text = self._text("proxy")
+        if not text:
+            return "", "", ""
+        kind, separator, rest = text.replace("socks5h://", "socks5://", 1).partition("://")
+        kind = kind.lower()
+        if not separator or kind not in PROXY_PORTS:
+            raise self._wrong("proxy", "must be socks5://HOST[:1080], socks4://… or http://HOST[:8080]")
+        userinfo, at, place = rest.rpartition("@")
+        host, port = self._address(place, PROXY_PORTS[kind], "proxy")
+        user, password = self._login(userinfo, "proxy") if at else ("", None)
+        shown = f"[{host}]" if ":" in host else host
+        return f"{kind}://{shown}:{port}", user, password or ""
+
     def _fingerprint(self) -> str:
         text = self._text("fingerprint").lower()
         digits = text.removeprefix("sha256:").replace(":", "")
@@ -250,10 +322,10 @@ class _Reader:
 
     # The parts of a URL
 
-    def _login(self, userinfo: str) -> tuple[str, str | None]:
+    def _login(self, userinfo: str, key: str = "url") -> tuple[str, str | None]:
         user, colon, password = userinfo.partition(":")
         if not user or (colon and not password):
-            raise self._wrong("url", "has an empty user or password before the @")
+            raise self._wrong(key, "has an empty user or password before the @")
         return self._decoded(user), self._decoded(password) if colon else None
 
     def _decoded(self, text: str) -> str:
@@ -272,26 +344,26 @@ class _Reader:
             raise self._wrong("url", "has a control character in user or password")
         return decoded
 
-    def _address(self, text: str, port: int) -> tuple[str, int]:
+    def _address(self, text: str, port: int, key: str = "url") -> tuple[str, int]:
         text = text.removesuffix("/")
         if text.startswith("["):
             host, bracket, rest = text[1:].partition("]")
             if not bracket or not _ipv6(host) or rest[:1] not in ("", ":"):
-                raise self._wrong("url", "has a bad IPv6 address: write [2001:db8::1] or [2001:db8::1]:465")
+                raise self._wrong(key, "has a bad IPv6 address: write [2001:db8::1] or [2001:db8::1]:465")
             colon, digits = rest[:1], rest[1:]
         else:
             host, colon, digits = text.partition(":")
             if ":" in digits:
                 raise self._wrong(
-                    "url", "has more than one port: an IPv6 address is written in brackets, [::1]"
+                    key, "has more than one port: an IPv6 address is written in brackets, [::1]"
                 )
         if colon:
             if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) < 65536):
-                raise self._wrong("url", "has a bad port: allowed are 1 to 65535")
+                raise self._wrong(key, "has a bad port: allowed are 1 to 65535")
             port = int(digits)
         host = host.lower().removesuffix(".")
         if not text.startswith("[") and not _hostname(host):
-            raise self._wrong("url", "has no valid host name after ://")
+            raise self._wrong(key, "has no valid host name after ://")
         return host, port
 
     # Errors
@@ -306,15 +378,13 @@ class _Reader:
 
 def loopback(host: str) -> bool:
     """Tell whether a host of a URL is this one: 127.0.0.0/8, ::1 or localhost."""
-    if host in ("localhost", "::1"):
-        return True
+    return host in ("localhost", "::1") or (host.startswith("127.") and _ipv4(host))
+
+
+def _ipv4(host: str) -> bool:
     octets = host.split(".")
-    return (
-        len(octets) == 4
-        and octets[0] == "127"
-        and all(
-            octet.isascii() and octet.isdigit() and len(octet) <= 3 and int(octet) < 256 for octet in octets
-        )
+    return len(octets) == 4 and all(
+        octet.isascii() and octet.isdigit() and len(octet) <= 3 and int(octet) < 256 for octet in octets
     )
 
 

@@ -16,6 +16,9 @@ EVENTS = ("failure", "output", "stderr", "success", "recovery", "skip", "always"
 TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DIGITS = frozenset("0123456789")
+SHORT_ADDRESS = 60
+"""Characters within which no part of an address is too long."""
+_PLAIN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-_")
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 
 LONGEST_DURATION = 100 * 365 * 86400.0
@@ -167,14 +170,22 @@ def name(value: object) -> str:
 def addresses(value: object) -> str:
     """Read addresses to a comma-separated text; ``report.compose`` takes them apart when a mail is due."""
     text = ",".join(map(plain_text, value)) if isinstance(value, (list, tuple)) else plain_text(value)
-    plain = _SAFE.issuperset(text) and all(
-        part.strip("@") and part.count("@") < 2 for part in text.split(",")
-    )
-    if text and not plain:  # only what is not evidently a list of plain addresses is worth the import
+    # Only what is not evidently a list of plain addresses is worth the import.
+    if text and not all(map(_evidently_an_address, text.split(","))):
         from cronwrap.address import addresses as parse_addresses  # noqa: PLC0415
 
         parse_addresses(text, "localhost")
     return text
+
+
+def _evidently_an_address(text: str) -> bool:
+    """Tell whether a text is certainly an address or a local name; most are."""
+    local, at, domain = text.partition("@")
+    if not _PLAIN_NAME.issuperset(local + domain) or bool(at) != bool(domain) or len(text) > SHORT_ADDRESS:
+        return False
+    labels = domain.split(".") if at else ["a"]
+    good = all(label and label[0] != "-" and label[-1] not in "-_" for label in labels)
+    return good and all(local.split(".")) and labels[-1][0] not in _DIGITS
 
 
 def partly_right(key: str, value: object) -> str:

@@ -61,6 +61,9 @@ def relay(number: int, found: Endpoint) -> Iterator[Shown]:
             "ca-file": found.ca_file,
             "fingerprint": f"sha256:{found.fingerprint}" if found.fingerprint else "",
             "auth": found.auth,
+            "helo": found.helo,
+            "source": found.source,
+            "proxy": found.proxy,
         }
     fields |= {"timeout": _duration(found.timeout), "not used": found.fault}
     for key, value in fields.items():

@@ -20,6 +20,7 @@ from cronwrap.outbox.store import LOUD_AFTER, Outbox, Summary, summary
 from cronwrap.paths import config_paths
 from cronwrap.relay import credentials
 from cronwrap.relay.probe import Step, probe, reach
+from cronwrap.relay.wording import SOURCES, with_advice
 from cronwrap.settings.files import relays_in_force
 from cronwrap.settings.load import Settings
 from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
@@ -126,8 +127,8 @@ def _settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]
     if given:
         yield Check(name="settings", ok=True, text=f"from the environment: {', '.join(given)}")
     for fault in settings.faults:
-        advice = "" if "chmod" in fault else "correct it; cronwrap config check tells when it is right"
-        yield Check(name="settings", ok=False, text=fault, advice=advice)
+        text, advice = with_advice(fault, SOURCES["settings"])
+        yield Check(name="settings", ok=False, text=text, advice=advice)
 
 
 # State ------------------------------------------------------------------------------------------
@@ -271,11 +272,14 @@ def _password_file(relay: Endpoint) -> Iterator[Check]:
     try:
         credentials.secret(relay)
     except TemporaryError as error:
+        text, advice = with_advice(
+            str(error), f"write the password into it, then chmod 600 {relay.password_file}"
+        )
         yield Check(
             name="password",
             ok=False,
-            text=str(error),
-            advice="" if "chmod" in str(error) else "write the password into it, then chmod 600",
+            text=text,
+            advice=advice,
             relay=relay.display,
         )
 
@@ -285,7 +289,7 @@ def try_relay(relay: Endpoint, sender: str, recipients: tuple[str, ...]) -> Iter
     yield from _sender(relay, sender)
     for step in probe(relay, sender, recipients):
         yield _of_step(step, relay)
-        if step.name == "connect" and not step.ok and relay.kind not in LOCAL_KINDS:
+        if step.name == "connect" and not (step.ok or relay.proxy or relay.kind in LOCAL_KINDS):
             yield _other_ports(relay)
 
 
@@ -364,6 +368,6 @@ def send_test(settings: Settings) -> Check:
         name="test",
         ok=bool(result and result.ok),
         text=result.text if result and result.ok else "; ".join(told) or "there is no relay",
-        advice=result.advice if result else "",
+        advice=result.advice if result else "set one up with: cronwrap init",
         seconds=time.monotonic() - started,
     )

@@ -81,11 +81,12 @@ def send(endpoint: Endpoint, test: Message) -> Told:
 
 def _told(delivery: Delivery, endpoint: Endpoint) -> Told:
     if delivery.relay_fault:
-        return Told(ok=False, text=one_line(delivery.relay_fault))
-    left = [*delivery.refused, *delivery.deferred]
+        advice = "mend what is told of this relay, then try again"
+        return Told(ok=False, text=one_line(delivery.relay_fault), advice=advice)
+    left = [*delivery.refused, *delivery.too_large, *delivery.deferred]
     if left:
         words = "; ".join(f"{address}: {why}" for address, why in left)
-        verb = "refused" if delivery.refused else "not taken now"
+        verb = "refused" if delivery.refused or delivery.too_large else "not taken now"
         advice = "correct mailto, mailfrom or the relay"
         return Told(ok=False, text=one_line(f"{verb}: {words}"), advice=advice)
     return Told(

@@ -129,10 +129,11 @@ class Draft:
 
     def relay(self, server: Server) -> None:
         """Add a relay, as safe as it can be made; what had to change is remarked."""
-        if server.auth == "xoauth2" and not server.token_command:
+        if server.auth in relays.TOKEN_MECHANISMS and not server.token_command:
             self.remark(
                 server.line,
-                "XOAUTH2 needs a command that prints a fresh token: set token-command in [[relay]]",
+                f"{server.auth.upper()} needs a command that prints a fresh token:"
+                " set token-command in [[relay]]",
             )
             return
         table = {"url": self._url(server)}

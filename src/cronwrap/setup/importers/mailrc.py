@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
+from cronwrap.settings.relays import TOKEN_MECHANISMS
 from cronwrap.setup.importers.draft import (
     ANOTHER_ACCOUNT,
     NO_PORT,
@@ -270,10 +271,8 @@ def _login(server: Server, chain: Chain, given: str) -> None:
 
 def _mechanism(server: Server, auth: Value, draft: Draft) -> None:
     name = auth[0].lower()
-    if name in ("plain", "login", "cram-md5"):
+    if name in ("plain", "login", "cram-md5") or name in TOKEN_MECHANISMS:
         server.auth = name
-    elif name in ("xoauth2", "oauthbearer"):
-        server.auth = "xoauth2"
     elif name:
         draft.remark(
             auth[1], f"{shown(name)} is no way of logging in that cronwrap knows; the server's best is used"

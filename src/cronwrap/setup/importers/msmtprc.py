@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cronwrap.settings.relays import TOKEN_MECHANISMS
 from cronwrap.setup.importers.draft import (
     ANOTHER_ACCOUNT,
     CLIENT_CERTIFICATE,
@@ -227,10 +228,8 @@ def _login(settings: dict[str, Value], server: Server, draft: Draft) -> bool:
                 why = "without `auth on` msmtp does not log in, nor will cronwrap"
                 draft.remark(settings[key][1], f"{key}: {why}")
         return True
-    if method in ("plain", "login", "cram-md5"):
+    if method in ("plain", "login", "cram-md5") or method in TOKEN_MECHANISMS:
         server.auth = method
-    elif method in ("xoauth2", "oauthbearer"):
-        server.auth = "xoauth2"
     elif method not in _ON:
         draft.remark(line, f"auth {shown(method)} is not spoken; the best that the server offers is used")
     _credentials(settings, server, draft)
@@ -243,7 +242,7 @@ def _credentials(settings: dict[str, Value], server: Server, draft: Draft) -> No
     if not server.user or not usable(server.user):
         draft.remark(settings["auth"][1], "there is no usable user for this login; set user in [[relay]]")
         server.user = server.auth = ""
-    elif server.auth == "xoauth2":
+    elif server.auth in TOKEN_MECHANISMS:
         server.token_command = command
     elif "password" in settings:  # msmtp asks the command only when there is no password
         server.password = _get(settings, "password")
