@@ -145,6 +145,8 @@ def _faults_beside(settings: Settings) -> Iterator[str]:
     except ConfigError:
         return
     for relay in found:
+        if relay.fault and relay.fault not in settings.faults:
+            yield f"{relay.origin}: {relay.fault}"
         if relay.fault or relay.kind in LOCAL_KINDS:
             continue
         for look in (_look_at_secret, _look_at_trust):

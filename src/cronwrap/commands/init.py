@@ -24,6 +24,7 @@ from cronwrap.setup.draft import Answers
 from cronwrap.setup.mail_checks import Check, try_relay
 from cronwrap.setup.providers import Provider
 from cronwrap.text import one_line
+from cronwrap.trust import untrusted
 
 SECRET_LIMIT = 64 * 1024
 """Octets of a password on standard input; what is longer is the wrong file."""
@@ -107,7 +108,7 @@ def _password_from_input() -> str:
 
 def _check_password_file(path: str) -> None:
     try:
-        fault = exposed(path, os.stat(path))
+        fault = exposed(path, os.stat(path)) or untrusted(path)
     except OSError as error:
         raise ConfigError(f"--password-file {path}: {error.strerror}") from None
     if fault:

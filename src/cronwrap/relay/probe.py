@@ -17,6 +17,7 @@ from cronwrap.relay.replies import readable, sender_advice
 from cronwrap.relay.smtp import explained, mailbox
 from cronwrap.relay.wording import as_fault
 from cronwrap.settings.relays import Endpoint
+from cronwrap.trust import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +72,10 @@ def reach(host: str, port: int, timeout: float = REACH_TIMEOUT) -> Step:
 
 def _local(endpoint: Endpoint) -> Step:
     path = endpoint.path
+    if endpoint.fault:
+        return Step(name="settings", ok=False, text=endpoint.fault)
+    if why := untrusted(path):
+        return Step(name="settings", ok=False, text=f"{path} is not used: {why}")
     if endpoint.kind == "sendmail":
         good = os.path.isfile(path) and os.access(path, os.X_OK)
         text = f"{path} is {'a' if good else 'not a'} program that can be run"
