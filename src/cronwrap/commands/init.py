@@ -25,6 +25,7 @@ from cronwrap.setup.mail_checks import Check, try_relay
 from cronwrap.setup.providers import Provider
 from cronwrap.text import one_line
 from cronwrap.trust import untrusted
+from cronwrap.whole_file import BACKUP
 
 SECRET_LIMIT = 64 * 1024
 """Octets of a password on standard input; what is longer is the wrong file."""
@@ -186,7 +187,7 @@ class Dialogue:
         """Ask before a file is replaced; False when none is there."""
         there = setup.in_the_way(path, [setup.PASSWORD_NAME] if answers.secret else [])
         for name in there:
-            click.echo(f"{name} is there already; it would be kept as {name}{setup.BACKUP_SUFFIX}.")
+            click.echo(f"{name} is there already; it would be kept as {name}{BACKUP}.")
         if os.path.realpath(path) in there:
             kept = "none" if setup.others(path) is None else "all but mailto, mailfrom and the relays"
             click.echo(f"Of its settings {kept} would be carried over into the new one.")
