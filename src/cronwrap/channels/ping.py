@@ -67,18 +67,22 @@ class Ping:
                 os.close(descriptor)
 
     def _send(self, path: str, text: str) -> None:
-        from urllib.request import Request, urlopen  # noqa: PLC0415  # heavy, and in a process of its own
+        from urllib.request import Request  # noqa: PLC0415  # heavy, and in a process of its own
 
-        address = f"{self._base}{path}?{self._query}rid={self._rid}"
+        from cronwrap.channels.same_host import ascii_address, opener  # noqa: PLC0415
+
+        address = ascii_address(f"{self._base}{path}?{self._query}rid={self._rid}")
         for attempt in range(ATTEMPTS):
             try:
                 if attempt:
                     select.select([], [], [], PAUSE)
                 request = Request(address, data=text.encode(errors="replace"), method="POST")  # noqa: S310
-                with urlopen(request, timeout=TIMEOUT):  # noqa: S310  # http(s) alone, see options
+                with opener.open(request, timeout=TIMEOUT):
                     return
             except OSError:
                 continue
+            except ValueError:
+                return  # no address that can be asked
 
 
 def _in_background(work: Callable[[], None], *, wait: bool = False) -> None:

@@ -18,6 +18,7 @@ from typing import NoReturn
 import aiosmtplib
 
 from cronwrap.relay import certificate, dial
+from cronwrap.relay.asked import Asked
 from cronwrap.relay.dial import RelayFault
 from cronwrap.relay.replies import Reply, login_advice, readable
 from cronwrap.relay.wording import LoginRefused, fault, without_secrets
@@ -31,6 +32,10 @@ FAREWELL_LIMIT = 2.0
 CLOSING_TURNS = 10
 """Turns of the event loop that a transport needs to let go of its socket; two or three in practice."""
 
+FINAL_DOT = b".\r\n"
+READING_TURNS = 3
+"""Turns of the event loop in which what has come over the network is read, through TLS as well."""
+
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _HELLO_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
@@ -43,12 +48,15 @@ class Conversation:
         self._context = context
         self._socket: socket.socket | None = None
         self._client = aiosmtplib.SMTP(timeout=endpoint.timeout)
+        self._asked: Asked | None = None
         self.greeting = ""
 
     # Steps, in this order
 
     async def connect(self, addresses: list[dial.Address]) -> None:
-        """Connect to the first address that answers."""
+        """Connect to the first address that answers; without encryption, to this host alone."""
+        if self.endpoint.kind == "smtp":
+            addresses = dial.on_this_host(addresses, self.endpoint.display)
         self._socket = await dial.connect(addresses, self.endpoint.display, self.endpoint.timeout)
 
     async def greet(self) -> None:
@@ -71,15 +79,19 @@ class Conversation:
             answered = isinstance(error, aiosmtplib.SMTPResponseException)
             self._fail("greeting" if answered else stage, error)
         self.greeting = reply.message
+        if protocol := self._client.protocol:
+            self._asked = Asked(protocol)
         if implicit:
             self._check_certificate()
 
     async def hello(self) -> None:
         """Say EHLO and learn what the relay offers."""
+        self._check_asked("hello")
         try:
             await self._client.ehlo()
         except (aiosmtplib.SMTPException, OSError) as error:
             self._fail("hello", error)
+        self._check_asked("hello")
 
     async def secure(self) -> None:
         """Go from the connection to the point where a login or a message may be sent."""
@@ -129,6 +141,7 @@ class Conversation:
             raise RelayFault(
                 "login", f"{mechanism.upper()} cannot be computed here", 'set auth = "plain" for this relay'
             ) from None
+        self._check_asked("login")
         if reply.code != 235:
             said = without_secrets(str(reply), user, secret)
             kind = LoginRefused if reply.code >= 500 else RelayFault
@@ -188,10 +201,12 @@ class Conversation:
 
     async def command(self, stage: str, line: bytes) -> Reply:
         """Give the reply to a command; RelayFault when there is none, or it is none."""
+        self._check_asked(stage)
         try:
             reply = _reply(await self._client.execute_command(line))
         except (aiosmtplib.SMTPException, OSError) as error:
             self._fail(stage, error)
+        self._check_asked(stage)
         if not 200 <= reply.code <= 599:
             self._fail(stage, aiosmtplib.SMTPResponseException(reply.code, reply.text))
         return reply
@@ -205,7 +220,13 @@ class Conversation:
         try:
             if protocol is None:
                 raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-            protocol.write(on_the_wire(content))
+            octets, asked = on_the_wire(content), self._asked
+            if asked:
+                asked.write_part(octets[: -len(FINAL_DOT)])
+                for _ in range(READING_TURNS):  # an answer that is there already is none to the final dot
+                    await asyncio.sleep(0)
+            early = bool(asked and asked.unasked)
+            protocol.write(octets[-len(FINAL_DOT) :] if asked else octets)
             reply = _reply(
                 await protocol.read_response(timeout=max(FINAL_REPLY_LIMIT, self.endpoint.timeout))
             )
@@ -213,6 +234,8 @@ class Conversation:
             self._fail("message", error)
         if not 200 <= reply.code <= 599:
             self._fail("message", aiosmtplib.SMTPResponseException(reply.code, reply.text))
+        if reply.ok or not early:  # a refusal in the middle of a message is one
+            self._check_asked("message")
         return reply
 
     async def close(self, *, politely: bool) -> None:
@@ -264,6 +287,15 @@ class Conversation:
                 raise RelayFault("certificate", text, advice)
 
     # Errors
+
+    def _check_asked(self, stage: str) -> None:
+        """Refuse to go on when the relay has answered what it was not asked."""
+        if self._asked and self._asked.unasked:
+            raise RelayFault(
+                stage,
+                f"{self.endpoint.display} sent an answer that was not asked for",
+                "which of its answers belongs to what cannot be told: nothing more is said to it",
+            )
 
     def _fail(self, stage: str, error: BaseException) -> NoReturn:
         raise fault(self.endpoint, stage, error) from error

@@ -291,6 +291,13 @@ class _Reader:
                 raise self._wrong("url", "has a bad port: allowed are 1 to 65535")
             port = int(digits)
         host = host.lower().removesuffix(".")
+        if not host.isascii():
+            from cronwrap.domain import to_ascii  # noqa: PLC0415  # for such names alone
+
+            try:
+                host = to_ascii(host)
+            except ValueError:
+                raise self._wrong("url", "has a host name after :// that IDNA 2008 does not know") from None
         if not text.startswith("[") and not _hostname(host):
             raise self._wrong("url", "has no valid host name after ://")
         return host, port
@@ -325,7 +332,7 @@ def _ipv6(host: str) -> bool:
 
 
 def _hostname(host: str) -> bool:
-    """Tell whether it can be a name or an IPv4 address; letters outside ASCII are IDNA's matter."""
+    """Tell whether it can be a name or an IPv4 address; letters outside ASCII are in IDNA's form by now."""
     return (
         0 < len(host) <= LONGEST_HOST
         and all(0 < len(label) <= 63 and label[0] != "-" for label in host.split("."))
