@@ -31,6 +31,8 @@ _PICTURES: dict[int, int | str] = {code: 0x2400 + code for code in range(0x20) i
 _PICTURES |= {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)} | {0x7F: 0x2421}
 _PICTURES |= {0x2028: "\\u2028", 0x2029: "\\u2029"}
 _ONE_LINE = _PICTURES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x85, 0x2028, 0x2029), " ")
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+"""Letters and marks that show nothing; what else is not seen is of the category Cf."""
 _CR_PICTURE = "\u240d"
 
 
@@ -156,6 +158,23 @@ def visible(content: bytes | str) -> str:
         if "\r" in text:
             text = "\n".join(_overwritten(line) if "\r" in line else line for line in text.split("\n"))
     return text.translate(_PICTURES)
+
+
+def harmless(content: bytes | str, *, one: bool = False) -> str:
+    r"""Give text for a terminal: as ``visible``, and nothing in it turns the direction or takes no room.
+
+    Bidirectional controls, joiners, zero-width spaces, tags and fillers become the numbers that name them
+    (``\u202e``). With ``one`` it is one line.
+    """
+    text = one_line(content) if one else visible(content)
+    if text.isascii() or (text.isprintable() and _FILLERS.isdisjoint(text)):
+        return text
+    import unicodedata  # noqa: PLC0415  # for such texts alone
+
+    return "".join(
+        f"\\u{ord(char):04x}" if char in _FILLERS or unicodedata.category(char) == "Cf" else char
+        for char in text
+    )
 
 
 def _overwritten(line: str) -> str:

@@ -15,7 +15,7 @@ from cronwrap.commands.views import Screen
 from cronwrap.history.kept_output import Kept
 from cronwrap.history.runs import Run, run
 from cronwrap.model import STDERR, STDOUT
-from cronwrap.text import ago, count, duration, moment, size, visible
+from cronwrap.text import ago, count, duration, harmless, moment, size
 
 
 @click.command("show")
@@ -111,7 +111,7 @@ def _half(screen: Screen, kept: Kept, begin: int, end: int) -> Iterator[bytes]:
         if screen.is_terminal and piece:
             colour = views.RED if stream == STDERR else ""
             yield b"".join(
-                screen.paint(text, colour).encode() + ending for text, ending in _lines(visible(piece))
+                screen.paint(text, colour).encode() + ending for text, ending in _lines(harmless(piece))
             )
         else:
             yield piece
