@@ -7,11 +7,12 @@ STAMP  := $(VENV)/.made-from-pyproject
 PYTEST := $(BIN)/pytest -q -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage check format completions bench clean
+.PHONY: help venv demo test fuzz coverage check format completions bench clean
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
 	@echo 'make test      every test, in parallel'
+	@echo 'make fuzz      what reads from outside, for SECONDS=60, or one TARGET alone'
 	@echo 'make check     lint, format, types, and the layers of the design'
 	@echo 'make bench     what it costs, against what people use today'
 	@echo 'make coverage  the tests again, with what they leave out'
@@ -34,6 +35,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(PYTEST)
+
+fuzz: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tools/fuzz.py --seconds $(or $(SECONDS),60) $(if $(TARGET),--target $(TARGET))
 
 coverage: $(STAMP)
 	@$(PYTEST) --cov --cov-report=term
