@@ -134,6 +134,21 @@ def _read_only(fd: int) -> bool:
         return False
 
 
+def mounted_secret(path: str, found: os.stat_result) -> bool:
+    """Tell whether a file is one that this user cannot close, and that only their own group may read besides.
+
+    So are the secrets that are mounted into a container: 0440, root's, of a group that its user belongs to.
+    """
+    if found.st_mode & 0o037 or found.st_gid not in (os.getegid(), *os.getgroups()):
+        return False
+    if found.st_uid != os.geteuid():
+        return True
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def others_in(gid: int) -> bool:
     """Tell whether anybody but this user and root is in a group; yes where that cannot be told."""
     import grp  # noqa: PLC0415  # hardly ever needed

@@ -5,11 +5,15 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import shutil
 import stat
+import tempfile
 
 import pytest
 
 from cronwrap import trust
+from cronwrap.relay import credentials
+from cronwrap.settings.relays import parse
 from cronwrap.trust import opened, untrusted
 from support.cli import ATTACKER
 
@@ -174,3 +178,71 @@ def test_looking_leaves_no_descriptor_open(place):
     for name in ("file", "missing", "missing/x", "file/x", "."):
         untrusted(str(place / name))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def as_somebody(work, *, uid=ATTACKER, groups=()):
+    """Give what comes of work that is done by a process of another user, who belongs to these groups."""
+    ours, theirs = os.pipe()
+    if not (pid := os.fork()):
+        try:
+            os.setgroups(groups)
+            os.setgid(uid)
+            os.setuid(uid)
+            os.write(theirs, repr(work()).encode())
+        except BaseException as error:  # noqa: BLE001  # it is told of in the other process
+            os.write(theirs, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    os.waitpid(pid, 0)
+    with open(ours, "rb") as stream:
+        return stream.read().decode()
+
+
+@pytest.fixture
+def public():
+    """A directory of root's that everybody may look into, which pytest's own are not."""
+    directory = tempfile.mkdtemp(prefix="cronwrap-test-", dir="/tmp")
+    os.chmod(directory, 0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("mode", "gid", "taken"),
+    [
+        (0o440, 4712, True),
+        (0o640, 4712, True),
+        (0o440, 4713, False),
+        (0o444, 4712, False),
+        (0o460, 4712, False),
+    ],
+)
+def test_a_mounted_secret_may_be_readable_by_a_group_of_the_users_own(public, mode, gid, taken):
+    path = os.path.join(public, "secret")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("password")
+    os.chown(path, 0, gid)
+    os.chmod(path, mode)
+    relay = parse({"url": "smtps://h", "user": "u", "password-file": path}, "test")
+    found = as_somebody(lambda: credentials.secret(relay), groups=(4712,))
+    assert (found == "b'password'") is taken
+    assert taken or "chmod 600" in found or "Permission denied" in found
+
+
+@as_root
+def test_what_is_ours_is_no_mounted_secret(place):
+    os.chmod(place / "file", 0o440)
+    assert not trust.mounted_secret(str(place / "file"), os.stat(place / "file"))
+
+
+@as_root
+def test_another_user_takes_their_own_files_and_roots_and_nobody_elses(public):
+    for name, uid in (("theirs", ATTACKER), ("roots", 0), ("anothers", 4713)):
+        path = os.path.join(public, name)
+        with open(path, "w", encoding="ascii"):
+            pass
+        os.chown(path, uid, uid)
+        found = as_somebody(lambda path=path: untrusted(path))
+        assert ("uid 4713" in found) is (name == "anothers"), found
