@@ -31,7 +31,7 @@ _PICTURES: dict[int, int | str] = {code: 0x2400 + code for code in range(0x20) i
 _PICTURES |= {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)} | {0x7F: 0x2421}
 _PICTURES |= {0x2028: "\\u2028", 0x2029: "\\u2029"}
 _ONE_LINE = _PICTURES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x85, 0x2028, 0x2029), " ")
-_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
+_FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
 """Letters and marks that show nothing; what else is not seen is of the category Cf."""
 _CR_PICTURE = "\u240d"
 
@@ -167,7 +167,7 @@ def harmless(content: bytes | str, *, one: bool = False) -> str:
     (``\u202e``). With ``one`` it is one line.
     """
     text = one_line(content) if one else visible(content)
-    if text.isascii() or (text.isprintable() and _FILLERS.isdisjoint(text)):
+    if text.isascii() or (text.isprintable() and not any(filler in text for filler in _FILLERS)):
         return text
     import unicodedata  # noqa: PLC0415  # for such texts alone
 
