@@ -38,7 +38,7 @@ def test_variants_of_the_corpus_are_taken(name):
 
 @pytest.mark.parametrize("name", sorted(set(TARGETS) - set(VARIANTS)))
 def test_any_octets_are_taken(name):
-    @settings(max_examples=50)
+    @settings(max_examples=50, deadline=None)
     @given(st.binary(max_size=400))
     def check(octets):
         tried(name, octets)
