@@ -132,8 +132,10 @@ def _open_standard_streams() -> None:
 
 
 def _say(text: str) -> None:
+    from cronwrap.text import harmless  # noqa: PLC0415  # where something is wrong, alone
+
     try:
-        os.write(2, f"cronwrap: {text}\n".encode(errors="backslashreplace"))
+        os.write(2, f"cronwrap: {harmless(text)}\n".encode(errors="backslashreplace"))
     except OSError:
         return
 

@@ -223,8 +223,10 @@ def _domain(name: str) -> str:
     name = name.removesuffix(".")
     if not name.isascii():
         try:
-            name = name.encode("idna").decode("ascii")  # imports stringprep, for such names alone
-        except UnicodeError:
+            from cronwrap.domain import to_ascii  # noqa: PLC0415  # for such names alone
+
+            name = to_ascii(name)
+        except ValueError:
             raise ValueError(f"{_shown(name)} is no domain in IDNA") from None
     labels = name.split(".")
     if not name or len(name) > DOMAIN_LIMIT or not all(0 < len(label) <= LABEL_LIMIT for label in labels):

@@ -45,6 +45,8 @@ they are shown."""
 _ONE_LINE = _PICTURES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x85, 0x2028, 0x2029), " ")
 _ERASES = ("\x1b[K", "\x1b[0K", "\x1b[2K")
 """What progress bars write beside a carriage return: nothing is left of a line, or of its rest."""
+_FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
+"""Letters and marks that show nothing; what else is not seen is of the category Cf."""
 _CR_PICTURE = "\u240d"
 
 
@@ -147,6 +149,23 @@ def as_overwritten(text: str) -> str:
     if "\r" not in text:
         return text
     return "\n".join(_overwritten(line) if "\r" in line else line for line in text.split("\n"))
+
+
+def harmless(content: bytes | str, *, one: bool = False) -> str:
+    r"""Give text for a terminal: as ``visible``, and nothing in it turns the direction or takes no room.
+
+    Bidirectional controls, joiners, zero-width spaces, tags and fillers become the numbers that name them
+    (``\u202e``). With ``one`` it is one line.
+    """
+    text = one_line(content) if one else visible(content)
+    if text.isascii() or (text.isprintable() and not any(filler in text for filler in _FILLERS)):
+        return text
+    import unicodedata  # noqa: PLC0415  # for such texts alone
+
+    return "".join(
+        f"\\u{ord(char):04x}" if char in _FILLERS or unicodedata.category(char) == "Cf" else char
+        for char in text
+    )
 
 
 def _overwritten(line: str) -> str:

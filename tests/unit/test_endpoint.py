@@ -39,7 +39,13 @@ def refused(**table):
         ("smtp://127.9.8.7:2525", "smtp", "127.9.8.7", 2525, "smtp://127.9.8.7:2525"),
         ("smtp://[::1]", "smtp", "::1", 25, "smtp://[::1]:25"),
         ("smtps://[2001:db8::25]:465", "smtps", "2001:db8::25", 465, "smtps://[2001:db8::25]:465"),
-        ("smtps://mail.exämple.org.", "smtps", "mail.exämple.org", 465, "smtps://mail.exämple.org:465"),
+        (
+            "smtps://mail.exämple.org.",
+            "smtps",
+            "mail.xn--exmple-cua.org",
+            465,
+            "smtps://mail.xn--exmple-cua.org:465",
+        ),
     ],
 )
 def test_urls_of_servers_are_understood(url, kind, host, port, display):

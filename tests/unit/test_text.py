@@ -1,6 +1,7 @@
 """Claims about the words for people."""
 
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -172,3 +173,23 @@ def test_a_line_break_becomes_one_space():
 def test_what_is_cut_ends_in_an_ellipsis():
     assert text.shorten("abcdef", 6) == "abcdef"
     assert text.shorten("abcdefg", 6) == "abcde…"
+
+
+@given(st.one_of(st.text(), st.binary()))
+def test_nothing_harmless_moves_a_cursor_turns_the_direction_or_hides(content):
+    for one in (False, True):
+        shown = text.harmless(content, one=one)
+        assert all(
+            char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+            for char in shown
+        )
+        assert text.harmless(shown, one=one) == shown
+        assert not one or "\n" not in shown
+
+
+@pytest.mark.parametrize(
+    "char", ["\u200b", "\u200d", "\u202e", "\u2066", "\ufeff", "\u00ad", "\u3164", "\u034f"]
+)
+def test_what_is_not_seen_is_named(char):
+    assert text.harmless(f"a{char}b") == f"a\\u{ord(char):04x}b"
+    assert text.harmless("größer, 大きい, שלום") == "größer, 大きい, שלום"

@@ -18,8 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable
-    from typing import Any
-    from urllib.request import OpenerDirector
 else:
     import _signal
 
@@ -83,10 +81,11 @@ class Ping:
     def _send(self, path: str, text: str) -> None:
         from urllib.request import Request  # noqa: PLC0415  # heavy, and in a process of its own
 
-        address = f"{self._base}{path}?{self._query}rid={self._rid}"
+        from cronwrap.channels.same_host import ascii_address, opener  # noqa: PLC0415
+
+        address = ascii_address(f"{self._base}{path}?{self._query}rid={self._rid}")
         headers = {"User-Agent": AGENT, "Content-Type": "text/plain; charset=utf-8"}
         body = text.encode(errors="replace")[:BODY_LIMIT]
-        opener = _opener()
         _end_after(LIFETIME)
         end = time.monotonic() + LIFETIME
         for attempt in range(ATTEMPTS):
@@ -100,26 +99,8 @@ class Ping:
                     return
             except OSError:
                 continue
-
-
-def _opener() -> OpenerDirector:
-    """Give what makes requests, and goes where it is sent on within one host only.
-
-    What a job said is for the host that its owner named, and for no other; nor in clear where it was not.
-    """
-    from urllib.parse import urljoin, urlsplit  # noqa: PLC0415
-    from urllib.request import HTTPRedirectHandler, Request, build_opener  # noqa: PLC0415
-
-    class WithinOneHost(HTTPRedirectHandler):
-        def redirect_request(self, req: Request, *answer: Any) -> Request | None:
-            new = urljoin(req.full_url, answer[-1])
-            old, there = urlsplit(req.full_url), urlsplit(new)
-            same = there.hostname == old.hostname and there.scheme in {old.scheme, "https"}
-            if not same:
-                return None
-            return Request(new, data=req.data, headers=dict(req.header_items()), method="POST")  # noqa: S310
-
-    return build_opener(WithinOneHost)
+            except ValueError:
+                return  # no address that can be asked
 
 
 def _end_after(seconds: float) -> None:

@@ -161,8 +161,7 @@ def main(words: Sequence[str]) -> int:
         path = error.ctx.command_path if error.ctx else "cronwrap"
         raise SubcommandError(f"{error.format_message()} (see: {path} --help)") from None
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        raise CronwrapError(error.format_message()) from None
     except OSError as error:
         if error.filename is not None or error.errno not in _DISK_IS_FULL:
             raise

@@ -58,16 +58,16 @@ def check(ctx: click.Context, path: str | None) -> None:
     settings = load({"config": path}, os.environ) if path else ctx.obj.settings()
     faults = [*settings.faults, *_faults_beside(settings)]
     for fault in faults:
-        click.echo(views.printable(fault))
+        views.say(views.printable(fault))
     if faults:
         ctx.exit(1)
     for name in settings.paths:
-        click.echo(f"{name}: no faults")
+        views.say(f"{name}: no faults")
     passed_over = [name for name in config_paths(settings["config"] or "", os.environ) if _passed_over(name)]
     for name in passed_over:
-        click.echo(f"{name}: passed over, this user may not read it")
+        views.say(f"{name}: passed over, this user may not read it")
     if not settings.paths and not passed_over:
-        click.echo("there is no configuration file; set one up with: cronwrap init")
+        views.say("there is no configuration file; set one up with: cronwrap init")
 
 
 @command.command("import")
@@ -101,7 +101,7 @@ def import_(app: App, /, source: str, output: str | None, write: bool, yes: bool
             _say(f"written: {name}")
         _say("now try it: cronwrap doctor")
         return
-    click.echo(content, nl=False)
+    views.write([views.raw(content.encode())])
     for name in imported.secrets:
         _say(f"a password is not shown; --write puts it into {os.path.join(directory, name)}")
 
@@ -145,6 +145,8 @@ def _faults_beside(settings: Settings) -> Iterator[str]:
     except ConfigError:
         return
     for relay in found:
+        if relay.fault and relay.fault not in settings.faults:
+            yield f"{relay.origin}: {relay.fault}"
         if relay.fault or relay.kind in LOCAL_KINDS:
             continue
         for look in (_look_at_secret, _look_at_trust):
@@ -193,4 +195,4 @@ def _content(path: str) -> bytes | None:
 
 
 def _say(line: str) -> None:
-    click.echo(views.printable(line), err=True)
+    views.say(views.printable(line), err=True)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from cronwrap import spans, text
-from cronwrap.commands import SUBCOMMANDS
+from cronwrap.commands import SUBCOMMANDS, views
 from cronwrap.crontab.audit import EARLY, Missed, Unwatched, Watched, Window, missed, watch
 from cronwrap.crontab.lines import decode, encode, jobs, parse
 from cronwrap.crontab.lint import CRON_PATH, NOTE, Finding, World
@@ -211,7 +211,7 @@ def _deliver(store: Store, old: bytes, result: Rewrite, way: _Way) -> None:
     _print_changes(store.name, result, way.done)
     new = encode(result.text)
     if not way.own and not way.in_place:
-        click.echo(new, nl=False)
+        views.write([views.raw(new)])
     elif new != old:
         if way.own:
             _confirm(store.name, old, new, yes=way.yes)
@@ -222,7 +222,7 @@ def _confirm(name: str, old: bytes, new: bytes, *, yes: bool) -> None:
     """Show the difference, and ask; return only after a yes."""
     before, after = (decode(content).removesuffix("\n").split("\n") for content in (old, new))
     for line in difflib.unified_diff(before, after, name, f"{name} (new)", lineterm=""):
-        click.echo(text.visible(line))
+        views.say(line)
     if yes:
         return
     if not sys.stdin.isatty():
@@ -252,7 +252,7 @@ def _warn_of_path(crontab: str, prefix: str, *, system: bool) -> None:
 
 def _print_findings(name: str, findings: tuple[Finding, ...]) -> None:
     for finding in findings:
-        click.echo(f"{name}:{finding.number}: {finding.severity}: {text.one_line(finding.text)}")
+        views.say(f"{name}:{finding.number}: {finding.severity}: {text.one_line(finding.text)}")
 
 
 def _print_audit(
@@ -270,8 +270,8 @@ def _print_missed(name: str, found: Iterable[Missed]) -> None:
         more = len(job.due) - DUE_SHOWN
         shown = ", ".join(map(text.moment, job.due[:DUE_SHOWN])) + (f" and {more} more" if more > 0 else "")
         last = "never seen to run" if job.last is None else f"last run {text.moment(job.last)}"
-        click.echo(text.one_line(f"{name}:{job.number}: {job.name} did not run: due {shown}; {last}"))
+        views.say(text.one_line(f"{name}:{job.number}: {job.name} did not run: due {shown}; {last}"))
 
 
 def _say(line: str) -> None:
-    click.echo(text.one_line(line), err=True)
+    views.say(views.printable(line), err=True)

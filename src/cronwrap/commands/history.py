@@ -76,7 +76,7 @@ def bring_up_to_date(state_dir: str, keep: float | None) -> None:
     except StateError as error:
         notices = [str(error)]
     for notice in notices:
-        click.echo(f"cronwrap: {notice}", err=True)
+        views.say(f"cronwrap: {notice}", err=True)
 
 
 def public(run: Run) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from cronwrap.setup.draft import Answers
 from cronwrap.setup.mail_checks import Check, try_relay
 from cronwrap.setup.providers import Provider
 from cronwrap.text import one_line
+from cronwrap.trust import untrusted
+from cronwrap.whole_file import BACKUP
 
 SECRET_LIMIT = 64 * 1024
 """Octets of a password on standard input; what is longer is the wrong file."""
@@ -63,11 +65,11 @@ def command(ctx: click.Context, /, yes: bool, password_stdin: bool, **given: str
     replace = dialogue.may_replace(path, answers)
     content, beside = setup.document(answers, path)
     for name in setup.install(path, content, beside, replace=replace):
-        click.echo(f"written: {name}")
+        views.say(f"written: {name}")
     if sound:
         sound = _test(path)
     else:
-        click.echo("No test message is sent. When the fault is gone: cronwrap doctor --send")
+        views.say("No test message is sent. When the fault is gone: cronwrap doctor --send")
     _what_next(path)
     if not sound:
         ctx.exit(1)
@@ -107,7 +109,7 @@ def _password_from_input() -> str:
 
 def _check_password_file(path: str) -> None:
     try:
-        fault = exposed(path, os.stat(path))
+        fault = exposed(path, os.stat(path)) or untrusted(path)
     except OSError as error:
         raise ConfigError(f"--password-file {path}: {error.strerror}") from None
     if fault:
@@ -157,7 +159,7 @@ class Dialogue:
         provider = providers.for_address(answers.mailto)
         if not answers.url:
             if provider:
-                click.echo(f"That is {provider.name}, whose relay is {provider.url}.")
+                views.say(f"That is {provider.name}, whose relay is {provider.url}.")
             url, user = _ask_relay(provider.url if provider else None)
             answers = answers.replace(url=url, user=answers.user or user)
         provider = _tell_catch(answers.url)
@@ -185,10 +187,10 @@ class Dialogue:
         """Ask before a file is replaced; False when none is there."""
         there = setup.in_the_way(path, [setup.PASSWORD_NAME] if answers.secret else [])
         for name in there:
-            click.echo(f"{name} is there already; it would be kept as {name}{setup.BACKUP_SUFFIX}.")
+            views.say(f"{name} is there already; it would be kept as {name}{BACKUP}.")
         if os.path.realpath(path) in there:
             kept = "none" if setup.others(path) is None else "all but mailto, mailfrom and the relays"
-            click.echo(f"Of its settings {kept} would be carried over into the new one.")
+            views.say(f"Of its settings {kept} would be carried over into the new one.")
         if there and not click.confirm("Replace it?" if len(there) == 1 else "Replace them?"):
             raise CronwrapError("nothing is written")
         return bool(there)
@@ -199,7 +201,7 @@ class Dialogue:
             try:
                 fault = _check(answers)
             except ConfigError as error:
-                click.echo(str(error))
+                views.say(str(error))
                 fault = Check(name="relay", ok=False, text=str(error), advice="correct the answer")
             if fault is None:
                 return answers, True
@@ -244,9 +246,9 @@ def _offer_pin(answers: Answers, fault: Check) -> Answers | None:
     pin = setup.pin_of(fault.advice)
     if not pin:
         return None
-    click.echo("Compare this with what the relay's owner says, or on the server itself with:")
-    click.echo("  openssl x509 -noout -sha256 -fingerprint -in CERTIFICATE")
-    click.echo(f"  {pin}")
+    views.say("Compare this with what the relay's owner says, or on the server itself with:")
+    views.say("  openssl x509 -noout -sha256 -fingerprint -in CERTIFICATE")
+    views.say(f"  {pin}")
     if not click.confirm("Trust this one certificate from now on?", default=False):
         return None
     return answers.replace(fingerprint=pin)
@@ -265,11 +267,11 @@ def _ask_address(question: str, usual: str | None) -> str:
         try:
             Answers(mailto=text).people()
         except ConfigError as error:
-            click.echo(str(error))
+            views.say(str(error))
             continue
         if "@" in text:
             return text
-        click.echo("an address has the form NAME@DOMAIN")
+        views.say("an address has the form NAME@DOMAIN")
 
 
 def _ask_relay(usual: str | None) -> tuple[str, str]:
@@ -279,7 +281,7 @@ def _ask_relay(usual: str | None) -> tuple[str, str]:
             url, user = setup.relay_url(text)
             Answers(url=url).relay()
         except ConfigError as error:
-            click.echo(str(error))
+            views.say(str(error))
             continue
         return url, user
 
@@ -290,7 +292,7 @@ def _ask_password(user: str) -> str:
         try:
             Answers(url="smtps://localhost", user=user, secret=secret).relay()
         except ConfigError as error:
-            click.echo(str(error))
+            views.say(str(error))
             continue
         return secret
 
@@ -312,7 +314,7 @@ def _usual_sender(answers: Answers) -> str:
 def _tell_catch(url: str) -> Provider | None:
     provider = providers.for_host(_host(url))
     for sentence in provider.catch if provider else ():
-        click.echo(f"Note: {sentence}")
+        views.say(f"Note: {sentence}")
     return provider
 
 
@@ -331,7 +333,7 @@ def _check(answers: Answers) -> Check | None:
     """Try the relay and show each step; give what is wrong, or None."""
     relay = answers.relay()
     sender, recipients = answers.people()
-    click.echo(f"checking {relay.display}")
+    views.say(f"checking {relay.display}")
     screen = Screen()
     fault: Check | None = None
     for check in try_relay(relay, sender, recipients):
@@ -346,24 +348,24 @@ def _test(path: str) -> bool:
     settings = load({"config": path}, {key: os.environ[key] for key in PLACES if key in os.environ})
     relays = relays_in_files(settings.paths)
     for fault in settings.faults:
-        click.echo(fault)
+        views.say(fault)
     if not relays:
         return False
     result = trial.send(relays[0], trial.message(settings, "cronwrap init"))
     words = "test message sent: " if result.ok else "the test message did not get out: "
-    click.echo(words + one_line(result.text))
+    views.say(words + one_line(result.text))
     if result.advice:
-        click.echo(one_line(result.advice))
+        views.say(one_line(result.advice))
     if not result.ok:
-        click.echo("The configuration is kept. Try again with: cronwrap doctor --send")
+        views.say("The configuration is kept. Try again with: cronwrap doctor --send")
     return result.ok
 
 
 def _what_next(path: str) -> None:
-    click.echo("\nPut cronwrap before a job in the crontab (crontab -e):\n")
+    views.say("\nPut cronwrap before a job in the crontab (crontab -e):\n")
     if path not in (SYSTEM_CONFIG, user_config(os.environ)):
-        click.echo(f"    CRONWRAP_CONFIG={path}")
-    click.echo(f"    0 3 * * * {quote(program_for())} -- /path/to/job\n")
-    click.echo("or before all of them with: cronwrap crontab wrap")
+        views.say(f"    CRONWRAP_CONFIG={path}")
+    views.say(f"    0 3 * * * {quote(program_for())} -- /path/to/job\n")
+    views.say("or before all of them with: cronwrap crontab wrap")
     if beats := [name for name in ("CRONWRAP_RELAY", "MAILTO", "MAILFROM") if os.environ.get(name)]:
-        click.echo(f"Mind: {', '.join(beats)} of the environment beats what was written.")
+        views.say(f"Mind: {', '.join(beats)} of the environment beats what was written.")

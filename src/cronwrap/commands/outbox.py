@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cronwrap.commands import views
 from cronwrap.errors import StateError
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.message_file import DAMAGED, Damaged
@@ -19,7 +20,7 @@ from cronwrap.pipeline.readdressing import anew, current
 from cronwrap.report.preview import readable
 from cronwrap.settings.load import Settings
 from cronwrap.spans import ago, duration
-from cronwrap.text import shorten, visible
+from cronwrap.text import harmless, shorten
 
 if TYPE_CHECKING:
     from cronwrap.commands.cli import App
@@ -45,7 +46,7 @@ def list_(app: App, *, as_json: bool) -> None:
     box = Outbox(app.settings().state_dir).look()
     items = [*box.items()[0], *box.failed()]
     for line in map(json.dumps, map(as_object, items)) if as_json else lines(items, time.time()):
-        click.echo(line)
+        views.say(line)
 
 
 @command.command("show", help="Show a message as its reader would see it.")
@@ -58,19 +59,19 @@ def show(app: App, identity: str, *, raw: bool, as_json: bool) -> None:
     box = Outbox(app.settings().state_dir).look()
     item = box.find(identity)
     if as_json:
-        click.echo(json.dumps(as_object(item)))
+        views.say(json.dumps(as_object(item)))
         return
     if damaged := item.last_error.startswith(DAMAGED):
         content = _whole_file(box, item)
     else:
         content = box.content(item)
     if raw:
-        sys.stdout.buffer.write(content)
+        views.write([views.raw(content)])
         return
     for line in lines([item], time.time()):
-        click.echo(line)
-    click.echo()
-    click.echo(visible(content) if damaged else readable(content))
+        views.say(line)
+    views.say()
+    views.say(content if damaged else readable(content))
 
 
 def _whole_file(box: Outbox, item: Item) -> bytes:
@@ -94,15 +95,15 @@ class Progress:
         self.done += 1
         self.undelivered += not words.startswith("delivered")
         if self.as_json:
-            click.echo(json.dumps({"id": item.id, "job": item.job, "outcome": words}))
+            views.say(json.dumps({"id": item.id, "job": item.job, "outcome": words}))
             return
         number = f"{self.done}/{max(self.total, self.done)}  " if sys.stdout.isatty() else ""
-        click.echo(f"{number}{item.id}  {visible(shorten(item.subject, 60))}: {visible(words)}")
+        views.say(f"{number}{item.id}  {shorten(item.subject, 60)}: {words}")
 
 
 def _busy() -> None:
     if sys.stderr.isatty():
-        click.echo("another process is sending; waiting for it", err=True)
+        views.say("another process is sending; waiting for it", err=True)
 
 
 @command.command("flush", help="Send everything now, whatever its schedule says.")
@@ -114,7 +115,7 @@ def flush(ctx: click.Context, *, as_json: bool) -> None:
     box = Outbox(settings.state_dir).look()
     if not box.ids():
         if not as_json:
-            click.echo("the outbox is empty")
+            views.say("the outbox is empty")
         return
     if not box.writable():
         raise StateError(f"the outbox {box.directory} cannot be written: what is sent could not be taken off")
@@ -151,7 +152,7 @@ def retry(ctx: click.Context, identity: str | None, *, every: bool) -> None:
         names, them = (
             (f"{next(iter(queued))} is", "it") if len(queued) == 1 else (f"{len(queued)} are", "them")
         )
-        click.echo(f"{names} queued; another process is sending, and takes {them} along")
+        views.say(f"{names} queued; another process is sending, and takes {them} along")
         return
     dispatch.leave_waiter(settings)
     if progress.undelivered:
@@ -191,9 +192,9 @@ def drop(app: App, identity: str | None, *, every: bool) -> None:
     items = _chosen(box, identity, every=every)
     for item in items:
         box.remove(item)
-        click.echo(f"{item.id} is gone")
+        views.say(f"{item.id} is gone")
     if not items:
-        click.echo("the outbox is empty")
+        views.say("the outbox is empty")
 
 
 def as_object(item: Item) -> dict[str, Any]:
@@ -221,14 +222,14 @@ def lines(items: Iterable[Item], now: float) -> Iterator[str]:
     for item in items:
         nothing = False
         yield f"{item.id}  {item.state}, {ago(now - item.queued) if item.queued else 'age unknown'}"
-        yield f"    {visible(shorten(item.subject, 74))}"
-        yield f"    to {visible(', '.join(item.envelope.recipients) or 'nobody')}"
+        yield f"    {harmless(shorten(item.subject, 74))}"
+        yield f"    to {harmless(', '.join(item.envelope.recipients) or 'nobody')}"
         tries = f"{item.attempts} attempts" if item.attempts != 1 else "1 attempt"
         if item.state == "queued":
             due = item.next_attempt - now
             tries += f", next in {duration(due)}" if due > 0 else ", due now"
         yield f"    {tries}"
         if item.last_error:
-            yield f"    {visible(item.last_error)}"
+            yield f"    {harmless(item.last_error)}"
     if nothing:
         yield "the outbox is empty"

@@ -20,7 +20,7 @@ from cronwrap.model import STDERR, STDOUT
 from cronwrap.outbox.store import FAILED, QUEUE, Damaged, Item, Outbox
 from cronwrap.report.ansi import plain
 from cronwrap.spans import ago, count, duration
-from cronwrap.text import moment, size
+from cronwrap.text import harmless, moment, size
 
 
 @click.command("show")
@@ -145,7 +145,8 @@ def _half(screen: Screen, kept: Kept, begin: int, end: int) -> Iterator[bytes]:
         if screen.is_terminal and piece:
             colour = views.RED if stream == STDERR else ""
             yield b"".join(
-                screen.paint(text, colour).encode() + ending for text, ending in _lines(plain(piece))
+                screen.paint(text, colour).encode() + ending
+                for text, ending in _lines(harmless(plain(piece)))
             )
         else:
             yield piece

@@ -20,7 +20,7 @@ from cronwrap.job import use
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import LOUD_AFTER, Summary, summary
 from cronwrap.spans import ago, count, duration
-from cronwrap.text import median, one_line, size
+from cronwrap.text import median, size
 
 
 @click.command("status")
@@ -54,7 +54,7 @@ def outbox_lines(screen: Screen, state_dir: str) -> tuple[list[str], bool]:
     try:
         waiting = summary(state_dir)
     except StateError as error:
-        return [screen.paint(str(error), views.RED)], True
+        return [screen.paint(views.printable(str(error)), views.RED)], True
     if waiting is None:
         return [], False
     loud = waiting.oldest_age > LOUD_AFTER or waiting.failed > 0
@@ -91,7 +91,7 @@ def outbox_line(screen: Screen, waiting: Summary, *, loud: bool) -> str:
         parts.append(f"{count(waiting.queued, 'report')} {waits} for {duration(waiting.oldest_age)}")
     if waiting.failed:
         parts.append(f"{count(waiting.failed, 'report')} could not be delivered")
-    why = f" ({one_line(waiting.last_error)})" if waiting.last_error else ""
+    why = f" ({views.printable(waiting.last_error)})" if waiting.last_error else ""
     line = f"outbox: {', '.join(parts)}{why}; see: cronwrap outbox list"
     return screen.paint(line, views.RED if loud else views.YELLOW)
 

@@ -16,12 +16,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+import click
+
 from cronwrap.history.runs import Run
 from cronwrap.history.tally import FAILED
 from cronwrap.job.use import Use
 from cronwrap.model import Record
 from cronwrap.spans import LAST_MOMENT
-from cronwrap.text import one_line
+from cronwrap.text import harmless
 
 GREEN, RED, YELLOW, CYAN, BOLD, DIM = "32", "31", "33", "36", "1", "2"
 COLOURS = {"ok": GREEN, "running": CYAN, "skipped": YELLOW, **dict.fromkeys(FAILED, RED)}
@@ -68,6 +70,11 @@ def write(lines: Iterable[str | bytes]) -> None:
         signal.signal(signal.SIGPIPE, before)
 
 
+def raw(content: bytes) -> bytes:
+    """Give octets as they are for a pipe or a file, and harmless to a terminal."""
+    return harmless(content).encode(errors="replace") if sys.stdout.isatty() else content
+
+
 def table(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Iterable[str]:
     """Give the lines of a table; what does not fit is cut from the last column."""
     safe = [[(printable(cell.text), cell.colour) for cell in row] for row in rows]
@@ -89,7 +96,15 @@ def table(screen: Screen, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) 
 
 def objects(values: Iterable[dict[str, Any]]) -> Iterable[str]:
     """Give one JSON object a line."""
-    return (json.dumps(value, ensure_ascii=False) for value in values)
+    return map(json_line, values)
+
+
+def json_line(value: dict[str, Any]) -> str:
+    r"""Give an object as JSON; what a terminal would act on or not show is written as ``\u202e``."""
+    line = json.dumps(value, ensure_ascii=False)
+    seen = {ord(char) for char in line if not (char.isascii() and char.isprintable())}
+    told = {code: json.dumps(chr(code))[1:-1] for code in seen if harmless(chr(code)) != chr(code)}
+    return line.translate(told | {0x7F: "\\u007f"})
 
 
 def moment(unix: float | None) -> str | None:
@@ -105,7 +120,7 @@ def result_words(result: str, exit_code: int | None, number: int | None) -> str:
         return f"exit {exit_code}"
     if result == "signal" and number is not None:
         return f"signal {number}"
-    return result.replace("-", " ")
+    return printable(result.replace("-", " "))
 
 
 def result_cell(run: Run) -> Cell:
@@ -126,10 +141,12 @@ def uses(now: Use | None) -> dict[str, Any] | None:
 
 def printable(text: str) -> str:
     """Give a text on one line that moves no cursor and turns no direction."""
-    line = one_line(text)
-    if line.isascii():
-        return line
-    return "".join(f"\\u{ord(char):04x}" if unicodedata.category(char) == "Cf" else char for char in line)
+    return harmless(text, one=True)
+
+
+def say(text: object = "", *, err: bool = False) -> None:
+    """Write lines that came from anywhere to a person."""
+    click.echo(harmless(str(text)), err=err)
 
 
 def width(text: str) -> int:

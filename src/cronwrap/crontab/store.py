@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import shutil
@@ -13,13 +12,10 @@ from typing import Protocol
 
 from cronwrap.crontab.lines import is_system_path
 from cronwrap.errors import CronwrapError
-from cronwrap.state import sync_directory
+from cronwrap.whole_file import LARGEST, WholeFile
 
 SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron")
 """Where Debian's cron and cronie keep the crontabs of users."""
-
-LARGEST = 16 << 20
-"""Octets: no crontab is larger; a device or a log file given by mistake must not fill the memory."""
 
 CRONTAB_TIMEOUT = 60.0
 """Seconds for crontab(1), which may sit on a name service that does not answer."""
@@ -66,38 +62,13 @@ class File:
     def replace(self, old: bytes, new: bytes) -> None:
         """Put a new file in the place of the old one, which remains as ``NAME~``.
 
-        cron sees one or the other, never a part. Neither cron nor cronie reads names like these two in
-        /etc/cron.d (cron(8), crond(8)); ``.bak`` cronie would.
+        cron sees one or the other, never a part.
         """
-        directory, base = os.path.split(self.path)
-        scratch = os.path.join(directory, f".{base}.cronwrap~")
         try:
-            self._write(scratch, old)
-            os.replace(scratch, self.path + "~")
-            self._write(scratch, new)
-            # Not airtight without a lock that editors do not take either, but as short as can be.
-            if self.read() != old:
-                raise CronwrapError(f"{self.name} was changed in the meantime; nothing is written, try again")
-            os.replace(scratch, self.path)
-            sync_directory(directory)
+            with WholeFile(self.name) as file:
+                file.replace(new, old)
         except OSError as error:
             raise CronwrapError(f"{self.name} cannot be written: {error.strerror}") from None
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(scratch)
-
-    def _write(self, path: str, content: bytes) -> None:
-        """Write a new file with owner and mode of the crontab, and sync it."""
-        like = os.stat(self.path)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(content)
-            if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(file.fileno(), like.st_uid, like.st_gid)
-            os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
-            file.flush()
-            os.fsync(file.fileno())
 
     def installed(self) -> float | None:
         """Give the file's time of change, if it is where cron looks; elsewhere it may be a copy."""

@@ -19,7 +19,6 @@ import fcntl
 import marshal
 import os
 import time
-from errno import EPERM
 
 from cronwrap.errors import StateError
 from cronwrap.state import checksum, state
@@ -50,13 +49,9 @@ COMMAND_MAX = 64 * 1024
 FOLD_AT = 64
 """Ended runs that may wait for the history; more would slow down each look at the directory."""
 DATABASE = "history.db"
-STARTED = (
-    *((name, (str,)) for name in ("run", "job", "command", "host", "user", "node", "boot_id")),
-    ("started", (int, float)),
-    ("pid", (int,)),
-    ("pid_started", (int,)),
-)
-"""What each start has, and of which type; what has not was not written by ``begin``."""
+TEXTS = ("run", "job", "command", "host", "user", "node", "boot_id")
+NUMBERS = ("started", "pid", "pid_started")
+"""What each start has; one without them was not written by ``begin``."""
 LEFTOVER_AGE = 86400
 """Seconds after which a file that was never put in place is taken away: its writer died long ago."""
 
@@ -269,7 +264,9 @@ def unreadable(state_dir: str) -> list[str]:
         try:
             fd = directory.open(name)
         except OSError as error:
-            if error.errno == EPERM:  # a link, a pipe, somebody else's: it was never a run of ours
+            import errno  # noqa: PLC0415  # rare
+
+            if error.errno == errno.EPERM:  # a link, a pipe, somebody else's: it was never a run of ours
                 found.append(name)
             continue
         try:
@@ -444,7 +441,8 @@ def _content(fd: int) -> bytes:
 def _parse(content: bytes) -> tuple[Fields, Fields | None]:
     """Give both frames; the second is None when it is missing or was not written whole."""
     start, size = _unframe(content)
-    if not all(type(start.get(name)) in types for name, types in STARTED):
+    texts = all(type(start.get(name)) is str for name in TEXTS)
+    if not texts or not all(type(start.get(name)) in (int, float) for name in NUMBERS):
         raise Unreadable
     try:
         return start, _unframe(content[size:])[0]

@@ -76,8 +76,11 @@ class Guard:
         """Tell a person who watches for whom it waits."""
         if not os.isatty(2):
             return
+        from cronwrap.text import harmless  # noqa: PLC0415  # for a person
+
         try:
-            os.write(2, f"cronwrap: waiting for the same job{self._holders()}\n".encode(errors="replace"))
+            line = harmless(f"cronwrap: waiting for the same job{self._holders()}")
+            os.write(2, f"{line}\n".encode(errors="replace"))
         except OSError:
             return
 

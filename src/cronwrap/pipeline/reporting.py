@@ -19,6 +19,7 @@ from cronwrap.pipeline.run_entry import finish
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
 from cronwrap.settings.command_line import job_shell
+from cronwrap.text import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
 
 def say(text: str) -> None:
     """Tell the person, or crond, one line on standard error; nobody when that is closed."""
-    line = " ".join(text.split())
+    line = harmless(text, one=True)
     try:
         os.write(2, f"cronwrap: {line}\n".encode(errors="backslashreplace"))
     except OSError:

@@ -62,6 +62,7 @@ def context(endpoint: Endpoint) -> ssl.SSLContext:
         why = "holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
         raise TemporaryError(f"ca-file {endpoint.ca_file}: {why}") from None
     made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.hostname_checks_common_name = False  # a name is a subject alternative name (RFC 9525, 6.3)
     if endpoint.ca_file:
         # What the user names is trusted as it is: an intermediate authority or the server's own
         # certificate, and one made without the extensions that public authorities must set.

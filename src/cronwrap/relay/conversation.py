@@ -17,6 +17,7 @@ from typing import NoReturn
 import aiosmtplib
 
 from cronwrap.relay import certificate, dial, proxy
+from cronwrap.relay.asked import Asked
 from cronwrap.relay.dial import RelayFault
 from cronwrap.relay.login import Login
 from cronwrap.relay.repeated import Confidence
@@ -49,6 +50,9 @@ LOCAL_SUFFIXES = tuple(
     ]
 )
 """Domains of no name server outside (RFC 6761, 6762, 8375; ICANN's ``internal``; habits)."""
+FINAL_DOT = b".\r\n"
+READING_TURNS = 3
+"""Turns of the event loop in which what has come over the network is read, through TLS as well."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _HELLO_NAME = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -66,6 +70,7 @@ class Conversation:
         self._client = aiosmtplib.SMTP(timeout=endpoint.timeout)
         self.stage = "connect"
         """How far it has come, by the names of ``MOMENTS``."""
+        self._asked: Asked | None = None
         self.greeting = ""
         self.mechanism = ""
         """What it was logged in by."""
@@ -73,12 +78,17 @@ class Conversation:
     # Steps, in this order
 
     async def connect(self, addresses: list[dial.Address]) -> None:
-        """Connect to the first address that answers, or by the proxy, which needs none."""
+        """Connect to the first address that answers, or by the proxy, which needs none.
+
+        Without encryption, to this host alone.
+        """
         relay = self.endpoint
         if relay.proxy:
             self._socket = await proxy.connect(relay, relay.timeout)
-        else:
-            self._socket = await dial.connect(addresses, relay.display, relay.timeout, relay.source)
+            return
+        if relay.kind == "smtp":
+            addresses = dial.on_this_host(addresses, relay.display)
+        self._socket = await dial.connect(addresses, relay.display, relay.timeout, relay.source)
 
     async def greet(self) -> None:
         """Wait for the greeting; with ``smtps`` after TLS and the judgement of the certificate."""
@@ -100,16 +110,20 @@ class Conversation:
             answered = isinstance(error, aiosmtplib.SMTPResponseException)
             self._fail("greeting" if answered else stage, error)
         self.greeting = self._without_secrets(reply.message)
+        if protocol := self._client.protocol:
+            self._asked = Asked(protocol)
         if implicit:
             self._check_certificate()
 
     async def hello(self) -> None:
         """Say EHLO and learn what the relay offers."""
         self.stage = "hello"
+        self._check_asked("hello")
         try:
             await self._client.ehlo()
         except (aiosmtplib.SMTPException, OSError) as error:
             self._fail("hello", error)
+        self._check_asked("hello")
 
     async def secure(self) -> None:
         """Go from the connection to the point where a login or a message may be sent."""
@@ -152,6 +166,7 @@ class Conversation:
 
         login = Login(self.endpoint, secret, self._client.server_auth_methods, say, self._without_secrets)
         self.mechanism = await login.run()
+        self._check_asked("login")
 
     # One message
 
@@ -167,10 +182,12 @@ class Conversation:
 
     async def command(self, stage: str, line: bytes) -> Reply:
         """Give the reply to a command; RelayFault when there is none, or it is none."""
+        self._check_asked(stage)
         try:
             reply = self._reply(await self._client.execute_command(line))
         except (aiosmtplib.SMTPException, OSError) as error:
             self._fail(stage, error)
+        self._check_asked(stage)
         if not 200 <= reply.code <= 599:
             self._fail(stage, aiosmtplib.SMTPResponseException(reply.code, reply.text))
         return reply
@@ -184,7 +201,13 @@ class Conversation:
         try:
             if protocol is None:
                 raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-            protocol.write(on_the_wire(content))
+            octets, asked = on_the_wire(content), self._asked
+            if asked:
+                asked.write_part(octets[: -len(FINAL_DOT)])
+                for _ in range(READING_TURNS):  # an answer that is there already is none to the final dot
+                    await asyncio.sleep(0)
+            early = bool(asked and asked.unasked)
+            protocol.write(octets[-len(FINAL_DOT) :] if asked else octets)
             reply = self._reply(
                 await protocol.read_response(timeout=max(FINAL_REPLY_LIMIT, self.endpoint.timeout))
             )
@@ -192,6 +215,8 @@ class Conversation:
             self._fail("message", error)
         if not 200 <= reply.code <= 599:
             self._fail("message", aiosmtplib.SMTPResponseException(reply.code, reply.text))
+        if reply.ok or not early:  # a refusal in the middle of a message is one
+            self._check_asked("message")
         return reply
 
     async def close(self, *, politely: bool) -> None:
@@ -243,6 +268,15 @@ class Conversation:
                 raise RelayFault("certificate", text, advice)
 
     # Errors
+
+    def _check_asked(self, stage: str) -> None:
+        """Refuse to go on when the relay has answered what it was not asked."""
+        if self._asked and self._asked.unasked:
+            raise RelayFault(
+                stage,
+                f"{self.endpoint.display} sent an answer that was not asked for",
+                "which of its answers belongs to what cannot be told: nothing more is said to it",
+            )
 
     def _fail(self, stage: str, error: BaseException) -> NoReturn:
         if isinstance(error, aiosmtplib.SMTPResponseException):

@@ -14,6 +14,7 @@ from cronwrap.relay import program
 from cronwrap.relay.repeated import Confidence
 from cronwrap.relay.replies import readable
 from cronwrap.settings.relays import Endpoint, exposed
+from cronwrap.trust import opened
 
 SECRET_LIMIT = 64 * 1024
 """Octets; OAuth tokens take a few thousand, a file beyond that is the wrong one."""
@@ -41,23 +42,21 @@ def secret(endpoint: Endpoint, limit: float = 0.0) -> bytes:
 def _from_file(path: str) -> bytes:
     """Give a file's content without one line end after it."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        handle, others = opened(path)
+        with open(handle, "rb") as file:
             # The opened file is judged, not the name: that can lead elsewhere a moment later.
-            status = os.fstat(file.fileno())
+            status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
                 raise TemporaryError(f"password-file {path} is no regular file")
             if fault := exposed(path, status):
                 raise TemporaryError(f"password-file {fault}")
+            if others:
+                raise TemporaryError(f"password-file {path} is not used: {others}")
             content = file.read(SECRET_LIMIT + 1)
     except OSError as error:
         raise TemporaryError(f"password-file {path}: {error.strerror}") from None
     ending = b"\r\n" if content.endswith(b"\r\n") else b"\n"
     return _checked(content.removesuffix(ending), f"password-file {path}")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file, and a FIFO or a terminal in its place without being held up or taken over."""
-    return os.open(path, flags | os.O_NOCTTY | os.O_NONBLOCK)
 
 
 def _from_environment(name: str) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import os
 import socket
 import threading
 from typing import Any
 
+from cronwrap.domain import to_ascii
 from cronwrap.errors import TemporaryError
 from cronwrap.relay.replies import readable
 
@@ -46,10 +48,9 @@ def resolve(host: str, port: int, timeout: float) -> list[Address]:
 
     def look_up() -> None:
         try:
-            name = host if host.isascii() else host.encode("idna").decode("ascii")
-            answers = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            answers = socket.getaddrinfo(to_ascii(host), port, type=socket.SOCK_STREAM)
             found.append([(family, address) for family, _type, _proto, _name, address in answers])
-        except UnicodeError:
+        except ValueError:
             found.append(socket.gaierror(socket.EAI_NONAME, "not a valid name"))
         except OSError as error:
             found.append(error)
@@ -70,6 +71,27 @@ def resolve(host: str, port: int, timeout: float) -> list[Address]:
     if answer.errno == socket.EAI_NONAME:
         raise RelayFault("resolve", f"there is no host {host} ({why})", "check the name in the url")
     raise RelayFault("resolve", f"the address of {host} is not to be had ({why})", "check this host's DNS")
+
+
+def on_this_host(addresses: list[Address], display: str) -> list[Address]:
+    """Give those of the addresses that are on the loopback; RelayFault when none is.
+
+    What is not encrypted must not leave this host, whatever its name is said to be.
+    """
+    local = [(family, where) for family, where in addresses if _is_loopback(str(where[0]))]
+    if addresses and not local:
+        raise RelayFault(
+            "connect",
+            f"{display} leads off this host, to {addresses[0][1][0]}, and smtp:// is not encrypted",
+            "use smtps:// or submission://",
+        )
+    return local
+
+
+def _is_loopback(address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback
 
 
 async def connect(addresses: list[Address], display: str, limit: float, source: str = "") -> socket.socket:

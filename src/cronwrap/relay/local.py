@@ -15,6 +15,7 @@ from cronwrap.relay import program
 from cronwrap.relay.replies import readable
 from cronwrap.settings.relays import Endpoint
 from cronwrap.state import sync_directory
+from cronwrap.trust import untrusted
 
 SENDMAIL_LIMIT = 300.0
 """Seconds; some sendmails deliver before they return, over a network of their own."""
@@ -124,6 +125,9 @@ def _deliver(maildir: str, content: bytes) -> None:
         for folder in FOLDERS:
             os.makedirs(os.path.join(maildir, folder), mode=0o700, exist_ok=True)
         sync_directory(maildir)
+    for folder in FOLDERS:
+        if why := untrusted(os.path.join(maildir, folder)):
+            raise PermissionError(errno.EPERM, f"it is not used: {why}")
     name = unique_name()
     written, wanted = os.path.join(maildir, "tmp", name), os.path.join(maildir, "new", name)
     descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

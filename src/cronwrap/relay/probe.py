@@ -18,6 +18,7 @@ from cronwrap.relay.replies import readable, sender_advice
 from cronwrap.relay.smtp import mailbox
 from cronwrap.relay.wording import SOURCES, as_fault, with_advice
 from cronwrap.settings.relays import Endpoint
+from cronwrap.trust import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,10 @@ def reach(host: str, port: int, timeout: float = REACH_TIMEOUT) -> Step:
 
 def _local(endpoint: Endpoint) -> Step:
     path = endpoint.path
+    if endpoint.fault:
+        return Step(name="settings", ok=False, text=endpoint.fault)
+    if why := untrusted(path):
+        return Step(name="settings", ok=False, text=f"{path} is not used: {why}")
     if endpoint.kind == "sendmail":
         good = os.path.isfile(path) and os.access(path, os.X_OK)
         text = f"{path} is {'a' if good else 'not a'} program that can be run"

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import time
 
+from cronwrap.domain import to_ascii
 from cronwrap.errors import TemporaryError
 from cronwrap.mail import Delivery, Envelope
 from cronwrap.relay import certificate, credentials, dial
@@ -349,5 +350,5 @@ def mailbox(address: str) -> bytes:
     if unfit or any(char in " <>" for char in (domain if quoted else address)) or (at and not domain):
         raise ValueError(f"no address: {address!r}")
     if at and not domain.isascii():
-        domain = domain.encode("idna").decode("ascii")
+        domain = to_ascii(domain)
     return f"{local}{at}{domain}".encode()

@@ -18,6 +18,7 @@ from cronwrap.settings.options import BY_KEY, SECTIONS
 from cronwrap.settings.relays import Endpoint, exposed, from_environment, on_read_only, parse
 from cronwrap.settings.values import BAD_VALUE, nearest, partly_right
 from cronwrap.text import shorten
+from cronwrap.trust import opened, untrusted
 
 TYPE_NAMES = {
     dict: "a table",
@@ -42,17 +43,25 @@ KEY_SHOWN = 60
 """Characters of an unknown key that its fault shows."""
 
 
+class UntrustedError(ConfigError):
+    """A configuration file that somebody else can change; the text says what to do."""
+
+
 class File:
     """One configuration file, read and decoded."""
 
     def __init__(self, path: str) -> None:
-        """Read the file; OSError when it cannot be, ConfigError when it is no TOML."""
+        """Read the file; OSError when it cannot be, ConfigError when it is no TOML, or not ours alone."""
         self.path = path
         # A FIFO or a device must not hold the job up: it is opened without waiting, and not read.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
-            self.stat = os.fstat(stream.fileno())
+        handle, others = opened(path)
+        with open(handle, "rb") as stream:
+            self.stat = os.fstat(handle)
             if not stat.S_ISREG(self.stat.st_mode) and path != os.devnull:  # the usual word for "none"
                 raise ConfigError(f"{path}: not a regular file")
+            if others and path != os.devnull:
+                closed = "; chmod 600 if it names a password" if self.stat.st_mode & 0o022 else ""
+                raise UntrustedError(f"{path} is not used: {others}{closed}")
             content = stream.read(SIZE_LIMIT + 1)
         if len(content) > SIZE_LIMIT:
             raise ConfigError(f"{path}: larger than {SIZE_LIMIT} octets, so it is no configuration")
@@ -137,7 +146,31 @@ def relays_in_force(paths: tuple[str, ...]) -> tuple[Endpoint, ...]:
         environment = from_environment(os.environ)
     except ConfigError as error:
         return (Endpoint(kind="smtps", origin="environment", fault=str(error)),)
-    return (environment,) if environment else relays_in_files(paths)
+    found = (environment,) if environment else relays_in_files(paths)
+    return tuple(relay.replace(fault=relay.fault or _others_can_change(relay)) for relay in found)
+
+
+def _others_can_change(relay: Endpoint) -> str:
+    """Say which of the files and programs that a relay names is not the user's alone; empty when all are.
+
+    Asked whenever relays are to be used, and not kept: a file may be closed without a word here changing.
+    """
+    for key, path in named_files(relay):
+        if why := untrusted(path):
+            return f"{key} {path} is not used: {why}"
+    return ""
+
+
+def named_files(relay: Endpoint) -> list[tuple[str, str]]:
+    """Give what a relay names, by key; of a command the words that are paths."""
+    found = [(relay.kind, relay.path), ("ca-file", relay.ca_file)]
+    for key, command in (
+        ("password-command", relay.password_command),
+        ("token-command", relay.token_command),
+    ):
+        words = [os.path.expanduser(word.strip("'\"")) for word in command.split()]
+        found += [(key, word) for word in words if word.startswith("/") and os.path.isfile(word)]
+    return [(key, path) for key, path in found if path]
 
 
 def relays_in_files(paths: tuple[str, ...]) -> tuple[Endpoint, ...]:

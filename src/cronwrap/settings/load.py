@@ -238,7 +238,9 @@ def _files(
     else:
         found = read()
     newest = max((state[1] for _, state in signature if state), default=0) / 1e9
-    if keep and abs(time.time() - newest) > RACY:
+    # Directories that others can write to may be closed without a change of the file.
+    lasting = not any("untrusted" in tables for tables in found.values())
+    if keep and lasting and abs(time.time() - newest) > RACY:
         cache.write(directory, key, found)
     return found
 
@@ -254,3 +256,5 @@ def _read(path: str, found: dict[str, dict[str, Any]], *, must_exist: bool) -> N
                 return
             error = ConfigError(f"{path}: {error.strerror}")
         found[path] = {**files.nothing(), "faults": [str(error)]}
+        if isinstance(error, files.UntrustedError):
+            found[path]["untrusted"] = True

@@ -120,12 +120,12 @@ def exposed(path: str, status: os.stat_result) -> str:
         return f"{path} belongs to another user (uid {status.st_uid}): chown it, then chmod 600 {path}"
     if not status.st_mode & 0o077:
         return ""
+    from cronwrap.trust import mounted_secret  # noqa: PLC0415  # for such files alone
+
+    if mounted_secret(path, status):
+        return ""
     if not on_read_only(path):
         return f"{path} is open to other users: chmod 600 {path}"
-    # A mounted secret, of Kubernetes or Docker: nobody can change its mode here, and Kubernetes sets the bit
-    # for the group whatever was asked for.
-    if not status.st_mode & 0o037 and status.st_gid in (os.getegid(), *os.getgroups()):
-        return ""
     return f"{path} is open to other users, and mounted read-only: {MOUNTED_ADVICE}"
 
 
@@ -362,6 +362,13 @@ class _Reader:
                 raise self._wrong(key, "has a bad port: allowed are 1 to 65535")
             port = int(digits)
         host = host.lower().removesuffix(".")
+        if not host.isascii():
+            from cronwrap.domain import to_ascii  # noqa: PLC0415  # for such names alone
+
+            try:
+                host = to_ascii(host)
+            except ValueError:
+                raise self._wrong("url", "has a host name after :// that IDNA 2008 does not know") from None
         if not text.startswith("[") and not _hostname(host):
             raise self._wrong(key, "has no valid host name after ://")
         return host, port
@@ -394,7 +401,7 @@ def _ipv6(host: str) -> bool:
 
 
 def _hostname(host: str) -> bool:
-    """Tell whether it can be a name or an IPv4 address; letters outside ASCII are IDNA's matter."""
+    """Tell whether it can be a name or an IPv4 address; letters outside ASCII are in IDNA's form by now."""
     return (
         0 < len(host) <= LONGEST_HOST
         and all(0 < len(label) <= 63 and label[0] != "-" for label in host.split("."))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -16,11 +15,11 @@ from cronwrap.paths import SYSTEM_CONFIG, config_paths, user_config
 from cronwrap.settings import relays, toml_write
 from cronwrap.settings.files import File
 from cronwrap.settings.relays import Endpoint
-from cronwrap.state import sync_directory
 from cronwrap.state_setup import make_private
+from cronwrap.trust import untrusted
+from cronwrap.whole_file import WholeFile
 
 PASSWORD_NAME = "password"  # noqa: S105  # the name of a file
-BACKUP_SUFFIX = "~"
 OURS = ("mailto", "mailfrom", "relay")
 """The keys that are asked for; whatever else a file holds is carried over."""
 LOGIN_KINDS = ("smtps", "submission")
@@ -163,8 +162,8 @@ def install(path: str, content: str, beside: Mapping[str, str], *, replace: bool
     """Write a configuration and what goes beside it; give the paths written.
 
     Each file is closed to others from its first moment, and appears whole or not at all; the
-    configuration last, since it names the others. With ``replace`` an old file remains as ``NAME~``.
-    CronwrapError when a file is there, or cannot be written.
+    configuration last, since it names the others. With ``replace`` an old file remains as ``NAME~``, closed
+    to others, too: it may hold a password. CronwrapError when a file is there, or cannot be written.
     """
     path = os.path.realpath(path)  # a link stays a link: what it leads to is written
     directory = os.path.dirname(path)
@@ -173,9 +172,8 @@ def install(path: str, content: str, beside: Mapping[str, str], *, replace: bool
         _make_directory(directory)
         for name, text in (*beside.items(), (os.path.basename(path), content)):
             place = os.path.join(directory, name)
-            _put(place, text, replace=replace)
+            _put(place, text.encode(), replace=replace)
             written.append(place)
-        sync_directory(directory)
     except FileExistsError as error:
         raise CronwrapError(
             f"{error.filename2 or error.filename} is there already; --yes replaces it"
@@ -186,35 +184,28 @@ def install(path: str, content: str, beside: Mapping[str, str], *, replace: bool
 
 
 def _make_directory(directory: str) -> None:
+    """Make a directory, and what leads to it, unless somebody else could put another in its place."""
+    there = directory
+    while not os.path.lexists(there):
+        there = os.path.dirname(there)
+    if os.path.isdir(there) and (why := untrusted(there)):
+        raise CronwrapError(f"nothing is written in {directory}: {why}")
     if directory == os.path.dirname(SYSTEM_CONFIG):
         os.makedirs(directory, exist_ok=True)  # 0755, as /etc's: what is secret in it is closed itself
     else:
         make_private(directory)
 
 
-def _put(path: str, text: str, *, replace: bool) -> None:
-    scratch = f"{path}.{secrets.token_hex(4)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    with open(os.open(scratch, flags, 0o600), "w", encoding="utf-8") as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            if replace and os.path.lexists(path):
-                _keep_backup(path)
-                os.replace(scratch, path)
-            else:
-                os.link(scratch, path)  # fails where a rename would replace what came in between
-                os.unlink(scratch)
-        except BaseException:
-            os.unlink(scratch)
-            raise
-
-
-def _keep_backup(path: str) -> None:
-    """Keep a file under its backup's name, closed to others: it may hold a password."""
-    scratch = f"{path}.{secrets.token_hex(4)}"
-    os.link(path, scratch, follow_symlinks=False)
-    os.replace(scratch, path + BACKUP_SUFFIX)
-    if not os.path.islink(path):
-        os.chmod(path + BACKUP_SUFFIX, 0o600)
+def _put(path: str, content: bytes, *, replace: bool) -> None:
+    with WholeFile(path) as file:
+        if replace:
+            try:
+                file.replace(content, private=True)
+            except FileNotFoundError:
+                file.create(content)
+        else:
+            try:
+                file.create(content)
+            except FileExistsError as error:
+                error.filename2 = path
+                raise

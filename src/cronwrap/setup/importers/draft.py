@@ -112,7 +112,10 @@ class Draft:
 
     def addresses(self, key: str, text: str, line: int) -> None:
         """Take ``mailto`` or ``mailfrom`` from a header-like list of addresses."""
-        found = [address for _, address in getaddresses([text]) if address]
+        try:
+            found = [address for _, address in getaddresses([text]) if address]
+        except RecursionError:  # comments within comments, hundreds of them: nobody's address
+            found = []
         good = [address for address in found if _ADDRESS.fullmatch(address)]
         for address in found:
             if address not in good:

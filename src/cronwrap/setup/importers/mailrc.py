@@ -59,7 +59,7 @@ class Interpreter:
 
     def run(self, commands: list[tuple[int, str]]) -> None:
         """Run commands, each with its line number."""
-        for line, text in commands:
+        for line, text in tuple(commands):  # a block that is not closed may be the one that is run
             if self._block is None:
                 rest = text
                 while rest:
@@ -68,6 +68,11 @@ class Interpreter:
                 self._block = None
             else:
                 self._block.append((line, text))
+
+    def end(self) -> None:
+        """Close what the end of the file has left open."""
+        self._block = None
+        self._conditions.clear()
 
     def _command(self, line: int, text: str) -> str:
         """Run the first command of a line; gives what follows it after a semicolon."""
@@ -160,6 +165,7 @@ def read(text: bytes, _siblings: Callable[[str], bytes | None], account: str = "
     draft = Draft("mail.rc")
     interpreter = Interpreter(draft)
     interpreter.run(list(logical_lines(text)))
+    interpreter.end()
     _choose(interpreter, account)
     _convert(interpreter.variables, draft)
     if interpreter.other_lines:
@@ -178,7 +184,7 @@ def _choose(interpreter: Interpreter, wanted: str) -> None:
         chosen = "default" if "default" in with_server else next(iter(with_server), "")
     if chosen and chosen not in accounts:
         draft.remark(0, f"there is no account {shown(chosen)} in this file")
-    for name, commands in accounts.items():
+    for name, commands in list(accounts.items()):
         if name == chosen:
             interpreter.run(commands)
         elif name not in interpreter.selected and commands and _account_names_server(commands, draft):
