@@ -25,7 +25,7 @@ SECRET = "hunter2 #1"
 @pytest.fixture(autouse=True)
 def no_system_file(monkeypatch):
     """Who uses cronwrap on this machine has one."""
-    monkeypatch.setattr(settings, "SYSTEM_CONFIG", "/nonexistent/config.toml")
+    monkeypatch.setattr(paths, "SYSTEM_CONFIG", "/nonexistent/config.toml")
 
 
 def shown(relay=None, **values):
