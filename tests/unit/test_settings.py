@@ -369,6 +369,8 @@ def test_a_byte_order_mark_is_no_fault(ground):
         ("[delivery]\nbackground = 5", "delivery.background: 5 is neither true nor false"),
         ("mailto = 5", "mailto: 5 is not a text"),
         ('mailto = "a b@c@d"', "mailto: "),
+        ('mailto = "a..b@example.com"', "a dot stands at an end or beside another"),
+        ('mailto = "ops@"', "what stands after the @ is no domain"),
         ("defaults = 1", "defaults: expected a table, found a number"),
         ("[jobs]\nj = true", "jobs.j: expected a table, found true or false"),
         ("jobs = 1979-05-27", "jobs: expected a table, found a date"),

@@ -17,6 +17,8 @@ TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DIGITS = frozenset("0123456789")
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
+_LOCAL = _SAFE - frozenset("@:,")
+_DOMAIN = _LOCAL - frozenset("%+=/")
 
 LONGEST_DURATION = 100 * 365 * 86400.0
 """Seconds; beyond a century a duration is a typing error, and timers may overflow."""
@@ -44,6 +46,8 @@ def duration(value: object) -> float:
     """Read ``90``, ``90s``, ``1.5s``, ``5m``, ``2h``, ``1d`` or ``1h30m`` as seconds, else ValueError."""
     text = _written(value)
     total, number = 0.0, ""
+    if isinstance(value, (int, float)) and text and 0 <= value <= LONGEST_DURATION:
+        return float(value)
     for char in text:
         if char in TIME_UNITS:
             if not _number(number, fraction=True):
@@ -64,7 +68,7 @@ def duration(value: object) -> float:
 def duration_with_unit(value: object) -> float:
     """Read a duration of days; one without a unit, which would be seconds, is refused (ValueError)."""
     seconds, text = duration(value), _written(value)
-    if _number(text, fraction=True):
+    if not isinstance(value, str) or _number(text, fraction=True):
         raise ValueError(f"{value!r} lacks its unit: write {text}d for days")
     return seconds
 
@@ -89,7 +93,7 @@ def integer(low: int, high: int) -> Callable[[object], int]:
 
     def read(value: object) -> int:
         text = _written(value)
-        if not _number(text.removeprefix("-"), fraction=False) or len(text) > 9:
+        if not _number(text.removeprefix("-"), fraction=False) or len(text.lstrip("-0")) > 9:
             raise ValueError(f"{value!r} is not a whole number")
         if not low <= int(text) <= high:
             raise ValueError(f"{value!r} is not between {low} and {high}")
@@ -113,7 +117,7 @@ def codes(value: object) -> tuple[int, ...]:
     for item in _items(value):
         low, dash, high = _written(item).partition("-")
         ends = (low.strip(), high.strip() if dash else low.strip())
-        if not all(_number(end, fraction=False) and len(end) <= 3 for end in ends):
+        if not all(_number(end, fraction=False) and len(end.lstrip("0")) <= 3 for end in ends):
             raise ValueError(f"{item!r} is not an exit code: write numbers and ranges, as in 0,24,100-103")
         first, last = int(ends[0]), int(ends[1])
         if not 0 <= first <= last <= 255:
@@ -150,7 +154,7 @@ def one_of(*allowed: str) -> Callable[[object], str]:
 
 def boolean(value: object) -> bool:
     """Read ``true``/``false``, ``yes``/``no``, ``on``/``off``, ``1``/``0``, else ValueError."""
-    word = str(value).strip().lower()
+    word = (str(value) if isinstance(value, bool) else _written(value)).lower()
     if word in ("1", "true", "yes", "on"):
         return True
     if word in ("0", "false", "no", "off", ""):
@@ -183,13 +187,22 @@ def name(value: object) -> str:
     return text
 
 
+def _evident(address: str) -> bool:
+    """Tell whether this is an address at the first look, as most are; if not it may still be one."""
+    local, at, domain = address.partition("@")
+    return (
+        len(address) <= 64  # the least of the limits that are looked at in earnest
+        and _LOCAL.issuperset(local)
+        and "" not in local.split(".")
+        and (not at or (_DOMAIN.issuperset(domain) and "" not in domain.split(".")))
+    )
+
+
 def addresses(value: object) -> str:
     """Read addresses to a comma-separated text; ``report.compose`` takes them apart when a mail is due."""
     text = ",".join(map(plain_text, value)) if isinstance(value, (list, tuple)) else plain_text(value)
-    plain = _SAFE.issuperset(text) and all(
-        part.strip("@") and part.count("@") < 2 for part in text.split(",")
-    )
-    if text and not plain:  # only what is not evidently a list of plain addresses is worth the import
+    # Only what is not evidently a list of plain addresses is worth the import.
+    if text and not all(map(_evident, text.split(","))):
         from cronwrap.address import addresses as parse_addresses  # noqa: PLC0415
 
         parse_addresses(text, "localhost")
