@@ -316,6 +316,32 @@ class TestPostfix:
         assert "smtp_sasl_auth_enable" in remarks(imported)
 
 
+class TestEsmtp:
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [
+            (r"'a\'b'", "'a'b'"),
+            (r"'a\x31b'", "a1b"),
+            (r'"a\061b"', "a1b"),
+            (r"a\x31b", "a1b"),
+            ("p#x", "p#x"),
+            ("it's", "it's"),
+            ('"a#b c=d" # comment', "a#b c=d"),
+            ('"unclosed', '"unclosed'),
+            ('= "x"', "x"),
+            ('""', None),
+        ],
+    )
+    def test_quotes_and_escapes_are_read_as_esmtp_did(self, written, read):
+        imported = load(f"hostname h\nusername u\nstarttls required\npassword {written}\n", "esmtprc")
+        assert imported.secrets == ({"password": f"{read}\n"} if read else {})
+
+    def test_without_starttls_it_is_proposed(self):
+        imported = load("hostname=h:25\nusername=u\npassword=p\n", "esmtprc")
+        assert imported.config["relay"][0]["url"] == "submission://h:587"
+        assert "in the clear" in remarks(imported)
+
+
 class TestExim:
     def test_the_login_of_another_name_is_taken_when_it_is_the_only_one_and_told(self):
         conf = "dc_eximconfig_configtype='smarthost'\ndc_smarthost='relay.example.com::587'\n"

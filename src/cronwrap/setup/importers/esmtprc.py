@@ -1,6 +1,6 @@
 """esmtprc: the settings of esmtp, and its identities.
 
-Source: esmtprc(5) 1.2 and its sample file.
+Source: esmtprc(5) 1.2 and its sample file; what esmtp 1.2 itself made of quotes and escapes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ _NOT_CARRIED = {
     "sender": "a report's Sender header is not set",
 }
 _NO_OPTION = "a word here is no option of esmtp's; a value with a blank or a # in it needs quotes"
-_TOKEN = re.compile(r"""[ \t\f\v]+|#.*|=|"((?:[^"\\]|\\.)*)"?|'((?:[^'\\]|\\.)*)'?|([^\s=#"']+)""", re.DOTALL)
+_QUOTED = re.compile(r"""\"([^"]*)\"|'([^']*)'""")
+_WORD = re.compile(r"[^\s=]+")
 _C_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "a": "\a"}
 _ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
 
@@ -105,20 +106,23 @@ def _identities(text: bytes, draft: Draft) -> dict[str, dict[str, Value]]:
 
 
 def _tokens(text: bytes) -> Iterator[tuple[int, str]]:
-    """Give words with their lines; ``=`` is one more blank."""
+    """Give words with their lines; ``=`` is one more blank.
+
+    Quotes hold for a whole word alone and nothing escapes them; in ``"a"b`` they are ordinary characters.
+    Escapes are undone without quotes too.
+    """
     for line, content in lines(text):
         at = 0
-        while at < len(content):
-            token = _TOKEN.match(content, at)
-            if token is None:
+        while at < len(content) and content[at] != "#":
+            word, quoted = _WORD.match(content, at), _QUOTED.match(content, at)
+            if quoted and word and quoted.end() >= word.end():
+                yield line, _ESCAPE.sub(_unescaped, quoted[1] or quoted[2] or "")
+                at = quoted.end()
+            elif word:
+                yield line, _ESCAPE.sub(_unescaped, word[0])
+                at = word.end()
+            else:
                 at += 1
-                continue
-            at = max(token.end(), at + 1)
-            quoted = token[1] if token[1] is not None else token[2]
-            if quoted is not None:
-                yield line, _ESCAPE.sub(_unescaped, quoted)
-            elif token[3] is not None:
-                yield line, token[3]
 
 
 def _unescaped(escape: re.Match[str]) -> str:
