@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest -q -n auto --dist loadgroup
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-system fuzz coverage check format completions bench clean
+.PHONY: help venv demo test test-system fuzz coverage check format completions schema bench clean
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
@@ -22,6 +22,7 @@ help:
 	@echo 'make coverage  the tests again, with what they leave out'
 	@echo 'make format    let ruff put the code into shape'
 	@echo 'make completions  write the files for shell completion anew'
+	@echo 'make schema    write the JSON schema of the configuration anew'
 	@echo 'make clean     remove .venv and whatever the other targets left'
 
 venv: $(STAMP)
@@ -58,6 +59,9 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+schema: $(STAMP)
+	$(BIN)/python tools/schema.py
 
 completions: $(STAMP)
 	$(BIN)/python tools/completions.py

@@ -142,7 +142,7 @@ _cronwrap() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
                 ;;
             --kind)
-                mapfile -t COMPREPLY < <(compgen -W 'mail.rc msmtprc ssmtp.conf revaliases remotes' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W 'mail.rc msmtprc ssmtp.conf remotes revaliases dma.conf auth.conf main.cf sasl_passwd update-exim4.conf.conf passwd.client esmtprc' -- "$cur")
                 ;;
         esac
     elif [[ $cur == -* ]]; then

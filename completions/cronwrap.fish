@@ -144,13 +144,13 @@ complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -l in-place -d 'Write FIL
 complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -s y -l yes -d 'Install one\'s own crontab without asking'
 complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "config"' -a check -d 'List the faults of the settings in force, or of FILE; exits 1 when there is'
-complete -c cronwrap -n '__cronwrap_at "config"' -a import -d 'Take over the settings of mail.rc, msmtprc, ssmtp.conf, revaliases or'
+complete -c cronwrap -n '__cronwrap_at "config"' -a import -d 'Take over the settings of mailx, msmtp, sSMTP, nullmailer, dma, Postfix,'
 complete -c cronwrap -n '__cronwrap_at "config"' -a show -d 'Show every setting in force and where it comes from; secrets are hidden'
 complete -c cronwrap -n '__cronwrap_at "config"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "config check"' -F
 complete -c cronwrap -n '__cronwrap_at "config check"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "config import"' -F
-complete -c cronwrap -n '__cronwrap_at "config import"' -l kind -x -a 'mail.rc msmtprc ssmtp.conf revaliases remotes' -d 'What kind of file it is'
+complete -c cronwrap -n '__cronwrap_at "config import"' -l kind -x -a 'mail.rc msmtprc ssmtp.conf remotes revaliases dma.conf auth.conf main.cf sasl_passwd update-exim4.conf.conf passwd.client esmtprc' -d 'What kind of file it is'
 complete -c cronwrap -n '__cronwrap_at "config import"' -l account -x -d 'The account to take, of several in the file'
 complete -c cronwrap -n '__cronwrap_at "config import"' -s o -l output -r -F -d 'Write it to FILE, and each password beside it'
 complete -c cronwrap -n '__cronwrap_at "config import"' -l write -d 'Write it to where cronwrap reads it'

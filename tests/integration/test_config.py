@@ -10,10 +10,8 @@ import tomllib
 
 import pytest
 
+from support.mailer_files import CASES, CORPUS, main_file
 from support.relay import PASSWORD
-
-DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "import")
-CASES = sorted(entry.name for entry in os.scandir(DATA) if entry.is_dir())
 
 
 def values(cli, *words, **env):
@@ -112,12 +110,7 @@ def test_check_of_another_file_looks_at_that_one_alone(cli, config):
 
 
 def source_of(case):
-    (name,) = [
-        name
-        for name in sorted(os.listdir(os.path.join(DATA, case)))
-        if name not in {"expected", "adminaddr", "defaultdomain", "me", "queuelifetime", "revaliases"}
-    ]
-    return os.path.join(DATA, case, name)
+    return os.path.join(CORPUS, case, main_file(case))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -128,7 +121,7 @@ def test_what_is_imported_is_written_closed_to_others_and_has_no_faults(cli, cas
     directory = os.path.dirname(target)
     for name in os.listdir(directory):
         assert stat.S_IMODE(os.stat(os.path.join(directory, name)).st_mode) == 0o600
-    expected = os.path.join(DATA, case, "expected")
+    expected = os.path.join(CORPUS, case, "expected")
     for name in [name for name in os.listdir(expected) if name.startswith("password")]:
         secret = content_of(directory, name)
         assert secret == content_of(expected, name)
@@ -145,7 +138,7 @@ def content_of(*path):
 
 def test_import_prints_the_configuration_and_neither_writes_nor_shows_a_password(cli):
     result = cli("config", "import", source_of("heirloom-qq"))
-    with open(os.path.join(DATA, "heirloom-qq", "expected", "password"), encoding="utf-8") as file:
+    with open(os.path.join(CORPUS, "heirloom-qq", "expected", "password"), encoding="utf-8") as file:
         assert file.read().strip() not in result.stdout + result.stderr
     table = tomllib.loads(result.stdout)
     assert table["relay"][0]["password-file"] == os.path.join(cli.directory, "password")
@@ -177,7 +170,7 @@ def test_import_replaces_nothing_unless_told_and_then_keeps_a_backup(cli):
     [
         (("/nonexistent/mail.rc",), "no such file"),
         (("/",), "Is a directory"),
-        (("/dev/null",), "not recognised"),
+        (("/dev/null",), "looks like an empty file"),
         (("/dev/null", "--kind", "msmtprc", "-o", "x", "--write"), "exclude each other"),
         (("/dev/null", "--kind", "msmtprc", "-o", "/dev/null/x"), "cannot be written"),
     ],

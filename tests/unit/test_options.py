@@ -22,6 +22,7 @@ from cronwrap.settings.values import quote
     [
         *[("90", 90), ("90s", 90), ("1.5s", 1.5), ("5m", 300), ("2h", 7200), ("1d", 86400), ("1h30m", 5400)],
         *[(90, 90), (1.5, 1.5), ("0", 0), (" 5m ", 300), ("1d2h3m4s", 93784)],
+        *[(".1", 0.1), (".5s", 0.5), ("1m.5s", 60.5), (2.0, 2), ("36500d", 36500 * 86400)],
     ],
 )
 def test_a_duration_is_read_as_the_manual_has_it(text, seconds):
@@ -38,7 +39,8 @@ def test_a_duration_is_read_as_the_manual_has_it(text, seconds):
         "-5",
         "1e3",
         "1.s",
-        ".5s",
+        ".",
+        ".s",
         "nan",
         "inf",
         "5m5",
@@ -46,12 +48,28 @@ def test_a_duration_is_read_as_the_manual_has_it(text, seconds):
         True,
         None,
         [],
-        "9" * 400 + "d",
     ],
 )
 def test_what_is_no_duration_is_told_with_the_right_forms(text):
     with pytest.raises(ValueError, match="write 90, 90s"):
         values.duration(text)
+
+
+@pytest.mark.parametrize("text", ["100000d", "36500d1s", "9" * 400 + "d", 1e300, 10**12])
+def test_a_duration_beyond_measure_is_told_what_the_most_is(text):
+    with pytest.raises(ValueError, match=r"is too long: the most is 36500d$"):
+        values.duration(text)
+
+
+@pytest.mark.parametrize("key", ["history.keep", "delivery.lifetime"])
+def test_what_is_kept_for_days_must_say_so(key):
+    read = next(option.read for option in SECTIONS if option.key == key)
+    assert (read("90d"), read(" 1.5h ")) == (90 * 86400, 5400)
+    for bare in (90, "90", " 90 ", 90.0):
+        with pytest.raises(ValueError, match="lacks its unit: write 90d"):
+            read(bare)
+    with pytest.raises(ValueError, match="is not a duration"):
+        read("soon")
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,7 @@ def test_a_limit_of_zero_takes_away_the_one_of_the_defaults(ground, key):
 def test_every_option_is_a_variable_too(ground, option: Option):
     samples = {"config": ground.write(ground.system, ""), "on": "never", "format": "cron", "overlap": "skip"}
     samples |= {"ping": "https://x/y", "mailto": "a@b", "mailfrom": "a@b", "name": "j", "chdir": "/"}
+    samples |= {"delivery.lifetime": "1d", "history.keep": "1d"}
     text = samples.get(option.key, "1")
     found = ground.load(**{option.variable: text})
     assert found.faults == ()
@@ -299,6 +300,18 @@ def test_a_file_that_may_not_be_read_is_passed_over_and_told_when_it_was_named(g
         (b"\x00\x01\x02", "line 1"),
         (b"a = " + b"[" * 5000, "nested too deeply"),
         (b"#" * ((1 << 20) + 1), "larger than"),
+        (b"mailto = ops@example.com", 'quotes are missing: write mailto = "ops@example.com"'),
+        (b"[defaults]\ntimeout = 5m # at most", 'quotes are missing: write timeout = "5m"'),
+        (b"[defaults]\ntimeout=.1", 'write timeout = ".1"'),
+        (b"[defaults]\non = never", 'write on = "never"'),
+        (b"[defaults]\non = [failure, output]", 'each text in the list needs quotes: write on = ["'),
+        (b"[defaults]\non = [\n  failure,\n]", "a text needs quotes"),
+        (b"[defaults]\nlive = True", "write live = true or live = false"),
+        (b"[delivery]\nbackground = yes", "write background = true or background = false"),
+        ("mailto = \u201cops@example.com\u201d".encode(), 'quotes are straight: write mailto = "'),
+        (b'[redact]\npatterns = "\\d"', "within single quotes a backslash is an ordinary character"),
+        (b"[[relay]]\npassword = hunter2", 'quotes are missing: write password = "\u2026"'),
+        (b"[defaults]\nping = https://me:hunter2@h/", 'write ping = "\u2026"'),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_the_place(ground, content, said):
@@ -307,6 +320,7 @@ def test_a_file_that_cannot_be_used_is_named_with_the_place(ground, content, sai
     (fault,) = found.faults
     assert fault.startswith(f"{ground.system}: ")
     assert said in fault
+    assert "hunter2" not in fault
 
 
 def test_a_broken_file_does_not_take_the_other_one_with_it(ground):
@@ -355,6 +369,8 @@ def test_a_byte_order_mark_is_no_fault(ground):
         ("[delivery]\nbackground = 5", "delivery.background: 5 is neither true nor false"),
         ("mailto = 5", "mailto: 5 is not a text"),
         ('mailto = "a b@c@d"', "mailto: "),
+        ('mailto = "a..b@example.com"', "a dot stands at an end or beside another"),
+        ('mailto = "ops@"', "what stands after the @ is no domain"),
         ("defaults = 1", "defaults: expected a table, found a number"),
         ("[jobs]\nj = true", "jobs.j: expected a table, found true or false"),
         ("jobs = 1979-05-27", "jobs: expected a table, found a date"),
@@ -366,6 +382,8 @@ def test_a_byte_order_mark_is_no_fault(ground):
         ('[defaults]\non = ["failures"]', "'failures' is not an event: did you mean failure?; allowed: "),
         ("[defaults]\nok-codes = [0, 256]", "defaults.ok-codes: 256 is not a range of exit codes"),
         ('[defaults]\noverlap = "block"', "use allow, skip, wait, kill"),
+        ("[history]\nkeep = 90", "history.keep: 90 lacks its unit: write 90d"),
+        ('[delivery]\nlifetime = "5"', "delivery.lifetime: '5' lacks its unit: write 5d"),
         ("[redact]\npatterns = ['(']", "redact.patterns: '(' is not a regular expression"),
     ],
 )

@@ -79,7 +79,7 @@ def check(ctx: click.Context, path: str | None) -> None:
 @click.option("-y", "--yes", is_flag=True, help="Replace a file that is there, keeping a backup.")
 @click.pass_obj
 def import_(app: App, /, source: str, output: str | None, write: bool, yes: bool, **how: str | None) -> None:
-    """Take over the settings of mail.rc, msmtprc, ssmtp.conf, revaliases or nullmailer's remotes.
+    """Take over the settings of mailx, msmtp, sSMTP, nullmailer, dma, Postfix, exim4 or esmtp.
 
     The result goes to standard output, without its passwords; what cannot be carried over, and why, to
     standard error.
@@ -176,7 +176,12 @@ def _read(source: str, kind: str | None, account: str) -> Imported:
     kind = kind or importers.detect(text, os.path.abspath(source))
 
     def sibling(name: str) -> bytes | None:
-        return _content(os.path.join(os.path.dirname(source), name)) if source != "-" else None
+        """Give a file beside this one; a path of its own, as ``/etc/mailname``, is taken as it is."""
+        path = os.path.expanduser(name)
+        if source == "-" and not os.path.isabs(path):
+            return None
+        path = os.path.join(os.path.dirname(source), path)
+        return _content(path) if os.path.isfile(path) else None
 
     return importers.load(text, kind, source, sibling, account)
 

@@ -16,6 +16,7 @@ from typing import Any
 from cronwrap.errors import ConfigError
 from cronwrap.settings.options import BY_KEY, SECTIONS
 from cronwrap.settings.relays import Endpoint, exposed, from_environment, on_read_only, parse
+from cronwrap.settings.toml_faults import hint
 from cronwrap.settings.values import BAD_VALUE, nearest, partly_right
 from cronwrap.text import shorten
 from cronwrap.trust import opened, untrusted
@@ -66,11 +67,12 @@ class File:
         if len(content) > SIZE_LIMIT:
             raise ConfigError(f"{path}: larger than {SIZE_LIMIT} octets, so it is no configuration")
         try:
-            self.table = tomllib.loads(content.decode().removeprefix("\ufeff"))
+            text = content.decode().removeprefix("\ufeff")
+            self.table = tomllib.loads(text)
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not UTF-8 at octet {error.start}") from None
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path}: {error}") from None
+            raise ConfigError(f"{path}: {error}{hint(str(error), text)}") from None
         except RecursionError:
             raise ConfigError(f"{path}: nested too deeply") from None
 

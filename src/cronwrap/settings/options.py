@@ -14,6 +14,7 @@ from cronwrap.settings.values import (
     boolean,
     codes,
     duration,
+    duration_with_unit,
     events,
     integer,
     name,
@@ -156,9 +157,9 @@ OPTIONS = (
 
 SECTIONS = (
     _option("delivery.inline", duration, "how long a run waits for its mail", default=30.0),
-    _option("delivery.lifetime", duration, "how long a report is retried", default=5 * 86400.0),
+    _option("delivery.lifetime", duration_with_unit, "how long a report is retried", default=5 * 86400.0),
     _option("delivery.background", boolean, "retry in a process of its own", default=True),
-    _option("history.keep", duration, "how long runs are remembered", default=90 * 86400.0),
+    _option("history.keep", duration_with_unit, "how long runs are remembered", default=90 * 86400.0),
     _option("redact.patterns", patterns, "what is blotted out before it is stored or sent", default=()),
 )
 """The keys of the configuration's other tables, ``[table] key`` written as ``table.key``."""

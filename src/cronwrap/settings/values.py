@@ -31,13 +31,24 @@ def _number(text: str, *, fraction: bool) -> bool:
     whole, dot, part = text.partition(".")
     if dot and not (fraction and part and _DIGITS.issuperset(part)):
         return False
-    return bool(whole) and _DIGITS.issuperset(whole)
+    return bool(whole or dot) and _DIGITS.issuperset(whole)
+
+
+def _written(value: object) -> str:
+    """Give a value as a person would have typed it: a number that TOML took for 1.0 is 1."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if isinstance(value, bool) else str(value)
 
 
 def duration(value: object) -> float:
     """Read ``90``, ``90s``, ``1.5s``, ``5m``, ``2h``, ``1d`` or ``1h30m`` as seconds, else ValueError."""
-    text = value.strip() if isinstance(value, str) else str(value)
+    text = _written(value)
     total, number = 0.0, ""
+    if isinstance(value, (int, float)) and text and 0 <= value <= LONGEST_DURATION:
+        return float(value)
     for char in text:
         if char in TIME_UNITS:
             if not _number(number, fraction=True):
@@ -48,17 +59,27 @@ def duration(value: object) -> float:
     else:
         if number == text and _number(text, fraction=True):
             total, number = float(text), ""
-        if text and not number and total <= LONGEST_DURATION and not isinstance(value, bool):
-            return total
+        if text and not number:
+            if total <= LONGEST_DURATION:
+                return total
+            raise ValueError(f"{value!r} is too long: the most is {LONGEST_DURATION / 86400.0:.0f}d")
     raise ValueError(f"{value!r} is not a duration: write 90, 90s, 1.5s, 5m, 2h, 1d or 1h30m")
+
+
+def duration_with_unit(value: object) -> float:
+    """Read a duration of days; one without a unit, which would be seconds, is refused (ValueError)."""
+    seconds, text = duration(value), _written(value)
+    if not isinstance(value, str) or _number(text, fraction=True):
+        raise ValueError(f"{value!r} lacks its unit: write {text}d for days")
+    return seconds
 
 
 def size(value: object) -> int:
     """Read ``512``, ``64K``, ``1M`` or ``2G`` as octets (powers of 1024), else ValueError."""
-    text = value.strip() if isinstance(value, str) else str(value)
+    text = _written(value)
     unit = SIZE_UNITS.get(text[-1:].upper(), 0)
     digits = text[:-1] if unit else text
-    if not _number(digits, fraction=False) or isinstance(value, bool) or len(digits) > 15:
+    if not _number(digits, fraction=False) or len(digits) > 15:
         raise ValueError(f"{value!r} is not a size: write 512, 64K, 1M or 2G")
     return int(digits) * (unit or 1)
 
@@ -72,8 +93,8 @@ def integer(low: int, high: int) -> Callable[[object], int]:
     """Give a reader of whole numbers between two bounds, both allowed."""
 
     def read(value: object) -> int:
-        text = value.strip() if isinstance(value, str) else str(value)
-        if isinstance(value, bool) or not _number(text.removeprefix("-"), fraction=False) or len(text) > 9:
+        text = _written(value)
+        if not _number(text.removeprefix("-"), fraction=False) or len(text.lstrip("-0")) > 9:
             raise ValueError(f"{value!r} is not a whole number")
         if not low <= int(text) <= high:
             raise ValueError(f"{value!r} is not between {low} and {high}")
@@ -95,9 +116,9 @@ def codes(value: object) -> tuple[int, ...]:
     """Read exit codes and ranges, ``0,24,100-103`` or ``[0, 24]``, ascending, else ValueError."""
     found: set[int] = set()
     for item in _items(value):
-        low, dash, high = str(item).partition("-")
+        low, dash, high = _written(item).partition("-")
         ends = (low.strip(), high.strip() if dash else low.strip())
-        if isinstance(item, bool) or not all(_number(end, fraction=False) and len(end) <= 3 for end in ends):
+        if not all(_number(end, fraction=False) and len(end.lstrip("0")) <= 3 for end in ends):
             raise ValueError(f"{item!r} is not an exit code: write numbers and ranges, as in 0,24,100-103")
         first, last = int(ends[0]), int(ends[1])
         if not 0 <= first <= last <= 255:
@@ -134,7 +155,7 @@ def one_of(*allowed: str) -> Callable[[object], str]:
 
 def boolean(value: object) -> bool:
     """Read ``true``/``false``, ``yes``/``no``, ``on``/``off``, ``1``/``0``, else ValueError."""
-    word = str(value).strip().lower()
+    word = (str(value) if isinstance(value, bool) else _written(value)).lower()
     if word in ("1", "true", "yes", "on"):
         return True
     if word in ("0", "false", "no", "off", ""):

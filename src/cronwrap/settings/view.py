@@ -9,7 +9,7 @@ from cronwrap.model import Record
 from cronwrap.settings import options
 from cronwrap.settings.load import STATE_KEY, Settings
 from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
-from cronwrap.settings.values import SIZE_UNITS, TIME_UNITS, duration
+from cronwrap.settings.values import SIZE_UNITS, TIME_UNITS, duration, duration_with_unit
 
 HIDDEN = "(hidden)"
 _SHOWN_SIZES = "GMK"
@@ -73,7 +73,7 @@ def relay(number: int, found: Endpoint) -> Iterator[Shown]:
 
 def _harmless(option: options.Option, value: Any) -> Any:
     """Give a value in the words of the configuration, and without what a URL says of a login."""
-    if value is not None and (option.metavar == "D" or option.read is duration):
+    if value is not None and (option.metavar == "D" or option.read in (duration, duration_with_unit)):
         return _duration(value)
     if value is not None and option.metavar == "SIZE":
         return _size(value)

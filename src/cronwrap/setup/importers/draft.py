@@ -26,6 +26,10 @@ ANOTHER_ACCOUNT = (
     "is left out: reports go out over one account; add it as a further [[relay]] if it is to step in when "
     "the first fails"
 )
+ANY_CERTIFICATE = (
+    "takes any certificate; cronwrap verifies it: run `cronwrap doctor`, which shows how to pin one that is "
+    "private"
+)
 NO_PORT = "what stands for the port is none; the usual one is taken"
 
 _ADDRESS = re.compile(
@@ -171,7 +175,7 @@ class Draft:
         if match:
             digits = match[1].replace(":", "").upper()
             return {"fingerprint": "sha256:" + ":".join(digits[at : at + 2] for at in range(0, 64, 2))}
-        kind = {32: "an MD5", 40: "a SHA-1"}.get(len(text.replace(":", "").strip()), "no SHA-256")
+        kind = {32: "an MD5", 40: "a SHA-1"}.get(len(text.replace(":", "").strip()), "what is no SHA-256")
         self.remark(
             line,
             f"{kind} fingerprint cannot be carried over: only SHA-256 is safe against a forged certificate. "
@@ -192,6 +196,14 @@ class Draft:
             return {"timeout": f"{seconds}s"}
         self.remark(line, f"a timeout of {shown(text)} is not possible; cronwrap's own applies")
         return {}
+
+    def mechanism(self, name: str, line: int) -> str:
+        """Give what cronwrap calls a way of logging in; empty where the server's best is to be used."""
+        name = name.lower()
+        if name not in relays.MECHANISMS:
+            self.remark(line, f"auth {shown(name)} is not spoken; the best that the server offers is used")
+            return ""
+        return name
 
     def _url(self, server: Server) -> str:
         scheme, port = self._scheme(server)
@@ -240,7 +252,7 @@ class Draft:
             table["password-command"] = server.password_command
             return ""
         table["password-file"] = name
-        if server.password and usable(server.password):
+        if server.password and usable(server.password.replace("\t", " ")):  # a TAB is nothing special
             return server.password
         why = "the file has no password for this login"
         if server.password:

@@ -15,9 +15,9 @@ def lines(text: bytes) -> list[tuple[int, str]]:
 
 
 def split_words(
-    text: str, is_blank: Callable[[str], bool], is_escaped: Callable[[str, str], bool]
+    text: str, is_blank: Callable[[str], bool], is_escaped: Callable[[str, str], bool], quotes: str = "\"'"
 ) -> list[str]:
-    """Split a line at blanks, quotes undone; an unclosed quote reaches to the end.
+    """Split a line at blanks, ``quotes`` undone; an unclosed quote reaches to the end.
 
     ``is_escaped`` tells whether a backslash makes the next character an ordinary one, by the quote that it
     stands in (empty outside) and that character.
@@ -31,7 +31,7 @@ def split_words(
             word, at = (word or "") + after, at + 1
         elif char == quote:
             quote = ""
-        elif not quote and char in "\"'":
+        elif not quote and char in quotes:
             word, quote = word or "", char
         elif not quote and is_blank(char):
             if word is not None:
@@ -41,3 +41,15 @@ def split_words(
             word = (word or "") + char
         at += 1
     return found if word is None else [*found, word]
+
+
+def ranges(numbers: list[int]) -> str:
+    """Give ascending line numbers as ``lines 3, 5-9``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number <= runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown_runs = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+    return f"{'line' if len(numbers) == 1 else 'lines'} {shown_runs}"

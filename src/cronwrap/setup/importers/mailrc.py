@@ -6,10 +6,10 @@ lookup" and "Internal variables".
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
-from cronwrap.settings.relays import TOKEN_MECHANISMS
+from cronwrap.setup.importers import netrc
+from cronwrap.setup.importers.beside import Siblings
 from cronwrap.setup.importers.draft import (
     ANOTHER_ACCOUNT,
     NO_PORT,
@@ -22,14 +22,17 @@ from cronwrap.setup.importers.draft import (
     shown,
     usable,
 )
+from cronwrap.setup.importers.lines import ranges
 from cronwrap.setup.importers.mailrc_syntax import (
     EXPANDED,
+    HOME,
     UnclosedQuoteError,
+    home_path,
     logical_lines,
     old_style,
     shell_style,
 )
-from cronwrap.setup.importers.mailrc_variables import NOT_CARRIED, Chain, Value, base_name
+from cronwrap.setup.importers.mailrc_variables import NOT_CARRIED, PATHS, Chain, Value, base_name
 
 _MODIFIERS = ("wysh", "ignerr", "local", "global", "\\")
 _SCHEMES = {
@@ -54,6 +57,7 @@ class Interpreter:
         """The accounts that the file itself has chosen."""
         self.other_lines: list[int] = []
         """Lines that have to do with reading mail."""
+        self.alias_lines: list[int] = []
         self._block: list[tuple[int, str]] | None = None
         self._conditions: list[bool] = []
 
@@ -92,7 +96,7 @@ class Interpreter:
         elif name == "source":
             self.draft.remark(line, "another file is read here; import that one as well")
         elif name in ("alias", "a", "group"):
-            self.draft.remark(line, "aliases are not known to cronwrap: write the address itself into mailto")
+            self.alias_lines.append(line)
         else:
             self.other_lines.append(line)
         return ""
@@ -153,24 +157,32 @@ class Interpreter:
                 self.variables.pop(name, None)
             elif not equals and name.startswith("no") and len(name) > 2:
                 self.variables.pop(name[2:], None)
-            elif EXPANDED in value and base_name(name):
+            elif base_name(name) in PATHS and EXPANDED not in value:
+                self.variables[name] = home_path(value), line
+            elif (EXPANDED in value or HOME in value) and base_name(name):
                 self.draft.remark(line, f"{shown(name)} depends on a variable of mailx or the environment")
             elif name:
                 self.variables[name] = value, line
         return following
 
 
-def read(text: bytes, _siblings: Callable[[str], bytes | None], account: str = "") -> Imported:
+def read(text: bytes, siblings: Siblings, account: str = "") -> Imported:
     """Read a file; of several accounts ``account``, or the one that mailx would use, or the first."""
     draft = Draft("mail.rc")
     interpreter = Interpreter(draft)
     interpreter.run(list(logical_lines(text)))
     interpreter.end()
     _choose(interpreter, account)
-    _convert(interpreter.variables, draft)
+    _convert(interpreter.variables, draft, siblings)
+    if interpreter.alias_lines:
+        more = f" ({ranges(interpreter.alias_lines)})" if len(interpreter.alias_lines) > 1 else ""
+        draft.remark(
+            interpreter.alias_lines[0],
+            f"aliases are not known to cronwrap: write the address itself into mailto{more}",
+        )
     if interpreter.other_lines:
         draft.remark(
-            0, f"{_ranges(interpreter.other_lines)}: not about sending mail, and of no use to cronwrap"
+            0, f"{ranges(interpreter.other_lines)}: not about sending mail, and of no use to cronwrap"
         )
     return draft.imported()
 
@@ -204,14 +216,14 @@ def _names_server(variables: dict[str, Value]) -> bool:
     return any(variables.get(name, ("", 0))[0] for name in ("smtp", "mta", "sendmail"))
 
 
-def _convert(variables: dict[str, Value], draft: Draft) -> None:
+def _convert(variables: dict[str, Value], draft: Draft, siblings: Siblings) -> None:
     sender = ""
     if "from" in variables:
         draft.addresses("mailfrom", *variables["from"])
         sender = draft.config.get("mailfrom", "")
     name = next((name for name in ("smtp", "mta", "sendmail") if variables.get(name, ("", 0))[0]), "")
     if name:
-        _transport(variables, sender, draft, *variables[name])
+        _transport(Chain(variables, [sender], draft), siblings, *variables[name])
     else:
         draft.remark(
             0,
@@ -224,9 +236,14 @@ def _convert(variables: dict[str, Value], draft: Draft) -> None:
             draft.remark(line, f"{shown(variable)}: {NOT_CARRIED[base]}")
 
 
-def _transport(variables: dict[str, Value], sender: str, draft: Draft, text: str, line: int) -> None:
-    if text.startswith(("/", "file://")):
-        draft.local(text.removeprefix("file://"), line)
+def _transport(chain: Chain, siblings: Siblings, text: str, line: int) -> None:
+    draft = chain.draft
+    if text.startswith(("/", "~", "$", "file://")):
+        path = home_path(text.removeprefix("file://"))
+        if path.startswith("$"):
+            draft.remark(line, f"{shown(path)} depends on a variable of mailx or the environment")
+        else:
+            draft.local(path, line)
         return
     scheme, separator, rest = text.partition("://")
     if not separator:
@@ -243,25 +260,31 @@ def _transport(variables: dict[str, Value], sender: str, draft: Draft, text: str
     if digits and port is None:
         draft.remark(line, NO_PORT)
     server = Server(line, host, port or _DEFAULT_PORTS.get(scheme), tls=_SCHEMES[scheme])
-    chain = Chain(variables, [sender, *_addressed(_decoded(login.partition(":")[0]), host, port)], draft)
-    _login(server, chain, login if at else "")
+    chain.suffixes += _addressed(_decoded(login.partition(":")[0]), host, port)
+    _login(server, chain, login if at else "", siblings)
     chain.suffixes += _addressed(server.user, host, port)
     if not server.tls and chain.on("smtp-use-starttls"):
         server.tls = "starttls"
     _verification(server, chain)
-    if "socket-connect-timeout" in variables:
-        server.extra.update(draft.timeout(*variables["socket-connect-timeout"]))
+    if "socket-connect-timeout" in chain.variables:
+        server.extra.update(draft.timeout(*chain.variables["socket-connect-timeout"]))
     draft.relay(server)
     chain.remark_unused()
 
 
-def _login(server: Server, chain: Chain, given: str) -> None:
+def _login(server: Server, chain: Chain, given: str, siblings: Siblings) -> None:
     """Fill in the login, from the URL or the variables; smtp-auth=none means none."""
     auth = chain.get("smtp-auth")
     if auth and auth[0].lower() == "none":
         return
     encoded_user, colon, encoded_password = given.partition(":")
     user = _decoded(encoded_user) or _first(chain, "smtp-auth-user", "user")
+    lookup = chain.get("netrc-lookup")
+    entry = netrc.find(siblings, server.host, server.port, user) if user or lookup else None
+    if entry:
+        user = user or entry[1].user
+    elif lookup:
+        chain.draft.remark(lookup[1], "netrc-lookup: there is no login for this server in a .netrc beside")
     if user and not usable(user):
         chain.draft.remark(
             server.line, "the user is not UTF-8 or holds a control character; no login is set up"
@@ -271,18 +294,11 @@ def _login(server: Server, chain: Chain, given: str) -> None:
     # A password may stand under the login itself, password-USER@HOST: only now is that known.
     chain.suffixes += _addressed(user, server.host, server.port)
     server.password = _decoded(encoded_password) if colon else _first(chain, "smtp-auth-password", "password")
+    if entry and user and not server.password and entry[1].password:
+        server.password = entry[1].password
+        chain.draft.remark(server.line, f"the password for this login is taken from {entry[0]}")
     if auth and user:
-        _mechanism(server, auth, chain.draft)
-
-
-def _mechanism(server: Server, auth: Value, draft: Draft) -> None:
-    name = auth[0].lower()
-    if name in ("plain", "login", "cram-md5") or name in TOKEN_MECHANISMS:
-        server.auth = name
-    elif name:
-        draft.remark(
-            auth[1], f"{shown(name)} is no way of logging in that cronwrap knows; the server's best is used"
-        )
+        server.auth = chain.draft.mechanism(*auth)
 
 
 def _verification(server: Server, chain: Chain) -> None:
@@ -290,7 +306,7 @@ def _verification(server: Server, chain: Chain) -> None:
     if (verify := chain.get("tls-verify", "ssl-verify")) and verify[0].lower() in ("ignore", "warn"):
         draft.remark(verify[1], UNVERIFIED)
     if ca_file := chain.get("tls-ca-file", "ssl-ca-file"):
-        server.extra.update(draft.ca_file(*ca_file))
+        server.extra.update(draft.ca_file(home_path(ca_file[0]), ca_file[1]))
     if pin := chain.get("tls-fingerprint"):
         digest = chain.get("tls-fingerprint-digest")
         if digest and digest[0].upper() == "SHA256":
@@ -322,15 +338,3 @@ def _split(text: str) -> tuple[str, str]:
     """Give a command's name and its arguments."""
     name, *rest = text.split(maxsplit=1) or ("",)
     return name, rest[0] if rest else ""
-
-
-def _ranges(numbers: list[int]) -> str:
-    """Give ascending line numbers as ``lines 3, 5-9``."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    shown_runs = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
-    return f"{'line' if len(numbers) == 1 else 'lines'} {shown_runs}"

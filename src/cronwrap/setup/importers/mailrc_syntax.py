@@ -14,6 +14,8 @@ from cronwrap.setup.importers.lines import lines, split_words
 BLANKS = " \t"
 EXPANDED = "\ue000"
 """Stands for a `$VARIABLE` that mailx would have replaced by something a file alone does not tell."""
+HOME = "\ue001"
+"""Stands for ``$HOME`` where a path may keep it, as ``~``."""
 
 _C_ESCAPES = {
     "a": "\a",
@@ -111,8 +113,21 @@ def _piece(text: str, at: int) -> tuple[str, int]:
     if char == "\\":
         return (text[at + 1], at + 2) if at + 1 < len(text) else ("\\", at + 1)
     if variable := _VARIABLE.match(text, at):
-        return EXPANDED, variable.end()
+        return _stand_in(variable[0]), variable.end()
     return char, at + 1
+
+
+def _stand_in(variable: str) -> str:
+    return HOME if variable in ("$HOME", "${HOME}") else EXPANDED
+
+
+def home_path(path: str) -> str:
+    """Give a path with ``~`` for the home directory, which is expanded when the path is used."""
+    prefix, place = ("file://", path[7:]) if path.startswith("file://") else ("", path)
+    for spelling in (HOME, "$HOME", "${HOME}"):
+        if place == spelling or place.startswith(f"{spelling}/"):
+            return f"{prefix}~{place[len(spelling) :]}"
+    return path
 
 
 def _double_quoted(text: str, at: int) -> tuple[str, int]:
@@ -124,7 +139,7 @@ def _double_quoted(text: str, at: int) -> tuple[str, int]:
             found.append(text[at + 1])
             at += 2
         elif variable := _VARIABLE.match(text, at):
-            found.append(EXPANDED)
+            found.append(_stand_in(variable[0]))
             at = variable.end()
         else:
             found.append(text[at])

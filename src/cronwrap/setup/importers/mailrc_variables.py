@@ -20,7 +20,7 @@ NOT_CARRIED = {
     "smtp-hostname": "the name said in EHLO is this host's own",
     "hostname": "the name said in EHLO is this host's own",
     "socks-proxy": "there is no way through a proxy",
-    "netrc-lookup": "logins in ~/.netrc are not read: name the password with password-file",
+    "netrc-pipe": "a .netrc that a command prints is not read: name that command with password-command",
     "replyto": "a report has no Reply-To; answers go to its sender",
     "reply-to": "a report has no Reply-To; answers go to its sender",
     "autobcc": "there is no hidden copy: add the address to mailto",
@@ -31,7 +31,7 @@ NOT_CARRIED = {
     "smime-sign": "reports are not signed",
     "smime-sign-cert": "reports are not signed",
 }
-_LOGIN = ("smtp-auth-password", "smtp-auth-user", "smtp-auth", "password", "user")
+_LOGIN = ("smtp-auth-password", "smtp-auth-user", "smtp-auth", "password", "user", "netrc-lookup")
 _SERVER = (
     "smtp-use-starttls",
     "ssl-verify",
@@ -43,6 +43,9 @@ _SERVER = (
 )
 _CHAINS = (*_LOGIN, *_SERVER, *NOT_CARRIED)
 """Variables that exist with a suffix too, ``-USER@HOST`` or ``-HOST``."""
+
+PATHS = ("mta", "sendmail", "ssl-ca-file", "tls-ca-file")
+"""Variables in which S-nail puts the home directory in the place of ``~`` and ``$HOME``."""
 
 Value = tuple[str, int]
 """What a variable was set to, and in which line."""

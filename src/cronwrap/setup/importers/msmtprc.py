@@ -5,9 +5,11 @@ Source: msmtp(1) 1.8, "Configuration files" and "Commands"; the behaviour of msm
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 
 from cronwrap.settings.relays import TOKEN_MECHANISMS
+from cronwrap.setup.importers import netrc
+from cronwrap.setup.importers.beside import Siblings
 from cronwrap.setup.importers.draft import (
     ANOTHER_ACCOUNT,
     CLIENT_CERTIFICATE,
@@ -161,18 +163,19 @@ class _Accounts:
         return all(ours.get(key) == value for key, value in self.accounts[name].items())
 
 
-def read(text: bytes, _siblings: Callable[[str], bytes | None], account: str = "") -> Imported:
+def read(text: bytes, siblings: Siblings, account: str = "") -> Imported:
     """Read a file; of several accounts ``account``, or ``default``, or the first."""
     draft = Draft("msmtprc")
     accounts = _Accounts(draft)
     for line, content in lines(text):
         stripped = content.strip(_BLANKS)
         if stripped and not stripped.startswith("#"):
-            name, *rest = stripped.replace("\t", " ", 1).split(" ", 1)
-            accounts.command(line, name, _unquoted(rest[0]) if rest else "")
+            name = re.split(r"[ \t]", stripped, maxsplit=1)[0]
+            argument = _uncommented(name, stripped[len(name) :].strip(_BLANKS), line, draft)
+            accounts.command(line, name, _unquoted(argument))
     chosen, settings = accounts.choose(account)
     if "host" in settings:
-        _convert(settings, draft)
+        _convert(settings, draft, siblings)
     elif account:
         draft.remark(0, f"there is no account {shown(chosen)} with a host in this file")
     else:
@@ -180,7 +183,30 @@ def read(text: bytes, _siblings: Callable[[str], bytes | None], account: str = "
     return draft.imported()
 
 
-def _convert(settings: dict[str, Value], draft: Draft) -> None:
+def _uncommented(name: str, argument: str, line: int, draft: Draft) -> str:
+    """Give an argument without a comment behind it, which msmtp would take for a part of it.
+
+    In a password, or in what a shell is given, ``#`` may be meant.
+    """
+    value = _before_comment(argument)
+    if value == argument or name == "passwordeval":
+        return argument
+    if name == "password":
+        draft.remark(line, "password: taken to the end of the line, its `#` too, as msmtp takes it")
+        return argument
+    draft.remark(line, f"{shown(name)}: msmtp knows no comment behind a value; it is left out here")
+    return value
+
+
+def _before_comment(argument: str) -> str:
+    end = argument.find('"', 1) + 1 if argument.startswith('"') else 0
+    marks = [at for at in (argument.find(" #", end), argument.find("\t#", end)) if at >= 0]
+    if not marks or (end and argument[end : min(marks)].strip(_BLANKS)):
+        return argument
+    return argument[: min(marks)].rstrip(_BLANKS)
+
+
+def _convert(settings: dict[str, Value], draft: Draft, siblings: Siblings) -> None:
     host, line = settings["host"]
     server = Server(line, host)
     if "port" in settings:
@@ -195,7 +221,7 @@ def _convert(settings: dict[str, Value], draft: Draft) -> None:
         _verification(settings, server, draft)
     if "timeout" in settings and _get(settings, "timeout") != "off":
         server.extra.update(draft.timeout(*settings["timeout"]))
-    if _login(settings, server, draft):
+    if _login(settings, server, draft, siblings):
         _sender(settings, draft)
         draft.relay(server)
 
@@ -214,7 +240,7 @@ def _verification(settings: dict[str, Value], server: Server, draft: Draft) -> N
         draft.remark(line, f"tls_trust_file: {UNVERIFIED}")
 
 
-def _login(settings: dict[str, Value], server: Server, draft: Draft) -> bool:
+def _login(settings: dict[str, Value], server: Server, draft: Draft, siblings: Siblings) -> bool:
     """Fill in the login; False when the server wants one that cronwrap cannot give."""
     method, line = settings.get("auth", ("off", server.line))
     method = method.lower()
@@ -228,15 +254,13 @@ def _login(settings: dict[str, Value], server: Server, draft: Draft) -> bool:
                 why = "without `auth on` msmtp does not log in, nor will cronwrap"
                 draft.remark(settings[key][1], f"{key}: {why}")
         return True
-    if method in ("plain", "login", "cram-md5") or method in TOKEN_MECHANISMS:
-        server.auth = method
-    elif method not in _ON:
-        draft.remark(line, f"auth {shown(method)} is not spoken; the best that the server offers is used")
-    _credentials(settings, server, draft)
+    if method not in _ON:
+        server.auth = draft.mechanism(method, line)
+    _credentials(settings, server, draft, siblings)
     return True
 
 
-def _credentials(settings: dict[str, Value], server: Server, draft: Draft) -> None:
+def _credentials(settings: dict[str, Value], server: Server, draft: Draft, siblings: Siblings) -> None:
     server.user = _get(settings, "user")
     command = _get(settings, "passwordeval")
     if not server.user or not usable(server.user):
@@ -246,8 +270,11 @@ def _credentials(settings: dict[str, Value], server: Server, draft: Draft) -> No
         server.token_command = command
     elif "password" in settings:  # msmtp asks the command only when there is no password
         server.password = _get(settings, "password")
-    else:
+    elif command:
         server.password_command = command
+    elif (entry := netrc.find(siblings, server.host, server.port, server.user)) and entry[1].password:
+        server.password = entry[1].password
+        draft.remark(server.line, f"the password for this login is taken from {entry[0]}")
 
 
 def _sender(settings: dict[str, Value], draft: Draft) -> None:

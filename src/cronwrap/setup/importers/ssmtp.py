@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cronwrap.setup.importers.draft import (
+    ANY_CERTIFICATE,
     CA_DIRECTORY,
     CLIENT_CERTIFICATE,
     NO_PORT,
@@ -146,8 +147,7 @@ def _relay(settings: dict[str, Value], draft: Draft) -> None:
     elif server.tls:
         draft.remark(
             line,
-            "sSMTP takes any certificate; cronwrap verifies it: run `cronwrap doctor`, which shows how to "
-            "pin one that is private",
+            f"sSMTP {ANY_CERTIFICATE}",
         )
     server.user = settings.get("authuser", ("", 0))[0]
     server.password = settings.get("authpass", ("", 0))[0]
