@@ -176,7 +176,7 @@ class _Table:
         place = os.path.realpath(path) if path else own_spool()
         found, by = guess(self.text, place)
         if by:
-            _say(f"{self.name}: taken for {found.who}'s, as {by}; --dialect says otherwise")
+            _say(f"{self.name}: taken for a crontab of {found.who}, as {by}; --dialect says otherwise")
         return found
 
 
