@@ -20,6 +20,7 @@ PACKAGES = {
     "cron": "cron",
     "crontab": "cron",
     "debootstrap": "debootstrap",
+    "dpkg-deb": "dpkg",
     "fish": "fish",
     "man": "man-db",
     "postfix": "postfix",

@@ -8,7 +8,7 @@ which cron finds one escaped quote and nothing else. So ``%`` keeps its meaning 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cronwrap.crontab.columns import foreign_column
 from cronwrap.crontab.dialect import DEFAULT, Dialect
@@ -130,13 +130,21 @@ def _unsafe(job: Job, shell: str) -> Iterator[str]:
         yield "it holds a NUL character"
     if not written.strip(" \t"):
         yield "there is no command before the %"
-    if calls_cronwrap(written):
-        yield f"it calls {PROGRAM} already, though not first; wrapped again it would mail twice"
+    if calls_cronwrap(_expanded(written, job.environment)):
+        yield f"it calls {PROGRAM} already: wrapped again it would mail twice"
     if job.dialect.assumed and written != job.command and not complete(written):
         yield (
             "a % within quotes ends the command for most crons, but not for BusyBox's: "
             "write \\%, or say --dialect busybox"
         )
+
+
+def _expanded(text: str, environment: Mapping[str, str]) -> str:
+    """Give a text with the crontab's own variables that hold cronwrap, as ``$CW -- ls``."""
+    for name, value in environment.items():
+        if PROGRAM in value and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            text = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", value.replace("\\", r"\\"), text)
+    return text
 
 
 def calls_cronwrap(text: str) -> bool:
