@@ -30,9 +30,13 @@ def open_files(pid):
 
 
 def others_with(pipes, but):
-    """Give the processes, but one, that have one of these pipes open."""
-    numbers = {int(name) for name in os.listdir("/proc") if name.isdigit()} - {but}
-    return [pid for pid in numbers if pipes & set(open_files(pid).values())]
+    """Give the processes outside of a session that have one of its pipes open."""
+    found = []
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(ProcessLookupError):
+            if pipes & set(open_files(pid).values()) and os.getsid(pid) != but:
+                found.append(pid)
+    return found
 
 
 @pytest.mark.parametrize("elsewhere", ["", "2>/dev/null", ">/dev/null"])
@@ -73,7 +77,7 @@ def test_whoever_started_cronwrap_does_not_wait_for_the_daemon(cli, tmp_path):
     line = f"setsid sh {tmp_path}/daemon.sh & echo started"
     try:
         done = cli("--live", "--drain", "0.1", "--on", "never", "--", "sh", "-c", line, timeout=20)
-        assert done.stdout.startswith("started\n")
+        assert "started\n" in done.stdout
     finally:
         (tmp_path / "enough").touch()
 

@@ -110,8 +110,6 @@ def _word_end(text: str, at: int, nesting: int = 0) -> int:
 def _piece_end(text: str, at: int, nesting: int) -> int:
     """Give where a quoted piece, an expansion or a single character ends; -1 when it stays open."""
     char, two = text[at], text[at : at + 2]
-    if nesting > DEEPEST:
-        return -1
     if char == "\\":
         return at + 2 if at + 1 < len(text) else -1
     if char == "'":
@@ -126,6 +124,8 @@ def _piece_end(text: str, at: int, nesting: int) -> int:
 
 def _closed(text: str, at: int, end: str, nesting: int) -> int:
     """Give where what ends in ``end`` is over, -1 when it is not, or is not sure to be."""
+    if nesting > DEEPEST:
+        return -1
     while 0 <= at < len(text):
         char = text[at]
         if char == end:

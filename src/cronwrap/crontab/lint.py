@@ -194,7 +194,7 @@ def _job(job: Job, world: World) -> Iterator[Said]:
     if not job.command:
         yield ERROR, "the line has no command"
         return
-    if (size := len(encode(job.command))) > LONGEST_COMMAND:
+    if job.dialect.percent and (size := len(encode(job.command))) > LONGEST_COMMAND:
         yield ERROR, f"the command has {size} octets, cron takes {LONGEST_COMMAND}: move it into a script"
     yield from of_command(job, world)
 

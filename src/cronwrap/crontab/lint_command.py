@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from cronwrap.crontab.background import leaves_behind
 from cronwrap.crontab.dialect import BUSYBOX
 from cronwrap.crontab.findings import ERROR, NOTE, WARNING, Said, World
 from cronwrap.crontab.grammar import Simple, comment_start, simple_commands
-from cronwrap.crontab.leftover import leaves_behind
 from cronwrap.crontab.lines import Job
 from cronwrap.crontab.shell import BUILTINS, Word, balanced, is_assignment, words
 from cronwrap.crontab.shell_traits import SHELL_ALONE, bash_alone, silent

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from cronwrap.crontab.background import leaves_behind
 from cronwrap.crontab.columns import foreign_column
 from cronwrap.crontab.dialect import DEFAULT, Dialect
 from cronwrap.crontab.grammar import comment_start, complete
-from cronwrap.crontab.leftover import leaves_behind
 from cronwrap.crontab.lines import Job, encode, jobs, parse, shell_texts, split_input
 from cronwrap.crontab.shell import (
     BOURNE_SHELLS,
@@ -89,7 +89,7 @@ def wrap(text: str, *, prefix: str = PROGRAM, system: bool = False, dialect: Dia
         if remark is None:
             command = _wrapped(job, prefix)
             remark = leaves_behind(job.parts()[0])
-            if (size := len(encode(command))) > LONGEST_COMMAND:
+            if job.dialect.percent and (size := len(encode(command))) > LONGEST_COMMAND:
                 remark = f"with {prefix} it would have {size} octets; cron takes {LONGEST_COMMAND}"
             else:
                 out[job.number] = job.with_command(command)
