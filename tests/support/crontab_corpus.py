@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 
 from cronwrap.commands import SUBCOMMANDS
 from cronwrap.crontab.audit import watch
@@ -74,3 +75,7 @@ def said(name):
             yield f"lint: {finding.number}: {finding.severity}: {words}"
     for job in watch(wrapped.text, user="root", **options)[1]:
         yield f"audit: {job.number}: {job.reason}"
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for name in sys.argv[1:] for line in said(name))
