@@ -49,21 +49,23 @@ _cronwrap_node() {
             words='audit lint unwrap wrap'
             ;;
         'crontab audit')
-            flags='--since --grace --system -v --verbose -h --help'
-            valued='--since --grace'
+            flags='--since --grace --system --dialect -v --verbose -h --help'
+            valued='--since --grace --dialect'
             files=1
             ;;
         'crontab lint')
-            flags='--system -h --help'
+            flags='--system --dialect --no-host -h --help'
+            valued='--dialect'
             files=1
             ;;
         'crontab unwrap')
-            flags='--system --in-place -y --yes -h --help'
+            flags='--system --dialect --in-place -y --yes -h --help'
+            valued='--dialect'
             files=1
             ;;
         'crontab wrap')
-            flags='--prefix --system --in-place -y --yes -h --help'
-            valued='--prefix'
+            flags='--prefix --system --dialect --in-place -y --yes -h --help'
+            valued='--prefix --dialect'
             files=1
             ;;
         'config')
@@ -140,6 +142,9 @@ _cronwrap() {
                 ;;
             --config | --password-file | --ca-file | -o | --output)
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+                ;;
+            --dialect)
+                mapfile -t COMPREPLY < <(compgen -W 'debian cronie busybox bsd supercronic' -- "$cur")
                 ;;
             --kind)
                 mapfile -t COMPREPLY < <(compgen -W 'mail.rc msmtprc ssmtp.conf remotes revaliases dma.conf auth.conf main.cf sasl_passwd update-exim4.conf.conf passwd.client esmtprc' -- "$cur")

@@ -9,7 +9,7 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
         else if test "$word" = --; and not set -q path[1]
             echo -- --
             return
-        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --grace --prefix --kind --account -o --output
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --grace --dialect --prefix --kind --account -o --output
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
@@ -127,19 +127,24 @@ complete -c cronwrap -n '__cronwrap_at "crontab audit"' -F
 complete -c cronwrap -n '__cronwrap_at "crontab audit"' -l since -x -d 'How far to look back'
 complete -c cronwrap -n '__cronwrap_at "crontab audit"' -l grace -x -d 'How late a job may start'
 complete -c cronwrap -n '__cronwrap_at "crontab audit"' -l system -d 'The crontab has a user column'
+complete -c cronwrap -n '__cronwrap_at "crontab audit"' -l dialect -x -a 'debian cronie busybox bsd supercronic' -d 'The cron that reads it: debian, cronie, busybox, bsd, supercronic'
 complete -c cronwrap -n '__cronwrap_at "crontab audit"' -s v -l verbose -d 'Name the jobs that cannot be judged, too'
 complete -c cronwrap -n '__cronwrap_at "crontab audit"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "crontab lint"' -F
 complete -c cronwrap -n '__cronwrap_at "crontab lint"' -l system -d 'The crontab has a user column'
+complete -c cronwrap -n '__cronwrap_at "crontab lint"' -l dialect -x -a 'debian cronie busybox bsd supercronic' -d 'The cron that reads it: debian, cronie, busybox, bsd, supercronic'
+complete -c cronwrap -n '__cronwrap_at "crontab lint"' -l no-host -d 'Look at no program, user or file of this host, as for CI'
 complete -c cronwrap -n '__cronwrap_at "crontab lint"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -F
 complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -l system -d 'The crontab has a user column'
+complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -l dialect -x -a 'debian cronie busybox bsd supercronic' -d 'The cron that reads it: debian, cronie, busybox, bsd, supercronic'
 complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -l in-place -d 'Write FILE; the old one is kept as FILE~'
 complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -s y -l yes -d 'Install one\'s own crontab without asking'
 complete -c cronwrap -n '__cronwrap_at "crontab unwrap"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -F
 complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -l prefix -x -d 'What to put before each job, with options'
 complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -l system -d 'The crontab has a user column'
+complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -l dialect -x -a 'debian cronie busybox bsd supercronic' -d 'The cron that reads it: debian, cronie, busybox, bsd, supercronic'
 complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -l in-place -d 'Write FILE; the old one is kept as FILE~'
 complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -s y -l yes -d 'Install one\'s own crontab without asking'
 complete -c cronwrap -n '__cronwrap_at "crontab wrap"' -s h -l help -d 'Show this message and exit'

@@ -31,33 +31,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def shell_main(argv: Sequence[str] | None = None) -> int:
-    """Stand in for the shell of a crontab: ``cronwrap-shell -c TEXT``; give the exit status."""
+    """Stand in for the shell of a crontab, and take whatever sh takes; give the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
 
     def shell() -> int:
-        if len(words) != 2 or words[0] != "-c":
-            raise UsageError("cronwrap-shell takes -c TEXT alone, as crond calls a shell")
-        if _is_wrapped(words[1]):
-            _become_shell(words[1])
-        return _run(Invocation(flags={}, text=words[1]))
+        # As crond calls it, which must cost no more than cronwrap itself; all else is rare.
+        if len(words) == 2 and words[0] == "-c" and "cronwrap" not in words[1]:
+            return _run(Invocation(flags={}, text=words[1]))
+        from cronwrap.crontab.shell_call import SHELL, job_of  # noqa: PLC0415
+
+        invocation = job_of(words)
+        if invocation is None:
+            _become([SHELL, *words])
+        return _run(invocation)
 
     return _bounded(shell)
 
 
-def _is_wrapped(text: str) -> bool:
-    """Say whether a line of a crontab calls cronwrap for its job itself: two mails would be one too many."""
-    words = text.split()
-    return bool(words) and words[0].rpartition("/")[2] == "cronwrap" and bool({"--", "-c"} & {*words})
-
-
-def _become_shell(text: str) -> NoReturn:
+def _become(shell: list[str]) -> NoReturn:
     import _signal  # noqa: PLC0415  # builtin
 
     from cronwrap.job.signals import RESTORED  # noqa: PLC0415
 
     for number in RESTORED:
         _signal.signal(number, _signal.SIG_DFL)
-    os.execve("/bin/sh", ["/bin/sh", "-c", text], {**os.environ, "SHELL": "/bin/sh"})
+    os.execve(shell[0], shell, {**os.environ, "SHELL": shell[0]})
 
 
 def leave(status: int) -> NoReturn:

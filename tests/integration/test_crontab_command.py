@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from cronwrap.commands import SUBCOMMANDS
 from cronwrap.commands.crontab import command
+from cronwrap.crontab import dialect as crontab_dialect
 from cronwrap.crontab import store as crontab_store
 from cronwrap.crontab.store import File
 from cronwrap.errors import CronwrapError, UsageError
@@ -365,3 +366,111 @@ def test_lint_takes_every_subcommand_for_one_and_nothing_else(run):
     assert (
         "-:1: error: cronwrap does not understand this line: there is no subcommand 'backup'" in done.stdout
     )
+
+
+# Whose crontab it is, and whose host ------------------------------------------------------------
+
+
+def test_a_dialect_that_the_file_shows_is_told(run):
+    flagged = b"0 5 * * * -n -q ls\n"
+    done = run("wrap", "-", given=flagged)
+    assert done.stdout_bytes == flagged
+    assert "-: taken for a crontab of a BSD's cron, as it has flags before a command" in done.stderr
+    assert "taken for" not in run("wrap", "--dialect", "bsd", "-", given=flagged).stderr
+
+
+def test_a_crontab_in_busyboxs_spool_has_no_percent_rule(run, monkeypatch, file):
+    monkeypatch.setattr(crontab_dialect, "BUSYBOX_SPOOLS", (f"{os.path.realpath(file.parent)}/",))
+    octets = b"0 5 * * * date '+%F'\n"
+    file.write_bytes(octets)
+    done = run("wrap", str(file))
+    assert done.stdout_bytes == rb"0 5 * * * cronwrap -c 'date '\''+%F'\'''" + b"\n"
+    assert "taken for a crontab of BusyBox's crond" in done.stderr
+    file.write_bytes(done.stdout_bytes)
+    assert run("unwrap", str(file)).stdout_bytes == octets
+
+
+@pytest.mark.parametrize("dialect", ["debian", "cronie", "busybox", "bsd", "supercronic"])
+@pytest.mark.parametrize("subcommand", ["wrap", "unwrap", "lint", "audit"])
+def test_every_subcommand_takes_every_dialect(run, dialect, subcommand):
+    assert run(subcommand, "--dialect", dialect, "-", given=b"0 5 * * * true\n").exit_code == 0
+    assert run(subcommand, "--dialect", "vms", "-", given=b"").exit_code == 2
+
+
+def test_no_host_finds_nothing_that_is_only_missing_here(run):
+    table = b"SHELL=/opt/other/bin/bash\n0 5 * * * nobody-of-ours no-such-program --all\n"
+    assert run("lint", "--system", "-", given=table).exit_code == 1
+    done = run("lint", "--system", "--no-host", "-", given=table)
+    assert (done.exit_code, "error" in done.stdout) == (0, False)
+    assert run("lint", "--no-host", "-", given=b"61 5 * * * true\n").exit_code == 1
+
+
+def test_a_name_that_cron_passes_over_is_found(run, tmp_path):
+    (tmp_path / "cron.d").mkdir()
+    for name, status in (("backup.sh", 1), ("backup~", 1), ("back_up-1", 0)):
+        path = tmp_path / "cron.d" / name
+        path.write_bytes(b"0 5 * * * root cronwrap -- true\n")
+        done = run("lint", "--no-host", "--system", str(path))
+        assert (done.exit_code, "passes over" in done.stdout) == (status, bool(status)), name
+    path = tmp_path / "cron.d" / "backup.sh"
+    assert run("lint", "--no-host", "--system", "--dialect", "cronie", str(path)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "echo it's done",
+        "if true; fi",
+        "echo $(",
+        'echo "',
+        "ls | | cat",
+        "for i in 1 2; echo $i; done",
+        "-l (x",
+    ],
+)
+def test_what_the_shell_cannot_parse_is_found_wrapped_or_not(run, text):
+    bare = f"0 5 * * * {text}\n".encode()
+    wrapped = run("wrap", "-", given=bare).stdout_bytes
+    assert wrapped != bare
+    for given in (bare, wrapped):
+        done = run("lint", "--no-host", "-", given=given)
+        assert done.exit_code == 1
+        assert "-:1: error: /bin/sh cannot parse this: " in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash", "/bin/dash", "/usr/bin/zsh"])
+def test_lint_executes_nothing(run, tmp_path, shell):
+    mark = tmp_path / "executed"
+    texts = (
+        f"touch {mark}",
+        f"echo $(touch {mark})",
+        f"echo `touch {mark}`",
+        f"x=$(touch {mark}); exit",
+        f"set +n; touch {mark}",
+        f"cat <(touch {mark})",
+        f"trap 'touch {mark}' EXIT; true",
+        f"true%touch {mark}",
+    )
+    (tmp_path / "rc").write_text(f"touch {mark}\n")
+    head = f"SHELL={shell}\nENV={tmp_path}/rc\nBASH_ENV={tmp_path}/rc\n"
+    run("lint", "-", given=(head + "".join(f"0 5 * * * {text}\n" for text in texts)).encode())
+    assert not mark.exists()
+
+
+def test_a_shell_that_the_crontab_brings_along_is_not_executed(run, tmp_path):
+    shell = tmp_path / "bash"
+    shell.write_text(f"#!/bin/sh\ntouch {tmp_path}/executed\n")
+    shell.chmod(0o755)
+    done = run("lint", "-", given=f"SHELL={shell}\n0 5 * * * echo it's\n".encode())
+    assert not (tmp_path / "executed").exists()
+    assert f"{shell} cannot parse this" in done.stdout  # said by the bash of this host
+
+
+def test_one_line_that_cannot_be_judged_keeps_no_other_from_being_judged(run, record):
+    record(hourly=[time.time() - 40 * 3600])
+    schedules = "0 0 30 2 *", "0 0 31 2,4,6 *", "0 0 29-31 2 1", "0 0 99 * *", "@never", "0~5 * * * *"
+    odd = "".join(f"{schedule} cronwrap -n odd -- tool\n" for schedule in schedules).encode()
+    done = run("audit", "-v", "-", given=odd + EVERY_HOUR)
+    assert done.exit_code == 1
+    assert "hourly did not run" in done.stdout
+    assert "-:1: not judged: no year has such a date" in done.stderr

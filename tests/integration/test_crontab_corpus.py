@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cronwrap.crontab.audit import watch
+from cronwrap.crontab.dialect import BUSYBOX, DEFAULT
 from cronwrap.crontab.lines import decode, encode, jobs, parse
 from cronwrap.crontab.wrap import unwrap, wrap
 from cronwrap.history.runs import starts
@@ -50,6 +51,8 @@ PLAIN = (
     b"true",
     b"false ignored",
     b"sh script.sh",
+    b"echo comment # not shown",
+    b'tool one  \t# it\'s managed "by" 100\\% (nobody',
     b"env COLOUR=red tool",
     b"cat %\\%\\\\%x\\y",
     b"cat /dev/null %\\",
@@ -108,7 +111,12 @@ SHELL = (
     b"echo ends in a backslash\\",
     b"cat 'b c.txt'",
     b"cat b\\ c.txt",
-    b"echo comment # not shown",
+    b"echo 'a # b' c#d \\# e; tool # managed by x",
+    b"tool $(echo a) `echo b` ${COLOUR#x}\t # managed",
+    b"echo two\\\\ # is a comment to cronie alone",
+    b"echo blank\\  # after a quoted blank",
+    b"echo a;# right behind it",
+    b"(echo a; echo b # within parentheses",
     b"# nothing but a comment",
     b"tool caf\xc3\xa9 \xff\xfe",
     b"echo 'caf\xe9'",
@@ -154,6 +162,7 @@ BASH = (
     b"tool one two",
     b"cat <<<here",
     b"echo ${COLOUR^^} a=(b)",
+    b"echo $'it\\'s' 'a # b' # managed",
 )
 
 CORPUS = (
@@ -217,6 +226,11 @@ class Host:
 
     def run(self, shell, command, *, halves_backslashes=True, **environment):
         """Give status, output, errors and the files that are left, after one run of a command."""
+        self._furnish()
+        text, typed = crond(command, halves_backslashes=halves_backslashes)
+        return self._run(shell, text, typed, environment)
+
+    def _furnish(self):
         shutil.rmtree(self.path, ignore_errors=True)
         os.makedirs(os.path.join(self.path, "dir"))
         os.symlink(self.bin, os.path.join(self.path, "bin"))
@@ -227,7 +241,13 @@ class Host:
         ):
             with open(os.path.join(self.path, name), "w", encoding="utf-8") as file:
                 file.write(content)
-        text, typed = crond(command, halves_backslashes=halves_backslashes)
+
+    def run_text(self, shell, text):
+        """Give the same for a command of BusyBox's crond, which hands it to the shell as it is."""
+        self._furnish()
+        return self._run(shell, text, b"", {})
+
+    def _run(self, shell, text, typed, environment):
         done = subprocess.run(
             [shell, b"-c", text],
             input=typed,
@@ -263,12 +283,16 @@ def host(tmp_path_factory):
     return Host(tmp_path_factory.mktemp("crond"), None)
 
 
-def wrapped_command(shell, command):
+KNOWN = DEFAULT.replace(assumed=False)
+"""The rules of Debian's cron and cronie, for a crontab that is known to be for one of them."""
+
+
+def wrapped_command(shell, command, dialect=KNOWN):
     """Wrap a crontab of one job; give the job's new command, after taking the wrapping off again."""
     crontab = f"SHELL={shell}\n* * * * * ".encode() + command + b"\n"
-    result = wrap(decode(crontab))
-    assert encode(unwrap(result.text).text) == crontab
-    assert wrap(result.text).text == result.text
+    result = wrap(decode(crontab), dialect=dialect)
+    assert encode(unwrap(result.text, dialect=dialect).text) == crontab
+    assert wrap(result.text, dialect=dialect).text == result.text
     (job,) = jobs(parse(result.text))
     return encode(job.command)
 
@@ -324,6 +348,28 @@ def test_a_plain_line_gets_no_further_shell(command):
 @pytest.mark.parametrize("command", SHELL)
 def test_a_line_that_needs_the_shell_is_wrapped_whole(command):
     assert wrapped_command("/bin/sh", command).startswith(b"cronwrap -c '")
+
+
+BUSYBOX_LINES = (
+    b"date -d @0 -u '+%F %T'",
+    b"date -d @0 -u +%Y",
+    b"echo 100\\% \\\\ %% # 5% are kept",
+    b'tool "%s" a%b',
+    b"cat /dev/null %\\",
+)
+
+
+@pytest.mark.parametrize("command", BUSYBOX_LINES)
+def test_under_busybox_a_percent_sign_means_nothing_before_and_after(host, command):
+    wrapped = wrapped_command("/bin/sh", command, BUSYBOX)
+    assert host.run_text("/bin/sh", wrapped) == host.run_text("/bin/sh", command)
+
+
+def test_a_percent_sign_within_quotes_is_right_for_busybox_so_the_line_is_left_alone():
+    crontab = "* * * * * date '+%F'\n"
+    result = wrap(crontab)
+    assert result.text == crontab
+    assert "--dialect busybox" in result.changes[0].remark
 
 
 def test_a_missing_program_gives_the_same_status(host):

@@ -241,7 +241,8 @@ def test_a_line_that_is_wrapped_already_is_not_wrapped_again_by_the_shell(job, r
         return process.wait(30)
 
     line = "cronwrap -n once -- sh -c 'echo said by $SHELL; exit 3'"
-    assert shell(f"PATH={SCRIPTS}:$PATH; {line}") == 3  # another first word: wrapped like any other
+    assert shell(f"PATH={SCRIPTS}:$PATH; {line}") == 3
+    assert shell(f"cd / && {SCRIPTS}/{line} # managed by cronwrap") == 3
     assert shell(f"{SCRIPTS}/{line}") == 3
     assert [mail.parsed["X-Cronwrap-Job"] for mail in relay.messages[-1:]] == ["once"]
     assert len(relay.messages) == 3

@@ -116,8 +116,9 @@ def test_a_file_that_is_swapped_while_it_is_written_is_noticed(file, monkeypatch
 
     def swapping(old, new, **where):
         real(old, new, **where)
-        os.unlink(file)
-        file.write_bytes(b"old\n")
+        other = file.with_name("other")  # made while the first is there: it gets another inode
+        other.write_bytes(b"old\n")
+        os.replace(other, file)
 
     monkeypatch.setattr(whole_file.os, "rename", swapping)
     with pytest.raises(CronwrapError, match="changed in the meantime"):

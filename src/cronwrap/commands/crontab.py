@@ -8,19 +8,22 @@ import sys
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
-from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from cronwrap import spans, text
 from cronwrap.commands import SUBCOMMANDS, views
-from cronwrap.crontab.audit import EARLY, Missed, Unwatched, Watched, Window, missed, watch
+from cronwrap.crontab.audit import EARLY, Missed, Unwatched, Watched, Window, judge, watch
+from cronwrap.crontab.dialect import BY_NAME, Dialect, guess
 from cronwrap.crontab.lines import decode, encode, jobs, parse
-from cronwrap.crontab.lint import CRON_PATH, NOTE, Finding, World
+from cronwrap.crontab.lint import CRON_PATH, ERROR, NOTE, Finding, World
 from cronwrap.crontab.lint import lint as find_mistakes
+from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.shell import words
-from cronwrap.crontab.store import Store, find_program, is_user, open_store, this_program, user_name
+from cronwrap.crontab.shell_check import ShellCheck
+from cronwrap.crontab.store import find_program, is_user, open_store, own_spool, this_program, user_name
 from cronwrap.crontab.wrap import PROGRAM, Rewrite, check_prefix, unwrap, wrap
 from cronwrap.errors import CronwrapError, UsageError
 from cronwrap.settings.values import duration, quote
@@ -32,6 +35,13 @@ file_argument = click.argument("path", metavar="[FILE]", required=False)
 system_option = click.option("--system", is_flag=True, help="The crontab has a user column.")
 in_place_option = click.option("--in-place", is_flag=True, help="Write FILE; the old one is kept as FILE~.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Install one's own crontab without asking.")
+
+dialect_option = click.option(
+    "--dialect",
+    metavar="NAME",
+    type=click.Choice(tuple(BY_NAME)),
+    help=f"The cron that reads it: {', '.join(BY_NAME)}.  [what the file shows, else Debian's or cronie]",
+)
 
 
 def _read_duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
@@ -53,46 +63,46 @@ def command() -> None:
 @file_argument
 @click.option("--prefix", metavar="TEXT", help="What to put before each job, with options.  [cronwrap]")
 @system_option
+@dialect_option
 @in_place_option
 @yes_option
-def wrap_command(path: str | None, prefix: str | None, system: bool, in_place: bool, yes: bool) -> None:
+def wrap_command(path: str | None, prefix: str | None, in_place: bool, yes: bool, **how: Any) -> None:
     """Put cronwrap before every job.
 
     The result goes to standard output; one's own crontab is installed after showing the difference.
     """
-    store = open_store(path)
     check_prefix(prefix or PROGRAM)
-    old = store.read()
-    prefix = prefix or _prefix_for(decode(old), own=path is None)
-    rewrite = partial(wrap, prefix=prefix, system=_system(store, system))
-    result = rewrite(decode(old))
-    _warn_of_path(result.text, prefix, system=_system(store, system))
-    _deliver(store, old, result, _Way(own=path is None, in_place=in_place, yes=yes, done="wrapped"))
+    table = _Table(path, **how)
+    prefix = prefix or _prefix_for(table, own=path is None)
+    result = wrap(table.text, prefix=prefix, system=table.system, dialect=table.dialect)
+    _warn_of_path(result, prefix, table)
+    _deliver(table, result, _Way(own=path is None, in_place=in_place, yes=yes, done="wrapped"))
 
 
 @command.command("unwrap")
 @file_argument
 @system_option
+@dialect_option
 @in_place_option
 @yes_option
-def unwrap_command(path: str | None, system: bool, in_place: bool, yes: bool) -> None:
+def unwrap_command(path: str | None, in_place: bool, yes: bool, **how: Any) -> None:
     """Take cronwrap off every job; what wrap put there comes off to the octet."""
-    store = open_store(path)
-    old = store.read()
-    result = unwrap(decode(old), system=_system(store, system))
-    _deliver(store, old, result, _Way(own=path is None, in_place=in_place, yes=yes, done="unwrapped"))
+    table = _Table(path, **how)
+    result = unwrap(table.text, system=table.system, dialect=table.dialect)
+    _deliver(table, result, _Way(own=path is None, in_place=in_place, yes=yes, done="unwrapped"))
 
 
 @command.command("lint")
 @file_argument
 @system_option
+@dialect_option
+@click.option("--no-host", is_flag=True, help="Look at no program, user or file of this host, as for CI.")
 @click.pass_context
-def lint_command(ctx: click.Context, path: str | None, system: bool) -> None:
+def lint_command(ctx: click.Context, /, path: str | None, no_host: bool, **how: Any) -> None:
     """Find mistakes; exits 1 when there is an error or a warning, 0 when there are notes at most."""
-    store = open_store(path)
-    world = World(find=find_program, is_user=is_user, subcommands=frozenset(SUBCOMMANDS))
-    findings = find_mistakes(decode(store.read()), world, system=_system(store, system))
-    _print_findings(store.name, findings)
+    table = _Table(path, **how)
+    findings = _mistakes(table, path, look=not no_host)
+    _print_findings(table.name, findings)
     if any(finding.severity != NOTE for finding in findings):
         ctx.exit(1)
 
@@ -116,20 +126,21 @@ def lint_command(ctx: click.Context, path: str | None, system: bool) -> None:
     help="How late a job may start.",
 )
 @system_option
+@dialect_option
 @click.option("-v", "--verbose", is_flag=True, help="Name the jobs that cannot be judged, too.")
 @click.pass_context
 def audit_command(
-    ctx: click.Context, path: str | None, since: float, grace: float, system: bool, verbose: bool
+    ctx: click.Context, /, path: str | None, since: float, grace: float, verbose: bool, **how: Any
 ) -> None:
     """Find wrapped jobs that should have run and did not; exits 1 if there are any, else says nothing."""
-    store = open_store(path)
-    watched, unwatched = watch(decode(store.read()), system=_system(store, system), user=user_name())
+    table = _Table(path, **how)
+    watched, unwatched = watch(table.text, system=table.system, user=user_name(), dialect=table.dialect)
     now = time.time()
-    begin = max(now - since, store.installed() or 0.0)
+    begin = max(now - since, table.store.installed() or 0.0)
     window = Window(begin=begin, now=now, zone=_zone(), grace=grace)
-    found = _missed(watched, ctx.obj.settings().state_dir, window)
-    _print_audit(store.name, watched, unwatched, verbose=verbose)
-    _print_missed(store.name, found)
+    found, more = _missed(watched, ctx.obj.settings().state_dir, window)
+    _print_audit(table.name, watched, (*unwatched, *more), verbose=verbose)
+    _print_missed(table.name, found)
     if found:
         ctx.exit(1)
 
@@ -148,37 +159,69 @@ class _Way:
         """The past participle of what was done."""
 
 
-def _system(store: Store, given: bool) -> bool:
-    if given and store.name == "crontab":
-        raise UsageError("--system needs a FILE: one's own crontab has no user column")
-    return given or store.system
+class _Table:
+    """A crontab that was read, and how it is to be read."""
+
+    def __init__(self, path: str | None, *, system: bool, dialect: str | None) -> None:
+        self.store = open_store(path)
+        self.name = self.store.name
+        if system and path is None:
+            raise UsageError("--system needs a FILE: one's own crontab has no user column")
+        self.system = system or self.store.system
+        self.octets = self.store.read()
+        self.text = decode(self.octets)
+        self.dialect = BY_NAME[dialect] if dialect else self._guess(path)
+
+    def _guess(self, path: str | None) -> Dialect:
+        place = os.path.realpath(path) if path else own_spool()
+        found, by = guess(self.text, place)
+        if by:
+            _say(f"{self.name}: taken for a crontab of {found.who}, as {by}; --dialect says otherwise")
+        return found
 
 
-def _prefix_for(crontab: str, *, own: bool) -> str:
+def _mistakes(table: _Table, path: str | None, *, look: bool) -> tuple[Finding, ...]:
+    shells = ShellCheck()
+    world = World(
+        find=find_program if look else lambda name, _path: name,
+        is_user=is_user if look else lambda _name: True,
+        subcommands=frozenset(SUBCOMMANDS),
+        fault=shells.fault,
+        is_zone=_is_zone,
+        look=look,
+    )
+    place = passed_over(path, table.dialect, look=look) if path not in (None, "-") else ()
+    return (
+        *(Finding(number=1, severity=ERROR, text=said) for said in place),
+        *find_mistakes(table.text, world, system=table.system, dialect=table.dialect),
+    )
+
+
+def _prefix_for(table: _Table, *, own: bool) -> str:
     """Give the name alone if all jobs of this host find it on their PATH, else the path of this program.
 
     A crontab in a file may be for another host, so it gets the name in any case.
     """
-    paths = {job.environment.get("PATH", CRON_PATH) for job in jobs(parse(crontab))}
+    paths = {job.environment.get("PATH", CRON_PATH) for job in jobs(parse(table.text))}
     if not own or all(find_program(PROGRAM, path) for path in paths):
         return PROGRAM
     here = this_program()
     return quote(here) if here and not set("%\n\r") & set(here) else PROGRAM
 
 
-def _missed(watched: Iterable[Watched], state_dir: str, window: Window) -> list[Missed]:
+def _missed(
+    watched: tuple[Watched, ...], state_dir: str, window: Window
+) -> tuple[tuple[Missed, ...], tuple[Unwatched, ...]]:
     from cronwrap.history.runs import starts  # noqa: PLC0415  # SQLite is for this subcommand alone
 
-    watched = tuple(watched)
     try:
         runs = starts(state_dir, window.begin - EARLY)
-        if not any(missed(job, runs, window) for job in watched):
-            return []
+        found, unwatched = judge(watched, runs, window, [window.begin] * len(watched))
+        if not found:
+            return (), unwatched
         # Something is missing, but a job may be younger than the window: ask for all there is.
         runs = starts(state_dir, 0.0)
-        ages = {job: _first_known(job, runs, window.begin) for job in watched}
-        found = (missed(job, runs, window.replace(begin=max(window.begin, ages[job]))) for job in watched)
-        return [one for one in found if one is not None]
+        return judge(watched, runs, window, [_first_known(job, runs, window.begin) for job in watched])
     except ModuleNotFoundError as error:
         if error.name != "cronsim":
             raise
@@ -203,11 +246,23 @@ def _zone() -> tzinfo:
         return UTC if not name else datetime.now().astimezone().tzinfo or UTC
 
 
+def _is_zone(name: str) -> bool:
+    """Give whether there is a time zone of that name; also when nothing is known of any."""
+    for known in (name, "UTC"):
+        try:
+            ZoneInfo(known)
+        except (KeyError, ValueError, OSError):
+            continue
+        return known == name
+    return True
+
+
 # Printed ----------------------------------------------------------------------------------------
 
 
-def _deliver(store: Store, old: bytes, result: Rewrite, way: _Way) -> None:
+def _deliver(table: _Table, result: Rewrite, way: _Way) -> None:
     """Hand over a changed crontab, and say on standard error what became of its jobs."""
+    store, old = table.store, table.octets
     _print_changes(store.name, result, way.done)
     new = encode(result.text)
     if not way.own and not way.in_place:
@@ -242,10 +297,11 @@ def _print_changes(name: str, result: Rewrite, done: str) -> None:
     _say(f"{name}: {spans.count(changed, 'job')} {done}, {len(result.changes) - changed} left as they are")
 
 
-def _warn_of_path(crontab: str, prefix: str, *, system: bool) -> None:
+def _warn_of_path(result: Rewrite, prefix: str, table: _Table) -> None:
     """Say so when a job would not find the program that was put before it."""
     program = words(prefix)[0][0].value
-    paths = {job.environment.get("PATH", CRON_PATH) for job in jobs(parse(crontab, system=system))}
+    found = jobs(parse(result.text, system=table.system, dialect=table.dialect))
+    paths = {job.environment.get("PATH", CRON_PATH) for job in found}
     for path in sorted(path for path in paths if find_program(program, path) is None):
         _say(f"warning: {program} is not on the PATH of these jobs here ({path}); see --prefix")
 

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from cronwrap.crontab.lines import Job, jobs, parse, shell_texts
+from cronwrap.crontab.dialect import DEFAULT, Dialect
+from cronwrap.crontab.lines import Job, jobs, parse
 from cronwrap.crontab.schedule import Schedule, ScheduleError, read
-from cronwrap.crontab.wrap import use_in, use_of
+from cronwrap.crontab.wrap import use_in
 from cronwrap.errors import CronwrapError, UsageError
 from cronwrap.model import Record
 from cronwrap.settings.command_line import SHELL_BASENAME, Invocation
@@ -71,7 +72,7 @@ class Window(Record):
 
 
 def watch(
-    text: str, *, system: bool = False, user: str = ""
+    text: str, *, system: bool = False, user: str = "", dialect: Dialect = DEFAULT
 ) -> tuple[tuple[Watched, ...], tuple[Unwatched, ...]]:
     """Give the wrapped jobs of a crontab, and those that cannot be judged.
 
@@ -80,18 +81,19 @@ def watch(
     """
     watched: list[Watched] = []
     unwatched: list[Unwatched] = []
-    for job in jobs(parse(text, system=system)):
-        if not _wrapped(job):
-            continue
+    for job in jobs(parse(text, system=system, dialect=dialect)):
         try:
-            watched.append(_watched(job, user))
+            if _wrapped(job):
+                watched.append(_watched(job, user))
         except (CronwrapError, ScheduleError) as error:
             unwatched.append(Unwatched(number=job.number, reason=str(error)))
+        except Exception as error:  # noqa: BLE001  # nothing in one line may keep the others from being judged
+            unwatched.append(Unwatched(number=job.number, reason=f"it cannot be understood: {error!r}"))
     return tuple(watched), tuple(unwatched)
 
 
 def _wrapped(job: Job) -> bool:
-    use = use_of(job.command)
+    use = use_in(job.parts()[0])
     return use.form != "" if use else _has_cronwrap_shell(job)
 
 
@@ -102,11 +104,15 @@ def _has_cronwrap_shell(job: Job) -> bool:
 def _watched(job: Job, user: str) -> Watched:
     if job.user is not None and job.user != user:
         raise CronwrapError(f"it runs as {job.user}, whose history is not at hand")
+    if not job.dialect.runs_jobs:
+        raise CronwrapError(f"it is {job.dialect.who}'s, which keeps no set times")
     schedule = read(job.schedule)
     if not schedule.expression:
         raise CronwrapError("it has no set time")
+    if schedule.never:
+        raise CronwrapError("no year has such a date")
     # Debian's cron and cronie may hand the shell different texts; only derived names can differ by that.
-    invocations = [_invocation(job, text) for text in shell_texts(job.command)]
+    invocations = [_invocation(job, text) for text in job.shell_texts()]
     flags = invocations[0].flags
     jitter = flags.get("jitter", job.environment.get("CRONWRAP_JITTER", 0.0))
     try:
@@ -141,6 +147,26 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise CronwrapError(f"CRON_TZ={name} is no time zone of this host") from None
+
+
+def judge(
+    watched: Sequence[Watched], runs: Mapping[str, Sequence[float]], window: Window, begins: Sequence[float]
+) -> tuple[tuple[Missed, ...], tuple[Unwatched, ...]]:
+    """Give what is missing of each job from its own beginning on, and the jobs that cannot be judged.
+
+    Needs cronsim.
+    """
+    found, unwatched = [], []
+    for job, begin in zip(watched, begins, strict=True):
+        try:
+            one = missed(job, runs, window.replace(begin=max(window.begin, begin)))
+        except ModuleNotFoundError:
+            raise
+        except Exception as error:  # noqa: BLE001  # nothing in one line may keep the others from being judged
+            unwatched.append(Unwatched(number=job.number, reason=f"its times cannot be computed: {error}"))
+        else:
+            found += [one] if one else []
+    return tuple(found), tuple(unwatched)
 
 
 def missed(job: Watched, runs: Mapping[str, Sequence[float]], window: Window) -> Missed | None:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from cronwrap.crontab.dialect import DEFAULT, YEAR, Dialect
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _ASSIGNMENT = re.compile(
@@ -23,12 +25,23 @@ _ASSIGNMENT = re.compile(
 # last two fields only, so prose is seldom taken for a job.
 _FIELD = r"[0-9*/,~#?LWHR-]+"
 _NAMED_FIELD = r"[0-9A-Za-z*/,~#?-]+"
-_JOB = re.compile(
-    r"(?P<lead>[ \t]*)(?P<silent>-?)"
-    rf"(?P<schedule>@[^ \t]+|(?:{_FIELD}[ \t]+){{3}}{_NAMED_FIELD}[ \t]+{_NAMED_FIELD})"
-    r"(?P<gap>[ \t]+|$)(?P<rest>.*)",
-    re.DOTALL,
-)
+_FIVE_FIELDS = rf"(?:{_FIELD}[ \t]+){{3}}{_NAMED_FIELD}[ \t]+{_NAMED_FIELD}"
+_YEAR = rf"[ \t]+{YEAR}(?=[ \t])"
+_PERIOD = r"(?:[0-9]+|@[a-z_]+)[ \t]+[0-9]+[ \t]+[^\s=]+"
+_SCHEDULES = {
+    3: _PERIOD,
+    5: rf"@[^ \t]+|{_FIVE_FIELDS}",
+    6: _FIVE_FIELDS + _YEAR,
+    7: rf"{_FIELD}[ \t]+{_FIVE_FIELDS}{_YEAR}",
+}
+"""By the number of their fields: three are anacron's, six have a year at the end, seven a second as well."""
+_JOBS = {
+    columns: re.compile(
+        rf"(?P<lead>[ \t]*)(?P<silent>-?)(?P<schedule>{schedule})(?P<gap>[ \t]+|$)(?P<rest>.*)",
+        re.DOTALL,
+    )
+    for columns, schedule in _SCHEDULES.items()
+}
 _USER = re.compile(r"([^ \t]+)(?:[ \t]+|$)(.*)", re.DOTALL)
 _ESCAPE = re.compile(r"\\.|%", re.DOTALL)
 
@@ -76,6 +89,8 @@ class Job(Line):
     """As it is written, ``%`` and all; empty when there is none."""
     environment: Mapping[str, str]
     """The assignments above this line; cron applies no later ones to it."""
+    dialect: Dialect = DEFAULT
+    """Of the cron that reads the line."""
 
     def with_command(self, command: str) -> str:
         """Give the whole line with another command."""
@@ -85,6 +100,14 @@ class Job(Line):
     def shell(self) -> str:
         """Give the shell that cron runs the command with."""
         return self.environment.get("SHELL", "/bin/sh")
+
+    def parts(self) -> tuple[str, str | None]:
+        """Give what the shell gets of the command, and its input, as :func:`split_input` does."""
+        return split_input(self.command) if self.dialect.percent else (self.command, None)
+
+    def shell_texts(self) -> tuple[str, ...]:
+        """Give what the shell may get to see of the command: two texts where the cron is not known."""
+        return shell_texts(self.command, self.dialect)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +125,7 @@ def encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def parse(text: str, *, system: bool = False) -> tuple[Line, ...]:
+def parse(text: str, *, system: bool = False, dialect: Dialect = DEFAULT) -> tuple[Line, ...]:
     """Give the lines of a crontab; their ``raw`` texts in a row are the text again.
 
     ``system`` says that there is a user column.
@@ -110,7 +133,7 @@ def parse(text: str, *, system: bool = False) -> tuple[Line, ...]:
     lines: list[Line] = []
     environment: dict[str, str] = {}
     for number, raw in enumerate(_LINE.findall(text), 1):
-        line = _line(number, raw, environment, system=system)
+        line = _line(number, raw, environment, dialect, system=system)
         if isinstance(line, Assignment):
             environment = {**environment, line.name: line.value}
         lines.append(line)
@@ -122,7 +145,7 @@ def jobs(lines: tuple[Line, ...]) -> tuple[Job, ...]:
     return tuple(line for line in lines if isinstance(line, Job) and line.command)
 
 
-def _line(number: int, raw: str, environment: Mapping[str, str], *, system: bool) -> Line:
+def _line(number: int, raw: str, environment: Mapping[str, str], dialect: Dialect, *, system: bool) -> Line:
     body = raw.removesuffix("\n")
     content = body.lstrip(" \t")
     if not content or content.startswith("#"):
@@ -130,12 +153,14 @@ def _line(number: int, raw: str, environment: Mapping[str, str], *, system: bool
     if match := _ASSIGNMENT.fullmatch(content):
         name, value = (_unquoted(match[part]) for part in ("name", "value"))
         return Assignment(number=number, raw=raw, name=name, value=value)
-    if match := _JOB.fullmatch(body):
-        return _job(number, raw, match, environment, system=system)
+    for columns in dialect.columns:
+        if match := _JOBS[columns].fullmatch(body):
+            job = _job(number, raw, match, system=system)
+            return replace(job, environment=environment, dialect=dialect)
     return Unreadable(number=number, raw=raw)
 
 
-def _job(number: int, raw: str, match: re.Match[str], environment: Mapping[str, str], *, system: bool) -> Job:
+def _job(number: int, raw: str, match: re.Match[str], *, system: bool) -> Job:
     user, command = None, match["rest"]
     if system:
         column = _USER.fullmatch(command)
@@ -149,7 +174,7 @@ def _job(number: int, raw: str, match: re.Match[str], environment: Mapping[str, 
         silent=bool(match["silent"]),
         user=user,
         command=command,
-        environment=environment,
+        environment={},
     )
 
 
@@ -169,12 +194,17 @@ def split_input(command: str) -> tuple[str, str | None]:
     return command, None
 
 
-def shell_texts(command: str) -> tuple[str, ...]:
+def shell_texts(command: str, dialect: Dialect = DEFAULT) -> tuple[str, ...]:
     """Give what the shell gets to see of a command: from Debian's cron, then from cronie if it differs."""
+    if not dialect.percent:
+        return (command,)
     written, _ = split_input(command)
-    debian = re.sub(r"\\([\\%])", r"\1", written)
-    cronie = _ESCAPE.sub(lambda match: "%" if match[0] == "\\%" else match[0], written)
-    return (debian,) if debian == cronie else (debian, cronie)
+    texts = []
+    if dialect.halves_backslashes:
+        texts.append(re.sub(r"\\([\\%])", r"\1", written))
+    if dialect.keeps_backslashes:
+        texts.append(_ESCAPE.sub(lambda match: "%" if match[0] == "\\%" else match[0], written))
+    return tuple(dict.fromkeys(texts))
 
 
 def is_system_path(path: str) -> bool:

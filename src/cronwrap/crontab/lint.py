@@ -3,83 +3,93 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from cronwrap.crontab.lines import Assignment, Job, Line, Unreadable, encode, parse, shell_texts, split_input
-from cronwrap.crontab.schedule import ScheduleError, read
-from cronwrap.crontab.shell import BUILTINS, Word, balanced, is_assignment, words
-from cronwrap.crontab.wrap import LONGEST_COMMAND, PROGRAM, Use, operand, use_in, use_of, why_left
-from cronwrap.errors import UsageError
-from cronwrap.model import Record
-from cronwrap.settings.command_line import parse as read_arguments
+from cronwrap.address import usable
+from cronwrap.crontab.columns import foreign_column, foreign_nickname, strange_field
+from cronwrap.crontab.dialect import BSD, BUSYBOX, CRONIE, DEBIAN, DEFAULT, FLAGS, Dialect
+from cronwrap.crontab.findings import ERROR, NOTE, WARNING, Finding, Said, World
+from cronwrap.crontab.lines import Assignment, Job, Line, Unreadable, encode, jobs, parse
+from cronwrap.crontab.lint_command import CRON_PATH, LIKELY_PATH, of_command, path_of
+from cronwrap.crontab.schedule import FIELDS, ScheduleError, read
+from cronwrap.crontab.wrap import LONGEST_COMMAND
 
-ERROR, WARNING, NOTE = "error", "warning", "note"
-HELP = frozenset(("-h", "--help", "--version"))
-"""Options that need no command."""
+__all__ = ["CRON_PATH", "ERROR", "LIKELY_PATH", "NOTE", "WARNING", "Finding", "World", "lint"]
 
-CRON_PATH = "/usr/bin:/bin"
-"""What a job's PATH is when the crontab sets none (``_PATH_DEFPATH``)."""
-LIKELY_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin"
-"""Where a login shell would have looked."""
-
-GUARDS = frozenset(("[", "[[", "test", "command", "type", "hash", "which"))
-"""Commands that ask whether another one is there; what follows one of them may well be missing."""
-COMPOUNDS = frozenset(("!", "case", "do", "elif", "else", "for", "function", "if", "select", "then", "time"))
-"""Reserved words after which this lint no longer follows."""
-
-_READERS = """
-    at awk bash batch bc cat chpasswd dash dc ed ex ftp gpg grep ksh logger lftp mail mailx mutt mysql nc
-    passwd patch perl psql python3 read sed sendmail sftp sh s-nail sort sqlite3 ssh su sudo tee telnet tr
-    wall wc write xargs zsh
-"""
-STDIN_READERS = frozenset(_READERS.split())
-"""Programs whose standard input people write behind a ``%``."""
+BYTE_ORDER_MARKS = ("\ufeff", "\udcff\udcfe", "\udcfe\udcff")
+"""UTF-8's, and UTF-16's as ``lines.decode`` gives them."""
+EVALUATED = frozenset(
+    (
+        "ENV",
+        "BASH_ENV",
+        "PROMPT_COMMAND",
+        "PS1",
+        "PS4",
+        "EDITOR",
+        "VISUAL",
+        "PAGER",
+        "MANPAGER",
+        "LESSOPEN",
+        "LESSCLOSE",
+        "GIT_SSH_COMMAND",
+        "GIT_EDITOR",
+        "GIT_PAGER",
+        "GIT_PROXY_COMMAND",
+        "GIT_ASKPASS",
+    )
+)
+"""Variables whose value a shell expands or runs (sh(1), bash(1), git(1))."""
 
 _EXPANSION = re.compile(r"\$[A-Za-z_{(]|`")
 _HOME = re.compile(r"(?:^|:)~")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_FORMAT = re.compile(r"[+=]$")
+_TIME = re.compile(r"(?=.*[0-9*])[0-9*/,?~#LWHR-]+|(?i:(?:sun|mon|tue|wed|thu|fri|sat)(?:[,-]\w+)*)")
 
 
-class World(Record):
-    """What must be known of the host."""
-
-    find: Callable[[str, str], str | None]
-    """Gives where a program is, from its name and a PATH."""
-    is_user: Callable[[str], bool]
-    subcommands: frozenset[str]
-    """Cronwrap's own, which need no ``--``."""
-
-
-class Finding(Record):
-    """One thing to tell about one line."""
-
-    number: int
-    severity: str
-    """``error``: cron does not take the line, or not as it is meant; ``warning``: it hardly does what is
-    meant; ``note``: worth knowing."""
-    text: str
-
-
-Said = tuple[str, str]
-"""Severity and text."""
-
-
-def lint(text: str, world: World, *, system: bool = False) -> tuple[Finding, ...]:
+def lint(text: str, world: World, *, system: bool = False, dialect: Dialect = DEFAULT) -> tuple[Finding, ...]:
     """Give all findings about a crontab, in the order of its lines."""
-    findings = []
-    for line in parse(text, system=system):
-        for severity, said in (*_line_ends(line), *_by_kind(line, world)):
-            findings.append(Finding(number=line.number, severity=severity, text=said))
+    marks = tuple(mark for mark in BYTE_ORDER_MARKS if text.startswith(mark))
+    findings = [
+        Finding(
+            number=1,
+            severity=ERROR,
+            text="the file begins with a byte order mark, which cron takes for a part of its first line; "
+            "save it as UTF-8 without one",
+        )
+        for _ in marks
+    ]
+    lines = parse(text.removeprefix(marks[0]) if marks else text, system=system, dialect=dialect)
+    evaluated = _evaluated(lines)
+    continued = False
+    for line in lines:
+        told = (*_line_ends(line), *_by_kind(line, world, evaluated, dialect))
+        if continued and isinstance(line, Unreadable):
+            told = ()  # it was meant for the end of the line before, which has been told of
+        continued = not line.raw.lstrip(" \t").startswith("#") and line.raw.endswith("\\\n")
+        if continued:
+            told = (*told, (ERROR, "a crontab has no continuation lines: the \\ at the end joins nothing"))
+        findings += [Finding(number=line.number, severity=severity, text=said) for severity, said in told]
     return tuple(findings)
 
 
-def _by_kind(line: Line, world: World) -> Iterator[Said]:
-    if isinstance(line, Assignment):
-        return _assignment(line, world)
-    if isinstance(line, Unreadable):
-        return _unreadable(line)
-    return _job(line, world) if isinstance(line, Job) else iter(())
+def _by_kind(line: Line, world: World, evaluated: frozenset[str], dialect: Dialect) -> tuple[Said, ...]:
+    try:
+        if isinstance(line, Assignment):
+            return tuple(_assignment(line, world, evaluated, dialect))
+        if isinstance(line, Unreadable):
+            return tuple(_unreadable(line))
+        return tuple(_job(line, world)) if isinstance(line, Job) else ()
+    except Exception as error:  # noqa: BLE001  # nothing in one line may keep the others from being judged
+        return ((NOTE, f"this line could not be judged: {error!r}"),)
+
+
+def _evaluated(lines: tuple[Line, ...]) -> frozenset[str]:
+    """Give the variables whose text a later shell reads as commands: it expands what is in them."""
+    found: set[str] = set(EVALUATED)
+    for job in jobs(lines):
+        if re.search(r"\beval\b|(?:^|\s)-[a-z]*c\b|\benvsubst\b", job.command):
+            found.update(re.findall(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)", job.command))
+    return frozenset(found)
 
 
 def _line_ends(line: Line) -> Iterator[Said]:
@@ -91,24 +101,62 @@ def _line_ends(line: Line) -> Iterator[Said]:
         yield ERROR, "the line holds a NUL character, at which cron stops reading it"
 
 
-def _assignment(line: Assignment, world: World) -> Iterator[Said]:
+def _assignment(
+    line: Assignment, world: World, evaluated: frozenset[str], dialect: Dialect
+) -> Iterator[Said]:
     if not _NAME.fullmatch(line.name):
         yield WARNING, f"cron takes this for an assignment to {line.name!r}, which no shell can read"
-    if _EXPANSION.search(line.value):
+    if _EXPANSION.search(line.value) and line.name not in evaluated:
         yield WARNING, f"cron expands nothing in {line.name}: write the value out, without $ and `"
-    if _HOME.search(line.value):
+    if _HOME.search(line.value) and line.name not in evaluated:
         yield WARNING, f"cron does not expand ~ in {line.name}: write the directory out"
     if re.search(r"[ \t]#", line.value):
         yield WARNING, f"what follows the # becomes part of {line.name}: give the comment a line of its own"
-    if line.name == "SHELL" and ("/" not in line.value or world.find(line.value, "") is None):
-        yield ERROR, f"no program {line.value!r}: cron can start no job below; write the shell's full path"
-    if line.name == "CRON_TZ":
+    elif line.name in ("MAILTO", "MAILFROM", "CRONWRAP_MAILTO", "CRONWRAP_MAILFROM"):
+        yield from _addresses(line)
+    if line.name == "SHELL":
+        yield from _shell(line.value, world)
+    if line.name in ("CRON_TZ", "TZ", "CRONWRAP_TZ"):
+        yield from _zone(line, world)
+    if line.name == "CRON_TZ" and dialect in (DEBIAN, DEFAULT):
         yield NOTE, "CRON_TZ is cronie's; Debian's cron keeps to the time zone of the host"
+    if dialect == BUSYBOX and line.name not in ("SHELL", "MAILTO"):
+        yield WARNING, f"{line.name} does not reach a job: BusyBox's crond knows SHELL and MAILTO alone"
+
+
+def _shell(value: str, world: World) -> Iterator[Said]:
+    program, *options = value.split()[:2] or [""]
+    if options and value.startswith("/") and not (world.look and world.find(value, "")):
+        said = (
+            f"SHELL={value}: cron takes all of it for the path of a program and gives it no options; write "
+        )
+        yield ERROR, said + program
+    elif "/" not in value or world.find(value, "") is None:
+        yield ERROR, f"no program {value!r}: cron can start no job below; write the shell's full path"
+
+
+def _addresses(line: Assignment) -> Iterator[Said]:
+    if _EXPANSION.search(line.value):
+        return  # told already
+    _, faults = usable(line.value, "localhost")
+    if faults and ";" in line.value:
+        yield WARNING, f"{line.name}: a comma stands between two addresses, not a semicolon"
+    elif faults:
+        yield WARNING, f"{line.name}: {faults[0]}"
+
+
+def _zone(line: Assignment, world: World) -> Iterator[Said]:
+    # TZ may hold a rule (CET-1CEST) instead of a name, CRON_TZ a name alone.
+    name = line.value.removeprefix(":")
+    named = line.name == "CRON_TZ" or ("/" in name and not name.startswith("/"))
+    if named and world.is_zone and not world.is_zone(name):
+        yield WARNING, f"{line.name}: there is no time zone {line.value!r}"
 
 
 def _unreadable(line: Unreadable) -> Iterator[Said]:
     content = line.raw.strip()
     first, _, rest = content.partition(" ")
+    times = next(at for at, word in enumerate([*content.split(), "x"]) if not _TIME.fullmatch(word))
     if not content:
         yield ERROR, "cron takes this for a job without a schedule; leave the line empty"
     elif first in ("export", "set", "setenv"):
@@ -117,34 +165,80 @@ def _unreadable(line: Unreadable) -> Iterator[Said]:
         yield ERROR, f'cron takes no empty value: write {content}""'
     elif re.match(r"[A-Za-z_][A-Za-z0-9_]*\s*=", content):
         yield ERROR, "cron reads no assignment here: quotes must open before and close after the whole value"
+    elif times and len(content.split()) > times:
+        yield ERROR, _too_few(times, content.split()[times])
     else:
         yield ERROR, "neither comment nor assignment nor job: a job has five time fields, then the command"
 
 
+def _too_few(count: int, word: str) -> str:
+    fields = ("no", "one", "two", "three", "four", "five")[min(count, 5)]
+    plural = "field" if count == 1 else "fields"
+    return f"{fields} time {plural} before {word!r}: a schedule has five, then comes the command"
+
+
 def _job(job: Job, world: World) -> Iterator[Said]:
+    if not job.dialect.runs_jobs:
+        yield NOTE, f"taken for {job.dialect.who}'s table: this line is not judged"
+        return
+    if few := _strange_field(job):
+        yield ERROR, few
+        return
+    if other := foreign_column(job):
+        yield from _foreign(job, other)
+        return
     yield from _schedule(job)
-    if job.silent:
+    if job.silent and job.dialect in (DEBIAN, DEFAULT):
         yield NOTE, "the - before the schedule is cronie's; Debian's cron refuses the line"
     yield from _user(job, world)
     if not job.command:
         yield ERROR, "the line has no command"
         return
+    if job.dialect.percent and (size := len(encode(job.command))) > LONGEST_COMMAND:
+        yield ERROR, f"the command has {size} octets, cron takes {LONGEST_COMMAND}: move it into a script"
+    yield from of_command(job, world)
+
+
+def _strange_field(job: Job) -> str:
+    """Give that a command stands where a time field should, empty when none does."""
+    strange = strange_field(job)
+    if strange is None:
+        return ""
+    count, field = strange
+    few = _too_few(count, field)
+    if re.fullmatch("[A-Za-z]+", field):
+        few += f"; or write {FIELDS[count].name} as a number or as {FIELDS[count].names[0]}, …"
+    return few
+
+
+def _foreign(job: Job, other: str) -> Iterator[Said]:
+    """Tell of a column that only another cron knows, as that cron or this one takes it."""
     if job.command.startswith("*"):
         yield ERROR, "a schedule has five fields; cron refuses a command that begins with *"
-        return
-    if (size := len(encode(job.command))) > LONGEST_COMMAND:
-        yield ERROR, f"the command has {size} octets, cron takes {LONGEST_COMMAND}: move it into a script"
-    yield from _percent(job)
-    yield from _wrapping(job, world)
-    yield from _programs(job, world)
+    elif job.dialect == BSD and FLAGS.match(job.command):
+        yield NOTE, f"the job is not wrapped: {other}"
+    elif foreign_nickname(job):
+        yield from _schedule(job)
+    else:
+        yield WARNING, other
 
 
 def _schedule(job: Job) -> Iterator[Said]:
+    written = job.schedule
+    if job.dialect.nicknames and re.fullmatch(job.dialect.nicknames, written):
+        return
+    if len(job.dialect.columns) > 1 and not written.startswith("@"):
+        fields = written.split()
+        written = " ".join(fields[1:6] if len(fields) > 6 else fields[:5])
+        if re.search("[LW#?]", written):
+            return  # of its own
     try:
-        schedule = read(job.schedule)
+        schedule = read(written)
     except ScheduleError as error:
         yield ERROR, str(error)
         return
+    if schedule.random and job.dialect in (CRONIE, BSD):
+        schedule = schedule.replace(remarks=())
     for remark in schedule.remarks:
         yield WARNING, remark
     if schedule.never:
@@ -156,118 +250,10 @@ def _schedule(job: Job) -> Iterator[Said]:
 def _user(job: Job, world: World) -> Iterator[Said]:
     if job.user is None:
         first, second, *_ = [*job.command.split(maxsplit=2), "", ""]
-        follows = second.startswith("/") or (second and world.find(second, _path(job)))
-        if follows and world.is_user(first) and world.find(first, _path(job)) is None:
+        follows = second.startswith("/") or (second and world.find(second, path_of(job)))
+        if follows and world.is_user(first) and world.find(first, path_of(job)) is None:
             yield WARNING, f"{first!r} looks like a user column, which only /etc/crontab and /etc/cron.d have"
     elif not job.user:
         yield ERROR, "the user column is missing"
     elif not world.is_user(job.user):
         yield ERROR, f"no user {job.user!r}: a system crontab has the user between schedule and command"
-
-
-def _percent(job: Job) -> Iterator[Said]:
-    if split_input(job.command)[1] is None:
-        return
-    text = shell_texts(job.command)[0]
-    under = _under_cronwrap(text)
-    text = text if under is None else under
-    programs = {word.value.rpartition("/")[2] for word in _all_words(text)}
-    deliberate = balanced(text) and programs & STDIN_READERS and not _FORMAT.search(text.rstrip())
-    if not deliberate:
-        yield WARNING, "cron ends the command at the % and makes the rest its input: write \\% for a %"
-
-
-def _under_cronwrap(text: str) -> str | None:
-    """Give the text that cronwrap would run, None when it runs none or is not called."""
-    use = use_in(text)
-    if use is None or not use.form:
-        return None
-    try:
-        invocation = read_arguments([word.value for word in use.arguments])
-    except UsageError:
-        return None
-    return None if invocation is None else invocation.command({}).text
-
-
-def _all_words(text: str) -> Iterator[Word]:
-    at = 0
-    while at < len(text):
-        found, end = words(text[at:])
-        yield from found
-        at += end + 1
-
-
-def _wrapping(job: Job, world: World) -> Iterator[Said]:
-    use = use_of(job.command)
-    if use is None:
-        reason = why_left(job)
-        if reason is None:
-            yield NOTE, f"the job is not wrapped: cronwrap crontab wrap puts {PROGRAM} before it"
-        elif reason:
-            yield NOTE, f"the job is not wrapped: {reason}"
-    elif misuse := _misuse(use, world.subcommands):
-        yield ERROR, f"{PROGRAM} does not understand this line: {misuse}"
-
-
-def _misuse(use: Use, subcommands: frozenset[str]) -> str:
-    """Give why cronwrap would end with status 2 and run nothing, or an empty text."""
-    values = [word.value for word in use.arguments]
-    try:
-        runs = read_arguments(values) is not None
-    except UsageError as error:
-        return str(error)
-    if runs or HELP & set(values):
-        return ""
-    first = operand(use.arguments)
-    if first is None:
-        return f"it names no command: {PROGRAM} [OPTIONS] -- COMMAND [ARG]..."
-    if first.fixed and first.value not in subcommands:
-        return f"there is no subcommand {first.value!r}; to run a command: {PROGRAM} -- {first.value}"
-    return ""
-
-
-def _programs(job: Job, world: World) -> Iterator[Said]:
-    text = shell_texts(job.command)[0]
-    told: set[str] = set()
-    for name in _called(text):
-        if name in told or ("/" in name and not name.startswith("/")):
-            continue
-        told.add(name)
-        if world.find(name, _path(job)) is not None:
-            continue
-        if name.startswith("/"):
-            yield WARNING, f"{name} is not there, or not executable"
-        elif elsewhere := world.find(name, LIKELY_PATH):
-            yield WARNING, f"{name} is not on cron's PATH ({_path(job)}): write {elsewhere}, or set PATH"
-        else:
-            yield WARNING, f"no program {name!r} on cron's PATH ({_path(job)})"
-
-
-def _path(job: Job) -> str:
-    return job.environment.get("PATH", CRON_PATH)
-
-
-def _called(text: str) -> Iterator[str]:
-    """Give the programs that a text calls for certain; at anything that is not simple it ends."""
-    at, redirected = 0, False
-    while at < len(text):
-        found, end = words(text[at:])
-        part = text[at:]
-        simple = [word for word in found if not is_assignment(word, part)]
-        if redirected:
-            simple = []
-        if len(simple) < len(found) and re.search(r"(?:^|\s)PATH=", part[:end]):
-            return
-        if simple:
-            name = simple[0].value
-            if not simple[0].fixed or name in GUARDS | COMPOUNDS:
-                return
-            if name not in BUILTINS:
-                yield name
-            if (under := _under_cronwrap(part)) is not None:
-                yield from _called(under)
-        operator = re.match(r"[;&|]+|[0-9]*[<>]+&?", part[end:])
-        if operator is None:
-            return
-        redirected = operator[0][0] in "<>"
-        at += end + operator.end()

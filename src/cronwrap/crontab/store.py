@@ -135,6 +135,12 @@ def open_store(path: str | None) -> Store:
     return Standard() if path == "-" else File(path)
 
 
+def own_spool() -> str:
+    """Give the path of the user's crontab in BusyBox's spool, where crontab(1) is BusyBox's; else empty."""
+    program = os.path.realpath(shutil.which("crontab") or "")
+    return f"/etc/crontabs/{user_name()}" if os.path.basename(program).startswith("busybox") else ""
+
+
 def user_name() -> str:
     """Give the login name of the user whose rights this process has; their number if they have none."""
     try:

@@ -8,8 +8,13 @@ which cron finds one escaped quote and nothing else. So ``%`` keeps its meaning 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 
-from cronwrap.crontab.lines import Job, encode, jobs, parse, split_input
+from cronwrap.crontab.background import leaves_behind
+from cronwrap.crontab.columns import foreign_column
+from cronwrap.crontab.dialect import DEFAULT, Dialect
+from cronwrap.crontab.grammar import comment_start, complete
+from cronwrap.crontab.lines import Job, encode, jobs, parse, shell_texts, split_input
 from cronwrap.crontab.shell import (
     BOURNE_SHELLS,
     POSIX_SHELLS,
@@ -30,6 +35,11 @@ PROGRAM = "cronwrap"
 LONGEST_COMMAND = 998
 """Octets: Debian's cron refuses a longer command (``MAX_COMMAND`` is 1000 with NUL and line feed)."""
 
+_MENTION = re.compile(
+    r"""(?P<before>^|[\s;&|(`!='"])"""
+    r"""(?=["']?(?:[^\s;&|()`'"=]*/)?cronwrap(?:-shell)?["']?(?:\s|$))"""
+)
+_COMMAND_PLACE = re.compile(r"(?:^|[;&|(`!]|\b(?:then|do|else|exec|time))[ \t]*(?:\w+=\S*[ \t]+)*$")
 _BY_SHORT = {option.short: option for option in OPTIONS if option.short}
 _TEXT_PIECES = re.compile(r"""(?:'[^']*'|\\'|"[^"\\`]*"|[^\s'"\\`$*?\[{~])+""")
 _TEXT_PIECE = re.compile(r"""'([^']*)'|\\(')|"([^"]*)"|([^'"\\]+)""")
@@ -68,17 +78,18 @@ class Use(Record):
     """Index in ``arguments`` of the ``--`` or ``-c``."""
 
 
-def wrap(text: str, *, prefix: str = PROGRAM, system: bool = False) -> Rewrite:
+def wrap(text: str, *, prefix: str = PROGRAM, system: bool = False, dialect: Dialect = DEFAULT) -> Rewrite:
     """Give a crontab with ``prefix`` before every job that has none; UsageError when it is no good prefix."""
     check_prefix(prefix)
     out: dict[int, str] = {}
     changes: list[Change] = []
-    lines = parse(text, system=system)
+    lines = parse(text, system=system, dialect=dialect)
     for job in jobs(lines):
         remark = why_left(job)
         if remark is None:
             command = _wrapped(job, prefix)
-            if (size := len(encode(command))) > LONGEST_COMMAND:
+            remark = leaves_behind(job.parts()[0])
+            if job.dialect.percent and (size := len(encode(command))) > LONGEST_COMMAND:
                 remark = f"with {prefix} it would have {size} octets; cron takes {LONGEST_COMMAND}"
             else:
                 out[job.number] = job.with_command(command)
@@ -105,17 +116,53 @@ def check_prefix(prefix: str) -> None:
 def why_left(job: Job) -> str | None:
     """Give why a job is not to be wrapped, empty when it is wrapped already; None when it is to be."""
     shell = job.shell.rpartition("/")[2]
-    if shell == SHELL_BASENAME or use_of(job.command) is not None:
+    written = job.parts()[0]
+    if shell == SHELL_BASENAME or use_in(written) is not None:
         return ""
+    return foreign_column(job) or next(_unsafe(job, shell), None)
+
+
+def _unsafe(job: Job, shell: str) -> Iterator[str]:
+    written = job.parts()[0]
     if shell not in BOURNE_SHELLS:
-        return f"SHELL={job.shell} has other quotes than sh; wrap it by hand"
-    if job.command.startswith("*"):
-        return "the command begins with *: cron takes that for a sixth field and refuses the line"
+        yield f"SHELL={job.shell} has other quotes than sh; wrap it by hand"
     if "\0" in job.raw:
-        return "it holds a NUL character"
-    if not split_input(job.command)[0].strip(" \t"):
-        return "there is no command before the %"
-    return None
+        yield "it holds a NUL character"
+    if not written.strip(" \t"):
+        yield "there is no command before the %"
+    if calls_cronwrap(_expanded(written, job.environment)):
+        yield f"it calls {PROGRAM} already: wrapped again it would mail twice"
+    if job.dialect.assumed and written != job.command and not complete(written):
+        yield (
+            "a % within quotes ends the command for most crons, but not for BusyBox's: "
+            "write \\%, or say --dialect busybox"
+        )
+
+
+def _expanded(text: str, environment: Mapping[str, str]) -> str:
+    """Give a text with the crontab's own variables that hold cronwrap, as ``$CW -- ls``."""
+    for name, value in environment.items():
+        if PROGRAM in value and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            text = re.sub(rf"\$(?:{name}\b|\{{{name}\}})", value.replace("\\", r"\\"), text)
+    return text
+
+
+def calls_cronwrap(text: str) -> bool:
+    """Give whether a shell's text calls cronwrap anywhere: to run a job, or as one of its own commands."""
+    text = without_comment(text)
+    for match in _MENTION.finditer(text):
+        use = use_in(text[match.end("before") :].lstrip("'\""), also=(SHELL_BASENAME,))
+        if use is None:
+            continue
+        if use.form or (_COMMAND_PLACE.search(text[: match.end("before")]) and operand(use.arguments)):
+            return True
+    return False
+
+
+def without_comment(text: str) -> str:
+    """Give a shell's text up to the comment at its end."""
+    at = comment_start(text)
+    return text if at < 0 else text[:at]
 
 
 def use_of(command: str) -> Use | None:
@@ -123,13 +170,13 @@ def use_of(command: str) -> Use | None:
     return use_in(split_input(command)[0])
 
 
-def use_in(text: str) -> Use | None:
+def use_in(text: str, also: tuple[str, ...] = ()) -> Use | None:
     """Give how a shell's text uses cronwrap, None when its first word is another program."""
     found, end = words(text)
     index = 0
     while index < len(found) and is_assignment(found[index], text):
         index += 1
-    if index == len(found) or found[index].value.rpartition("/")[2] != PROGRAM:
+    if index == len(found) or found[index].value.rpartition("/")[2] not in (PROGRAM, *also):
         return None
     arguments = found[index + 1 :]
     form, at = _form(arguments)
@@ -173,30 +220,47 @@ def operand(arguments: tuple[Word, ...]) -> Word | None:
 
 
 def _wrapped(job: Job, prefix: str) -> str:
-    written, given = split_input(job.command)
+    written, given = job.parts()
     rest = "" if given is None else "%" + given
+    # Generators find their lines again by a comment at the end: it stays there.
+    end = _body_end(job, written)
+    body, comment = written[:end], written[end:]
     shell = job.shell.rpartition("/")[2]
     # These files, read at every start, may define functions of any name (bash(1), sh(1)).
     has_startup_file = any(job.environment.get(name) for name in ("ENV", "BASH_ENV"))
-    if shell in POSIX_SHELLS and not has_startup_file and plain(written):
-        return f"{prefix} -- {written}{rest}"
-    return f"{prefix} -c {single_quoted(written)}{rest}"
+    if shell in POSIX_SHELLS and not has_startup_file and plain(body):
+        return f"{prefix} -- {body}{comment}{rest}"
+    return f"{prefix} -c {single_quoted(body)}{comment}{rest}"
 
 
-def unwrap(text: str, *, system: bool = False) -> Rewrite:
+def _body_end(job: Job, written: str) -> int:
+    """Give where the command ends and blanks and a comment begin; all of it where a shell might see none."""
+    at = comment_start(written)
+    end = len(written[: max(at, 0)].rstrip(" \t"))
+    slashes = end - len(written[:end].rstrip("\\"))
+    end += slashes % 2  # the first blank is escaped
+    if not 0 < end < at:
+        return len(written)
+    seen = zip(shell_texts(written, job.dialect), shell_texts(written[:at], job.dialect), strict=False)
+    if all(comment_start(whole) == len(before) for whole, before in seen):
+        return end
+    return len(written)
+
+
+def unwrap(text: str, *, system: bool = False, dialect: Dialect = DEFAULT) -> Rewrite:
     """Give a crontab without cronwrap; what :func:`wrap` put there comes off to the octet.
 
     Lines written by hand come off as well as can be; a remark says what options went with it.
     """
     out: dict[int, str] = {}
     changes: list[Change] = []
-    lines = parse(text, system=system)
+    lines = parse(text, system=system, dialect=dialect)
     for job in jobs(lines):
-        use = use_of(job.command)
+        use = use_in(job.parts()[0])
         if use is None or not use.form:
             changes.append(Change(number=job.number, changed=False))
             continue
-        command, remark = _unwrapped(job.command, use)
+        command, remark = _unwrapped(job, use)
         if command is not None:
             out[job.number] = job.with_command(command)
         changes.append(Change(number=job.number, changed=command is not None, remark=remark))
@@ -206,14 +270,15 @@ def unwrap(text: str, *, system: bool = False) -> Rewrite:
     )
 
 
-def _unwrapped(command: str, use: Use) -> tuple[str | None, str]:
-    written, _ = split_input(command)
+def _unwrapped(job: Job, use: Use) -> tuple[str | None, str]:
+    command, written = job.command, job.parts()[0]
     options = list(use.arguments[: use.at])
     marker = use.arguments[use.at]
     if use.form == "--":
         body = use.before + command[marker.end :].lstrip(" \t")
     else:
-        if len(use.arguments) == use.at + 1 or use.end < len(written):
+        comment = written[use.end :]
+        if len(use.arguments) == use.at + 1 or (comment and not comment.startswith("#")):
             return None, "more than one quoted text follows -c; take it off by hand"
         word, after = use.arguments[use.at + 1], use.arguments[use.at + 2 :]
         text = _text_of(written[word.start : word.end])
@@ -221,7 +286,8 @@ def _unwrapped(command: str, use: Use) -> tuple[str | None, str]:
             return None, "the text of -c is not one quoted word alone; take it off by hand"
         options += after
         # Blanks after a quoted text are of no account to the shell; the ones before a % go with them.
-        body = text + command[len(written) :]
+        last = use.arguments[-1].end
+        body = text + (written[last:] if comment else "") + command[len(written) :]
     if not body.strip(" \t"):
         return None, "there is no command to leave"
     dropped = " ".join(written[word.start : word.end] for word in options)

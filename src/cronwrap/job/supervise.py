@@ -171,6 +171,10 @@ class Supervisor:
             self._ended_names += tuple(self._tree_made.names)
         if self._live:
             self._live.close()
+        if left := [descriptor for descriptor, stream in self._open.items() if stream != REPORT]:
+            from cronwrap.job.leftover import read_on  # noqa: PLC0415  # rare: it outlives the run
+
+            read_on(left)
         for descriptor in list(self._open):
             self._close(descriptor)
 

@@ -25,11 +25,13 @@ class Invocation(Record):
     """COMMAND and its arguments."""
     text: str | None = None
     """TEXT of ``-c``."""
+    shown: str = ""
+    """What stands for COMMAND in the report, where that is not its words."""
 
     def command(self, environ: Mapping[str, str]) -> Command:
         """Give what is to be executed; ``-c`` takes the shell from ``SHELL``, as crond does."""
         if self.text is None:
-            return Command(argv=self.words, text=" ".join(map(quote, self.words)))
+            return Command(argv=self.words, text=self.shown or " ".join(map(quote, self.words)))
         return Command(argv=(job_shell(environ) or "/bin/sh", "-c", self.text), text=self.text)
 
 
