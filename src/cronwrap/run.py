@@ -10,6 +10,7 @@ from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start
 from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
+from cronwrap.lock import PATIENCE, Beside
 from cronwrap.paths import home
 from cronwrap.pipeline.context import RunContext, Tries, new_run
 from cronwrap.settings.command_line import job_shell
@@ -49,7 +50,9 @@ def main(invocation: Invocation) -> int:
     from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
     guard = Guard(settings.state_dir, run.job, run.run_id)
-    if why := guard.enter(settings["overlap"], settings["overlap-wait"], signals):
+    if settings["overlap"] != "allow" and (
+        why := guard.enter(settings["overlap"], settings["overlap-wait"], signals)
+    ):
         return _skipped(run, why, signals, guard.interrupted)
     tries = supervise(run, signals, guard)
     guard.leave()
@@ -80,14 +83,13 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     while True:
         supervisor = Supervisor(start, _limits(settings), signals)
         supervisor.spawn()
-        # The job runs: what is loaded and written from here on costs it nothing.
-        from cronwrap.pipeline.run_entry import settle_in  # noqa: PLC0415
-
+        # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
+        record = _OnRecord(run, guard, entry, faults)
         if guard:
             supervisor.overlap_asked = guard.asked_by
-            entry = entry if outcomes else _begin(run, faults)
-        supervisor.on_long_run = settle_in(entry)
+        supervisor.on_long_run = record.settle
         outcomes.append(supervisor.watch())
+        entry = record.entry()
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
             break
@@ -95,6 +97,51 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
             break
         delay *= 2
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
+
+
+class _OnRecord:
+    """A run's way onto the record while its job runs: in a thread, for a disk may be slow, or not answer."""
+
+    def __init__(self, run: RunContext, guard: Guard | None, entry: Entry | None, faults: list[str]) -> None:
+        self._run, self._guard, self._entry, self._faults = run, guard, entry, faults
+        self._begun = Beside(self._begin, _withdraw) if guard and not entry else None
+        self._settled: Beside | None = None
+
+    def _begin(self) -> Entry | None:
+        if self._guard and self._run.settings["overlap"] == "allow":
+            self._guard.join()
+        return _begin(self._run, self._faults)
+
+    def settle(self) -> None:
+        """Make ready for a job that takes its time, once it has outlived its first second."""
+        self._settled = Beside(self._settle)
+
+    def _settle(self) -> None:
+        from cronwrap.pipeline.run_entry import settle_in  # noqa: PLC0415
+
+        self._await()
+        self._faults += settle_in(self._entry)
+
+    def entry(self) -> Entry | None:
+        """Give the run's place on record, or None, and the reason as a fault."""
+        try:
+            if self._settled:
+                self._settled.wait(2 * PATIENCE)
+            else:
+                self._await()
+        except Exception as error:  # noqa: BLE001  # a module that has gone, say: the job runs
+            self._faults.append(f"this run is not safely on record: {error}")
+        return self._entry
+
+    def _await(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun:
+            self._entry = begun.wait()
+
+
+def _withdraw(entry: Entry | None) -> None:
+    if entry:
+        entry.withdraw()
 
 
 def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:

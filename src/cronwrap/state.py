@@ -142,3 +142,32 @@ def sync_directory(directory: str) -> None:
 def checksum(octets: bytes) -> int:
     """Give a number of 64 bits that tells octets from what a crash may leave of them."""
     return int.from_bytes(octets, "big") % CHECK_MODULUS
+
+
+def boot_id() -> str:
+    """Give what tells this boot of the machine from every other; empty where the system does not say."""
+    try:
+        fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, 64).decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
+
+
+def process_started(pid: int | str) -> int:
+    """Give when a process started, in clock ticks since boot (proc(5), stat, field 22); 0 if unknown."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        # The second field is the command in parentheses and may hold anything, parentheses included.
+        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+    finally:
+        os.close(fd)

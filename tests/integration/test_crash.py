@@ -22,6 +22,7 @@ from cronwrap.outbox.store import Outbox
 from cronwrap.settings import relays as endpoint
 from support import debian
 from support.cli import CRONWRAP
+from support.tracing import need_strace
 
 CALLS = "mkdirat,openat,write,fsync,renameat,unlinkat,sendto,recvfrom,connect,flock,clone,fork,vfork"
 LIMIT = 60.0
@@ -34,19 +35,7 @@ _CALL = re.compile(r"(\d+) (\w+)\((.*)")
 
 @pytest.fixture(scope="module", autouse=True)
 def strace():
-    fault = debian.install({"strace": "strace"})
-    if not fault:
-        done = subprocess.run(
-            ["strace", "-f", "-e", "trace=mkdir", "-o", "/dev/null", "true"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        fault = done.stderr.strip()
-    if fault and os.environ.get("CI") == "true":
-        pytest.fail(f"strace cannot be used: {fault}", pytrace=False)
-    if fault:
-        pytest.skip(f"strace cannot be used: {fault}")
+    need_strace()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ import time
 from errno import EPERM
 
 from cronwrap.errors import StateError
-from cronwrap.state import checksum, state
+from cronwrap.lock import bounded
+from cronwrap.state import boot_id, checksum, process_started, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ class Entry:
             raise _fault(error, self._directory.path) from error
         finally:
             self.release()
+
+    def withdraw(self) -> None:
+        """Take the run off the record: nobody waits for this any more."""
+        _unlink(self._directory, self._name)
+        self.release()
 
     def release(self) -> None:
         """Let go of the lock without writing anything: whoever looks next may claim the run."""
@@ -304,33 +310,6 @@ def tag(job: str) -> str:
     return f"{checksum(job.encode('utf-8', 'surrogatepass')) & 0xFFFFFFFF:08x}"
 
 
-def boot_id() -> str:
-    """Give what tells this boot of the machine from every other; empty where the system does not say."""
-    try:
-        fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return os.read(fd, 64).decode("ascii", "replace").strip()
-    finally:
-        os.close(fd)
-
-
-def process_started(pid: int | str) -> int:
-    """Give when a process started, in clock ticks since boot (proc(5), stat, field 22); 0 if unknown."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return 0
-    try:
-        # The second field is the command in parentheses and may hold anything, parentheses included.
-        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
-    finally:
-        os.close(fd)
-
-
 def _runs(state_dir: str) -> Directory | None:
     """Give the directory of the runs, None while there is none; StateError when it cannot be used."""
     try:
@@ -401,13 +380,17 @@ def _alive(fd: int, start: Fields, lock: int) -> bool:
 
 
 def _lock(fd: int) -> bool:
-    return _try_lock(fd, fcntl.LOCK_EX) is True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _try_lock(fd: int, lock: int) -> bool | None:
     """Take a lock at once: False when somebody else holds it, None where there are no locks."""
     try:
-        fcntl.flock(fd, lock | fcntl.LOCK_NB)
+        bounded(lambda: fcntl.flock(fd, lock | fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError:

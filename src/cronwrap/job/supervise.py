@@ -10,7 +10,7 @@ import os
 import select
 import time
 
-from cronwrap.errors import EXIT_INTERNAL, StateError
+from cronwrap.errors import EXIT_INTERNAL
 from cronwrap.job.capture import Capture
 from cronwrap.job.deadlines import ENDING, GIVE_UP, KILL, SAMPLE, STOP_READING, TERMINATE, Course, Limits
 from cronwrap.job.signals import LONGEST_POLL, Signals
@@ -392,7 +392,8 @@ class Supervisor:
         if self._status is not None:
             return
         if self.on_long_run:
-            self._note_long_run(self.on_long_run)
+            note, self.on_long_run = self.on_long_run, None
+            note()
         before = time.process_time()
         resident = self._tree(pipes).resident()
         self._peak = max(self._peak, resident)
@@ -402,13 +403,6 @@ class Supervisor:
         if limit is not None and resident > limit and self._course.end("memory", now):
             is_above = f"{resident >> 20} MiB resident, above --max-memory {limit >> 20} MiB; sampled"
             self._terminate(pipes, is_above)
-
-    def _note_long_run(self, note: Callable[[], None]) -> None:
-        self.on_long_run = None
-        try:
-            note()
-        except StateError as error:
-            self.remarks.append(f"this run is not safely on record: {error}")
 
 
 def _rss_octets(maxrss: int) -> int:

@@ -117,6 +117,7 @@ def _with_sender(settings: Settings, box: Outbox, claim: Lock, own: str, signals
         pid = os.fork()
         if not pid:
             _sender(settings, box, claim, own, theirs, stays=stays)
+        claim.hand_over(pid)
     finally:
         claim.release()  # the child holds it on: the lock belongs to the open file, not to a process
         os.close(theirs)

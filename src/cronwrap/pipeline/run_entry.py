@@ -11,11 +11,22 @@ from cronwrap.redact.redactor import Redactor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cronwrap.history.journal import Entry
     from cronwrap.model import Outcome, Verdict
     from cronwrap.pipeline.context import RunContext
+
+NEEDED = (
+    "cronwrap.pipeline.reporting",
+    "cronwrap.pipeline.housekeeping",
+    "cronwrap.pipeline.mistakes",
+    "cronwrap.report.html",
+    "cronwrap.history.kept_output",
+    "cronwrap.job.tree",
+    "cronwrap.job.procfs",
+    "cronwrap.text",
+)
+"""What it takes to judge, compose, store and print, with all that these import. A job that takes its time may
+see cronwrap upgraded, or removed, before it ends."""
 
 
 def begin(run: RunContext) -> Entry:
@@ -31,15 +42,21 @@ def begin(run: RunContext) -> Entry:
     return journal.begin(run.settings.state_dir, fields)
 
 
-def settle_in(entry: Entry | None) -> Callable[[], None]:
-    """Give what makes ready for a job that takes its time, once it has outlived its first second."""
-
-    def settle() -> None:
-        gc.enable()  # the script has switched it off
+def settle_in(entry: Entry | None) -> list[str]:
+    """Make ready for a job that takes its time, once it has outlived its first second; give what failed."""
+    gc.enable()  # the script has switched it off
+    faults = []
+    try:
         if entry:
             entry.sync()
-
-    return settle
+    except StateError as error:
+        faults.append(f"this run is not safely on record: {error}")
+    for name in NEEDED:
+        try:
+            __import__(name)
+        except Exception as error:  # noqa: BLE001  # what cannot be imported costs what it is for, no more
+            faults.append(f"cronwrap is not whole: {name}: {type(error).__name__}: {error}")
+    return faults
 
 
 def finish(
