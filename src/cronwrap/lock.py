@@ -23,6 +23,8 @@ NAME_LIMIT = 240
 PATIENCE = 3.0
 """Seconds within which flock(2), which never waits for another holder here, has to answer at all."""
 
+_answered: list[bool] = []
+
 
 class Lock:
     """A lock on one file, which stays where it is: removing it would let two hold "the" lock."""
@@ -52,6 +54,7 @@ class Lock:
                 bounded(lambda: fcntl.flock(self._handle, kind | fcntl.LOCK_NB))
             else:
                 fcntl.flock(self._handle, kind | fcntl.LOCK_NB)
+                _answered.append(True)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -90,8 +93,15 @@ class Lock:
 
 
 def bounded(work: Callable[[], None]) -> None:
-    """Do what the kernel should answer at once; TimeoutError when it does not within ``PATIENCE``."""
-    Beside(work).wait()
+    """Have a lock taken; TimeoutError when the kernel does not answer within ``PATIENCE``.
+
+    Once one was answered the next ones of this process, on the same file system, are not doubted.
+    """
+    if _answered:
+        work()
+    else:
+        Beside(work).wait()
+        _answered.append(True)
 
 
 class Beside:
