@@ -7,7 +7,7 @@ import time
 
 from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
 from cronwrap.job.signals import Signals
-from cronwrap.job.spawn import Start
+from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
 from cronwrap.lock import PATIENCE, Beside
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
     from cronwrap.job.overlap import Guard
-    from cronwrap.model import Outcome, Past
+    from cronwrap.model import Command, Outcome, Past, Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
@@ -34,11 +34,19 @@ COERCED_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")
 
 
 def main(invocation: Invocation) -> int:
-    """RunContext a command as the command line says; give the exit status."""
+    """Run a command as the command line says; give the exit status.
+
+    Until the job has started, whatever is wrong with us has it run unwatched; from then on nothing costs
+    its status, its output or its report.
+    """
     command = invocation.command(os.environ)
-    settings = load(invocation.flags, os.environ, command.text, lean=True)
-    run = new_run(command, settings)
-    signals = Signals(terminal=watched())
+    signals: Signals | None = None
+    try:
+        settings = load(invocation.flags, os.environ, command.text, lean=True)
+        run = new_run(command, settings)
+        signals = Signals(terminal=watched())
+    except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
+        return _unwatched(_start_without_settings(invocation, command), signals, error)
     if settings["jitter"] and (number := signals.wait(_jitter(run))):
         why = f"signal {number} came while it waited for its time (--jitter)"
         return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
@@ -47,48 +55,111 @@ def main(invocation: Invocation) -> int:
 
         return rehearse(run, supervise(run, signals, None), _policy(settings))
 
-    from cronwrap.job.overlap import Guard  # noqa: PLC0415
-
-    guard = Guard(settings.state_dir, run.job, run.run_id)
-    if settings["overlap"] != "allow" and (
-        why := guard.enter(settings["overlap"], settings["overlap-wait"], signals)
-    ):
-        return _skipped(run, why, signals, guard.interrupted)
-    tries = supervise(run, signals, guard)
-    guard.leave()
-    from cronwrap.report.verdict import exit_status  # noqa: PLC0415  # the job has run
-
-    status = exit_status(tries.outcomes[-1])
     try:
+        from cronwrap.job.overlap import Guard  # noqa: PLC0415
+
+        guard = Guard(settings.state_dir, run.job, run.run_id)
+        alone = settings["overlap"] != "allow"
+        why = guard.enter(settings["overlap"], settings["overlap-wait"], signals) if alone else ""
+    except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
+        return _unwatched(_start(run), signals, error)
+    if why:
+        return _skipped(run, why, signals, guard.interrupted)
+    return _watched(run, signals, guard)
+
+
+def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
+    """Run the job and see to its report; give its exit status."""
+    try:
+        tries = supervise(run, signals, guard)
+    except NotStartedError as error:
+        return _unwatched(error.start, signals, error.__cause__ or error)
+    status = tries.outcomes[-1].exit_status
+    try:
+        guard.leave()
         conclude(run, tries, signals)
     except Exception as error:  # whatever is wrong with us, the status is the job's
+        if not run.posted:
+            _print_output(run, tries, error)
         raise AftermathError(status) from error
     return status
+
+
+def _start(run: RunContext) -> Start:
+    return Start(
+        command=run.command,
+        environment=job_environment(os.environ, run.run_id),
+        chdir=_directory(run.settings["chdir"] or ""),
+        nice=run.settings["nice"],
+    )
+
+
+class NotStartedError(Exception):
+    """The job could not be started for a cause of ours; it is yet to run."""
+
+    def __init__(self, start: Start) -> None:
+        super().__init__("the job could not be started")
+        self.start = start
+
+
+def _start_without_settings(invocation: Invocation, command: Command) -> Start:
+    return Start(
+        command=command,
+        environment=job_environment(os.environ, ""),
+        chdir=_directory(invocation.flags.get("chdir") or ""),
+        nice=invocation.flags.get("nice"),
+    )
+
+
+def _unwatched(start: Start, signals: Signals | None, why: object) -> int:
+    try:
+        from cronwrap.job.unwatched import become  # noqa: PLC0415  # rare
+    except Exception as error:  # noqa: BLE001  # no descriptor left, not even for that
+        os.write(
+            2, f"cronwrap: the job runs, but nobody watches it: {why}; {error}\n".encode(errors="replace")
+        )
+        execute(start)
+    return become(start, signals, why)
+
+
+def _print_output(run: RunContext, tries: Tries, error: Exception) -> None:
+    """Give what the job said to standard error, for crond: there will be no report."""
+    last = tries.outcomes[-1]
+    words = f"no report could be made ({type(error).__name__}: {error})"
+    text = last.error or f"{run.command.text} ended with {last.exit_status}"
+    parts = [f"cronwrap: {words}: {text}; what it said follows\n".encode(errors="backslashreplace")]
+    rest = memoryview(b"".join((*parts, *(outcome.output.kept for outcome in tries.outcomes))))
+    try:
+        while rest:
+            rest = rest[os.write(2, rest) :]
+    except OSError:
+        pass
+    if tries.entry:
+        tries.entry.withdraw()  # it would be called abandoned
 
 
 def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     """RunContext the job, again after a failure as far as ``--retries`` goes; put it on record meanwhile."""
     settings = run.settings
-    start = Start(
-        command=run.command,
-        environment=job_environment(os.environ, run.run_id),
-        chdir=_directory(settings["chdir"] or ""),
-        nice=settings["nice"],
-    )
+    start = _start(run)
     outcomes: list[Outcome] = []
     entry: Entry | None = None
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
-    ping = _ping(run) if guard else None
+    ping = _ping(run, faults) if guard else None
     while True:
-        supervisor = Supervisor(start, _limits(settings), signals)
-        supervisor.spawn()
+        supervisor, why_not = _spawned(start, run, signals)
+        if why_not and not outcomes and guard:
+            raise NotStartedError(start) from why_not
         # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
         record = _OnRecord(run, guard, entry, faults)
         if guard:
             supervisor.overlap_asked = guard.asked_by
         supervisor.on_long_run = record.settle
-        outcomes.append(supervisor.watch())
+        try:
+            outcomes.append(supervisor.watch())
+        except Exception as error:  # noqa: BLE001  # a bug, a module that has gone: the job goes on
+            outcomes.append(supervisor.rescue(error))
         entry = record.entry()
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
@@ -97,6 +168,15 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
             break
         delay *= 2
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
+
+
+def _spawned(start: Start, run: RunContext, signals: Signals) -> tuple[Supervisor, Exception | None]:
+    """Start the job; give who watches it, and None or why it could not be started for a cause of ours."""
+    supervisor = Supervisor(start, _limits(run.settings), signals)
+    try:
+        return supervisor, supervisor.spawn()
+    except Exception as error:  # noqa: BLE001  # nothing is raised once there is a process
+        return supervisor, error
 
 
 class _OnRecord:
@@ -146,9 +226,7 @@ def _withdraw(entry: Entry | None) -> None:
 
 def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     """Judge the run, report it if that is due, put it on record."""
-    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
-    from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
-    from cronwrap.report.verdict import exit_status, judge  # noqa: PLC0415
+    from cronwrap.report.verdict import judge  # noqa: PLC0415
 
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
@@ -163,17 +241,31 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         verdict = judge(last, policy, past, time.time())
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
-        from cronwrap.redact.redactor import Redactor  # noqa: PLC0415
-
-        text = Redactor(run.settings["redact.patterns"]).text(verdict.headline)
-        tries.ping.end(failed=verdict.failed, status=exit_status(last), text=text)
+        tries = _tell_monitor(run, tries, tries.ping, verdict)
     if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
         from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
 
         report(run, tries, verdict, past, signals)
     elif tries.entry:
+        from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
+
         finish(tries.entry, verdict, tries.outcomes)
+    run.posted.append(run.run_id)  # what is left is for others
+    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
+
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
+
+
+def _tell_monitor(run: RunContext, tries: Tries, ping: Ping, verdict: Verdict) -> Tries:
+    try:
+        from cronwrap.redact.redactor import Redactor  # noqa: PLC0415
+
+        text = Redactor(run.settings["redact.patterns"]).text(verdict.headline)
+        ping.end(failed=verdict.failed, status=tries.outcomes[-1].exit_status, text=text)
+    except Exception as error:  # noqa: BLE001  # it costs the monitor's word, no more
+        fault = f"the monitor could not be told of the end: {type(error).__name__}: {error}"
+        return tries.replace(faults=(*tries.faults, fault))
+    return tries
 
 
 def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, bytes]:
@@ -194,26 +286,30 @@ def job_environment(environ: Mapping[str, str], run_id: str) -> dict[bytes, byte
 
 
 def _begin(run: RunContext, faults: list[str]) -> Entry | None:
-    from cronwrap.pipeline.run_entry import begin  # noqa: PLC0415  # the job runs already
-
     try:
+        from cronwrap.pipeline.run_entry import begin  # noqa: PLC0415  # the job runs already
+
         return begin(run)
     except StateError as error:
         why = str(error)
     except OSError as error:
         why = f"{error.filename}: {error.strerror}"
+    except Exception as error:  # noqa: BLE001  # a module that has gone, say
+        why = f"{type(error).__name__}: {error}"
     faults.append(f"this run is not on record: {why}")
     return None
 
 
 def _past(run: RunContext) -> tuple[Past | None, str]:
     """Give what is known of the job's earlier runs, or None and the reason why nothing is."""
-    from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
-
     try:
+        from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
+
         return past(run.settings.state_dir, run.job, run.user), ""
     except StateError as error:
         return None, f"the history could not be asked: {error}"
+    except Exception as error:  # noqa: BLE001  # no `_sqlite3`, say: it costs the history, no more
+        return None, f"the history could not be asked: {type(error).__name__}: {error}"
 
 
 def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> int:
@@ -287,9 +383,13 @@ def _jitter(run: RunContext) -> float:
     return float(run.settings["jitter"]) * crc32(seed) / (1 << 32)
 
 
-def _ping(run: RunContext) -> Ping | None:
+def _ping(run: RunContext, faults: list[str]) -> Ping | None:
     if not run.settings["ping"]:
         return None
-    from cronwrap.channels.ping import Ping  # noqa: PLC0415
+    try:
+        from cronwrap.channels.ping import Ping  # noqa: PLC0415
 
-    return Ping(run.settings["ping"])
+        return Ping(run.settings["ping"])
+    except Exception as error:  # noqa: BLE001  # it costs the monitor's word, no more
+        faults.append(f"the monitor could not be told of the start: {type(error).__name__}: {error}")
+        return None

@@ -127,11 +127,12 @@ class Entry:
             self._fd = -1
 
     def _append_with_output(self, fields: Fields, output: Output) -> None:
-        from cronwrap.history.kept_output import pack  # noqa: PLC0415 - only a run that said something pays for it
-
         try:
+            # Only a run that said something pays for it.
+            from cronwrap.history.kept_output import pack  # noqa: PLC0415
+
             self._append({**fields, "output": pack(output)})
-        except OSError:
+        except (OSError, ImportError):
             self._append(fields)  # over what came of the first try; nobody reads beyond a frame's end
 
     def _append(self, fields: Fields) -> None:

@@ -26,6 +26,8 @@ class RunContext(Record):
     host: str
     started: float
     """Unix time."""
+    posted: list[str]
+    """Has the run's id once its report, if one is due, is stored, sent or printed, and it is on record."""
 
     @property
     def job(self) -> str:
@@ -54,4 +56,5 @@ def new_run(command: Command, settings: Settings) -> RunContext:
         user=user_name(),
         host=os.uname().nodename,
         started=now,
+        posted=[],
     )

@@ -29,10 +29,10 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         _tend_outbox(run.settings, signals, sent=mailed and not dead)
         if journal.fold_due(directory):
             _fold(run.settings)
-    except (StateError, OSError) as error:
+    except Exception as error:  # noqa: BLE001  # what it does for others costs this run nothing
         from cronwrap.log import log  # noqa: PLC0415
 
-        log(str(error))
+        log(str(error) if isinstance(error, (StateError, OSError)) else f"{type(error).__name__}: {error}")
 
 
 def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:

@@ -35,22 +35,21 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     redactor = Redactor(run.settings["redact.patterns"])
     outcomes = tuple(_redacted(outcome, redactor) for outcome in tries.outcomes)
     verdict = _redacted_verdict(verdict, redactor)
-    for fault in tries.faults:
-        say(fault)
-        log(f"{run.job}: {fault}")
     if verdict.mail and not recipients(run.settings, run):
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
     words = ""
     if verdict.mail:
         message = compose(_report(run, tries.replace(outcomes=outcomes), verdict, past, redactor))
         words = post(run.settings, run.run_id, message)
+        run.posted.append(run.run_id)
     if tries.entry:
         digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
         mailed = verdict.mail and words != PRINTED
         fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest)
-        if fault:
-            say(fault)
-            log(fault)
+        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
+    for fault in tries.faults:  # stored first, then told: who reads may be slow, or nobody
+        say(fault)
+        log(f"{run.job}: {fault}")
     if verdict.mail:
         _hand_over(run.settings, run.run_id, words, signals)
 
