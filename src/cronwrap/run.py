@@ -12,7 +12,7 @@ from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
 from cronwrap.lock import PATIENCE, Beside
 from cronwrap.paths import home
-from cronwrap.pipeline.context import RunContext, Tries, new_run
+from cronwrap.pipeline.context import RunContext, Tries, mark, new_run, unmark
 from cronwrap.settings.command_line import job_shell
 from cronwrap.settings.load import load
 
@@ -73,6 +73,7 @@ def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
     try:
         tries = supervise(run, signals, guard)
     except NotStartedError as error:
+        unmark(run)
         return _unwatched(error.start, signals, error.__cause__ or error)
     status = tries.outcomes[-1].exit_status
     try:
@@ -147,6 +148,8 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
     ping = _ping(run, faults) if guard else None
+    if guard:
+        mark(run)
     while True:
         supervisor, why_not = _spawned(start, run, signals)
         if why_not and not outcomes and guard:
@@ -167,6 +170,8 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         if signals.wait(delay):
             break
         delay *= 2
+    if guard and not entry:
+        unmark(run)
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
 
 

@@ -15,6 +15,8 @@ from stat import S_ISREG
 
 CHECK_MODULUS = 0xFFFFFFFFFFFFFFC5
 """The largest prime of 64 bits: a remainder tells a torn file as a CRC would, and needs no import."""
+RUNS, NEW = "runs", ".new-"
+"""Where runs are put on record, and what the names there begin with until they are."""
 MOST_HELD = 16
 """Directories that are kept open; a state has eight."""
 
@@ -171,3 +173,8 @@ def process_started(pid: int | str) -> int:
         return 0
     finally:
         os.close(fd)
+
+
+def tag(job: str) -> str:
+    """Give eight hexadecimal digits for a job's name; two jobs may share them."""
+    return f"{checksum(job.encode('utf-8', 'surrogatepass')) & 0xFFFFFFFF:08x}"

@@ -1,4 +1,4 @@
-"""Whatever is wrong with cronwrap, before a job starts or while it runs: it runs and keeps what is its own."""
+"""Whatever is wrong with cronwrap, before a job starts or while it runs: it runs, with all that is its."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ more than a quiet run may spend. ``runs`` folds the files of ended runs into its
 
     STATE/runs/RUN.TAG        a run that has begun; its cronwrap holds a flock(2) on it while it lives
     STATE/runs/RUN.TAG.end    a run that has ended and waits for the history
-    STATE/runs/.new-RUN.TAG   the instant between creating a file and locking it
+    STATE/runs/.new-RUN.TAG   left before the job may run; the run is not on record yet
     STATE/runs/broken/        what could not be read
 
 TAG is a digest of the job's name, so that the files of one job are found without opening the others.
@@ -23,7 +23,7 @@ from errno import EPERM
 
 from cronwrap.errors import StateError
 from cronwrap.lock import bounded
-from cronwrap.state import boot_id, checksum, process_started, state
+from cronwrap.state import NEW, RUNS, boot_id, checksum, process_started, state, tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
     Fields = dict[str, Any]
 
-RUNS = "runs"
 BROKEN = "broken"
 ENDED = ".end"
-NEW = ".new-"
+REPORTED = "reported"
+"""A key of the end of a run whose report was about to go into the queue."""
 
 MAGIC = b"cronwrap-run 1 "
 HEADER_BYTES = len(MAGIC) + 8 + 1 + 16 + 1
@@ -69,15 +69,18 @@ class Unreadable(Exception):  # noqa: N818 - control flow inside the package, ne
 class Entry:
     """A run on record that has not ended, and the lock that says so."""
 
-    __slots__ = ("_directory", "_fd", "_name", "_size", "_synced", "fields")
+    __slots__ = ("_directory", "_fd", "_name", "_size", "_synced", "end", "fields")
 
     def __init__(self, directory: Directory, name: str, fd: int, fields: Fields) -> None:
         self.fields = fields
         """What was written at the start."""
+        self.end: Fields | None = None
+        """How it ended, of a run that died when its report was to go into the queue."""
         self._directory = directory
         self._name = name
         self._fd = fd
-        self._size = os.fstat(fd).st_size
+        # What follows the start was foreseen, or written by halves.
+        self._size = HEADER_BYTES + int(os.pread(fd, HEADER_BYTES, 0)[len(MAGIC) :].split()[0], 16)
         self._synced = False
 
     def sync(self) -> None:
@@ -92,6 +95,18 @@ class Entry:
         except OSError as error:
             raise _fault(error, self._directory.path) from error
         self._synced = True
+
+    def foresee(self, fields: Fields) -> None:
+        """Write down how the run ended before its report goes into the queue; ``finish`` is still to come.
+
+        Whoever finds it so knows that its report is on its way, or whole on disk. A disk that does not take
+        it is told of by ``finish``.
+        """
+        try:
+            self._append({**fields, REPORTED: True})
+            os.fsync(self._fd)
+        except OSError:
+            return
 
     def finish(self, fields: Fields, output: Output | None = None) -> None:
         """Write down how the run ended and let go of it. Raises ``StateError``.
@@ -158,7 +173,10 @@ def begin(state_dir: str, fields: Fields) -> Entry:
     fd = -1
     try:
         directory = state(state_dir, RUNS, make=True)
-        fd = directory.create(new)
+        try:
+            fd = directory.open(new, os.O_RDWR)  # the mark that was left before the job could run
+        except FileNotFoundError:
+            fd = directory.create(new)
         # Locked before it has its name: nobody may see it unlocked and take its run for a dead one.
         fields["locked"] = _lock(fd)
         _write(fd, _frame(fields), 0)
@@ -237,6 +255,7 @@ def abandoned(state_dir: str, job: str | None = None, own: Entry | None = None) 
     before leaves the run to the next one, so the report may come twice but is never lost.
     """
     skip = None if own is None else own._name  # noqa: SLF001 - of this module
+    _adopt_marks(_runs(state_dir), job)
     claims = []
     for name in _begun(_runs(state_dir), job):
         if name != skip:
@@ -306,11 +325,6 @@ def sweep(state_dir: str, now: float | None = None) -> None:
             continue
 
 
-def tag(job: str) -> str:
-    """Give eight hexadecimal digits for a job's name; two jobs may share them."""
-    return f"{checksum(job.encode('utf-8', 'surrogatepass')) & 0xFFFFFFFF:08x}"
-
-
 def _runs(state_dir: str) -> Directory | None:
     """Give the directory of the runs, None while there is none; StateError when it cannot be used."""
     try:
@@ -350,9 +364,9 @@ def _claim(state_dir: str, name: str) -> Entry | None:
     try:
         start, end = _parse(_content(fd))
         if not _alive(fd, start, fcntl.LOCK_EX) and directory.stat(name).st_ino == os.fstat(fd).st_ino:
-            if end is None:
+            if end is None or end.get(REPORTED):
                 entry = Entry(directory, name, fd, start)
-                fd = -1
+                entry.end, fd = end, -1
                 return entry
             # It died between its last write and the rename: nothing is missing but its name.
             directory.rename(name, name + ENDED)
@@ -362,6 +376,38 @@ def _claim(state_dir: str, name: str) -> Entry | None:
         if fd >= 0:
             os.close(fd)
     return None
+
+
+def _adopt_marks(directory: Directory | None, job: str | None) -> None:
+    """Put on record the runs whose cronwrap died before it could, by the mark it left before the job ran."""
+    suffix = "" if job is None else "." + tag(job)
+    for name in _names(directory):
+        if directory and name.startswith(NEW) and name.endswith(suffix):
+            try:
+                _adopt(directory, name)
+            except (OSError, ValueError, Unreadable):
+                continue  # it has just been put on record, or is no mark
+
+
+def _adopt(directory: Directory, name: str) -> None:
+    fd = directory.open(name, os.O_RDWR)
+    try:
+        content = os.pread(fd, RECORD_MAX, 0)
+        try:
+            fields = _parse(content)[0]
+        except Unreadable:
+            words = content.decode("utf-8", "surrogateescape").split("\n")
+            pid, born, node, user, started, job = words[:6]
+            fields = {"run": name[len(NEW) :].rpartition(".")[0], "job": job, "command": job, "host": node}
+            fields |= {"user": user, "node": node, "boot_id": boot_id(), "started": float(started)}
+            fields |= {"pid": int(pid), "pid_started": int(born)}
+        lives = process_started(fields["pid"]) == fields["pid_started"]
+        if fields["node"] != os.uname().nodename or not fields["pid_started"] or lives:
+            return
+        _write(fd, _frame(fields), 0)
+        directory.rename(name, name[len(NEW) :])
+    finally:
+        os.close(fd)
 
 
 def _alive(fd: int, start: Fields, lock: int) -> bool:

@@ -7,6 +7,7 @@ import time
 
 from cronwrap.model import Record
 from cronwrap.paths import user_name
+from cronwrap.state import NEW, RUNS, process_started, state, tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,3 +59,38 @@ def new_run(command: Command, settings: Settings) -> RunContext:
         started=now,
         posted=[],
     )
+
+
+def mark(run: RunContext) -> None:
+    """Leave word of a run before its job can start: should cronwrap be killed before it is on record.
+
+    A file of a line or two, which no disk is waited for. What cannot be written is told of by ``begin``.
+    """
+    fields = (
+        os.getpid(),
+        process_started("self"),
+        run.host,
+        run.user,
+        run.started,
+        run.job.replace("\n", " "),
+    )
+    try:
+        handle = state(run.settings.state_dir, RUNS, make=True).create(_mark(run))
+        try:
+            os.write(handle, "\n".join(map(str, fields)).encode(errors="surrogateescape"))
+        finally:
+            os.close(handle)
+    except (OSError, ValueError):
+        return
+
+
+def unmark(run: RunContext) -> None:
+    """Take the word back, of a run that is not on record and has ended all the same, or is not watched."""
+    try:
+        state(run.settings.state_dir, RUNS).unlink(_mark(run))
+    except OSError:
+        return
+
+
+def _mark(run: RunContext) -> str:
+    return f"{NEW}{run.run_id}.{tag(run.job)}"

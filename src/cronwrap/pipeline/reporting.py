@@ -12,13 +12,16 @@ from cronwrap.model import Past, Report
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
 from cronwrap.pipeline.context import RunContext, Tries
-from cronwrap.pipeline.run_entry import finish
+from cronwrap.pipeline.run_entry import ending, finish
 from cronwrap.redact.redactor import Redactor
 from cronwrap.report.compose import compose, output_digest
 from cronwrap.settings.command_line import job_shell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from cronwrap.history.journal import Entry
     from cronwrap.job.signals import Signals
     from cronwrap.model import Message, Outcome, Verdict
@@ -40,7 +43,7 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     words = ""
     if verdict.mail:
         message = compose(_report(run, tries.replace(outcomes=outcomes), verdict, past, redactor))
-        words = post(run.settings, run.run_id, message)
+        words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes))
         run.posted.append(run.run_id)
     if tries.entry:
         digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
@@ -52,6 +55,13 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         log(f"{run.job}: {fault}")
     if verdict.mail:
         _hand_over(run.settings, run.run_id, words, signals)
+
+
+def _foresee(tries: Tries, verdict: Verdict, outcomes: tuple[Outcome, ...]) -> None:
+    """Have whoever finds this run dead know that its report is on its way."""
+    if tries.entry:
+        digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
+        tries.entry.foresee(ending(tries.entry, verdict, outcomes, mailed=True, digest=digest))
 
 
 def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, redactor: Redactor) -> Report:
@@ -120,13 +130,15 @@ def sender(settings: Settings, run: RunContext) -> str:
 # On its way -------------------------------------------------------------------------------------
 
 
-def post(settings: Settings, identity: str, message: Message) -> str:
+def post(
+    settings: Settings, identity: str, message: Message, before: Callable[[], None] = lambda: None
+) -> str:
     """Store a message; where that fails, send it from memory; where that fails too, print it.
 
-    Gives an empty text when it is stored, else what became of it.
+    Gives an empty text when it is stored, else what became of it. ``before`` is for ``Outbox.store``.
     """
     try:
-        Outbox(settings.state_dir).store(identity, message, time.time())
+        Outbox(settings.state_dir).store(identity, message, time.time(), before)
     except StateError as error:
         say(str(error))
         log(str(error))
@@ -185,6 +197,9 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
 
     for entry in entries:
         fields = entry.fields
+        if entry.end is not None:
+            _complete(run, entry, entry.end)
+            continue
         verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
@@ -209,6 +224,16 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
             # It may have left a report of its own before it died.
             mailed = post(run.settings, f"{fields['run']}-{ABANDONED}", message) != PRINTED
         finish(entry, verdict, (), mailed=mailed)
+
+
+def _complete(run: RunContext, entry: Entry, end: dict[str, Any]) -> None:
+    """Put on record how a run ended that died when its report was to go into the queue, and see it there."""
+    try:
+        Outbox(run.settings.state_dir).complete(entry.fields["run"])
+        entry.finish(end)
+    except StateError as error:
+        log(str(error))
+        entry.release()  # the next run sees to it
 
 
 def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:

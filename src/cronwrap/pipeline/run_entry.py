@@ -11,6 +11,8 @@ from cronwrap.redact.redactor import Redactor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cronwrap.history.journal import Entry
     from cronwrap.model import Outcome, Verdict
     from cronwrap.pipeline.context import RunContext
@@ -62,10 +64,10 @@ def settle_in(entry: Entry | None) -> list[str]:
     return faults
 
 
-def finish(
-    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
-) -> str:
-    """Write down how a run ended; give an empty text, or why that could not be done."""
+def ending(
+    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool, digest: str
+) -> dict[str, Any]:
+    """Give what is written down of how a run ended, but for its output."""
     last = outcomes[-1] if outcomes else None
     now = time.time()
     duration: float | None = max(0.0, now - entry.fields["started"])
@@ -93,8 +95,16 @@ def finish(
             "cpu_seconds": sum(outcome.cpu_seconds for outcome in outcomes),
             "max_rss_bytes": max((outcome.max_rss_bytes or 0 for outcome in outcomes), default=0) or None,
         }
+    return fields
+
+
+def finish(
+    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
+) -> str:
+    """Write down how a run ended; give an empty text, or why that could not be done."""
     try:
-        entry.finish(fields, last.output if last else None)
+        fields = ending(entry, verdict, outcomes, mailed=mailed, digest=digest)
+        entry.finish(fields, outcomes[-1].output if outcomes else None)
     except StateError as error:
         return str(error)
     return ""
