@@ -7,11 +7,12 @@ STAMP  := $(VENV)/.made-from-pyproject
 PYTEST := $(BIN)/pytest -q -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage check format completions bench clean
+.PHONY: help venv demo test campaign coverage check format completions bench clean
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
 	@echo 'make test      every test, in parallel'
+	@echo 'make campaign  kills and faults at every system call, and what became of job, status and report'
 	@echo 'make check     lint, format, types, and the layers of the design'
 	@echo 'make bench     what it costs, against what people use today'
 	@echo 'make coverage  the tests again, with what they leave out'
@@ -34,6 +35,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(PYTEST)
+
+campaign: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tests/campaign/campaign.py $(ARGS)
 
 coverage: $(STAMP)
 	@$(PYTEST) --cov --cov-report=term

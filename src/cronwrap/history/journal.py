@@ -58,6 +58,8 @@ STARTED = (
     ("pid_started", (int,)),
 )
 """What each start has, and of which type; what has not was not written by ``begin``."""
+LEFTOVERS = (f"{DATABASE}.new-", "settings.cache.", ".doctor")
+"""What the names in the state directory begin with of files that are to get another name, or to go."""
 LEFTOVER_AGE = 86400
 """Seconds after which a file that was never put in place is taken away: its writer died long ago."""
 
@@ -314,12 +316,17 @@ def unreadable(state_dir: str) -> list[str]:
 def sweep(state_dir: str, now: float | None = None) -> None:
     """Take away what writers left behind that died before their file had its name."""
     limit = (time.time() if now is None else now) - LEFTOVER_AGE
-    directory = _runs(state_dir)
-    if directory is None:
+    _sweep(_runs(state_dir), (NEW,), limit)
+    try:
+        _sweep(state(state_dir), LEFTOVERS, limit)
+    except OSError:
         return
-    for name in directory.names():
+
+
+def _sweep(directory: Directory | None, beginnings: tuple[str, ...], limit: float) -> None:
+    for name in _names(directory):
         try:
-            if name.startswith(NEW) and directory.stat(name).st_mtime < limit:
+            if directory and name.startswith(beginnings) and directory.stat(name).st_mtime < limit:
                 _unlink(directory, name)
         except OSError:
             continue

@@ -395,12 +395,19 @@ class Supervisor:
                 self._cpu += cpu
                 self._peak = max(self._peak, peak)
                 if pid == pipes.pid:
-                    self._status = status
-                    self._ended = time.monotonic()
-                    self._course.exited(self._ended, orphans_known=self._subreaper)
+                    self._on_exit(pipes, status)
         # Children that are not the job's: wait4(2) cannot say that all of the job's have ended.
-        if self._others and self._course.ending and not self._tree(pipes).processes():
+        ending = self._course.ending or self._course.awaits_rest
+        if self._others and ending and not self._tree(pipes).processes():
             self._course.nobody_left(time.monotonic())
+
+    def _on_exit(self, pipes: Pipes, status: int) -> None:
+        self._status = status
+        self._ended = time.monotonic()
+        rest = os.getpid() == 1 and not self._course.ending
+        self._course.exited(self._ended, orphans_known=self._subreaper, rest=rest)
+        if rest:  # with process 1 all others are killed, without a word
+            self._tree(pipes).ask_rest()
 
     # Signals ------------------------------------------------------------------------------------
 

@@ -218,6 +218,15 @@ class Outbox:
             except OSError as error:
                 self._log(f"report {identity} cannot be read: {error.strerror}")
 
+    def given_up(self) -> str:
+        """Say in words what was given up and nobody has dealt with; an empty text when nothing was."""
+        number = len(self.ids(FAILED))
+        if not number:
+            return ""
+        were = "report was" if number == 1 else "reports were"
+        words = "see cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID"
+        return f"{number} earlier {were} given up: {words}"
+
     def failed(self) -> list[Item]:
         """Give what was given up, the oldest first; damaged files too, with what is known of them."""
         found = []

@@ -37,7 +37,7 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
 
 def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:
     try:
-        waiting = state(settings.state_dir, "outbox", "queue").names()
+        waiting = any(state(settings.state_dir, "outbox", place).names() for place in ("queue", "failed"))
     except OSError:
         return
     if waiting:

@@ -84,7 +84,7 @@ def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, 
         past=past or Past(),
         format=run.settings["format"],
         timestamps=run.settings["timestamps"],
-        faults=tries.faults,
+        faults=(*tries.faults, *([words] if (words := Outbox(run.settings.state_dir).given_up()) else [])),
     )
 
 
