@@ -133,6 +133,8 @@ def _bounded(work: Callable[[], int]) -> int:
 def _bug(error: Exception) -> int:
     """Tell of an error of our own; give the exit status, which is the job's if it had ended before."""
     status = error.status if isinstance(error, AftermathError) else EXIT_INTERNAL
+    if isinstance(error, AftermathError) and error.told:
+        return status
     cause = error.__cause__ or error if isinstance(error, AftermathError) else error
     try:
         from cronwrap.pipeline.mistakes import report_bug  # noqa: PLC0415

@@ -82,7 +82,7 @@ def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
     except Exception as error:  # whatever is wrong with us, the status is the job's
         if not run.posted:
             _print_output(run, tries, error)
-        raise AftermathError(status) from error
+        raise AftermathError(status, told=run.run_id not in run.posted) from error
     return status
 
 
@@ -126,9 +126,10 @@ def _unwatched(start: Start, signals: Signals | None, why: object) -> int:
 def _print_output(run: RunContext, tries: Tries, error: Exception) -> None:
     """Give what the job said to standard error, for crond: there will be no report."""
     last = tries.outcomes[-1]
-    words = f"no report could be made ({type(error).__name__}: {error})"
+    words = f"internal error: {type(error).__name__}: {error}: no report could be made"
     text = last.error or f"{run.command.text} ended with {last.exit_status}"
-    parts = [f"cronwrap: {words}: {text}; what it said follows\n".encode(errors="backslashreplace")]
+    said = "; what it said follows" if any(outcome.output.kept for outcome in tries.outcomes) else ""
+    parts = [f"cronwrap: {words}: {text}{said}\n".encode(errors="backslashreplace")]
     rest = memoryview(b"".join((*parts, *(outcome.output.kept for outcome in tries.outcomes))))
     try:
         while rest:

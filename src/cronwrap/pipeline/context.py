@@ -66,15 +66,9 @@ def mark(run: RunContext) -> None:
 
     A file of a line or two, which no disk is waited for. What cannot be written is told of by ``begin``.
     """
-    fields = (
-        os.getpid(),
-        process_started("self"),
-        run.host,
-        run.user,
-        run.started,
-        run.job.replace("\n", " "),
-    )
+    job = run.job.replace("\n", " ")
     try:
+        fields = (os.getpid(), process_started("self"), run.host, run.user, run.started, job)
         handle = state(run.settings.state_dir, RUNS, make=True).create(_mark(run))
         try:
             os.write(handle, "\n".join(map(str, fields)).encode(errors="surrogateescape"))
