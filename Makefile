@@ -10,13 +10,14 @@ PYTEST := $(BIN)/pytest -q -n auto --dist loadgroup
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-system fuzz coverage check format completions schema bench clean
+.PHONY: help venv demo test test-system fuzz campaign coverage check format completions schema bench clean
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
 	@echo 'make test      every test that this machine has the means for; installs nothing outside of .venv'
 	@echo 'make test-system  the others: installs programs by apt-get, as root, and leaves out nothing'
 	@echo 'make fuzz      what reads from outside, for SECONDS=60, or one TARGET alone'
+	@echo 'make campaign  kills and faults at every system call, and what became of job, status and report'
 	@echo 'make check     lint, format, types, and the layers of the design'
 	@echo 'make bench     what it costs, against what people use today'
 	@echo 'make coverage  the tests again, with what they leave out'
@@ -46,6 +47,9 @@ test-system: $(STAMP)
 
 fuzz: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python tools/fuzz.py --seconds $(or $(SECONDS),60) $(if $(TARGET),--target $(TARGET))
+
+campaign: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tests/campaign/campaign.py $(ARGS)
 
 coverage: $(STAMP)
 	@$(PYTEST) --cov --cov-report=term

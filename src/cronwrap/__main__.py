@@ -10,7 +10,15 @@ import gc
 import os
 import sys
 
-from cronwrap.errors import EXIT_INTERNAL, EXIT_USAGE, AftermathError, CronwrapError, UsageError
+from cronwrap.errors import (
+    EXIT_INTERNAL,
+    EXIT_NOT_EXECUTABLE,
+    EXIT_NOT_FOUND,
+    EXIT_USAGE,
+    AftermathError,
+    CronwrapError,
+    UsageError,
+)
 from cronwrap.settings.command_line import Invocation, parse
 
 TYPE_CHECKING = False
@@ -81,9 +89,22 @@ def _main(words: list[str]) -> int:
 
 
 def _run(invocation: Invocation) -> int:
-    from cronwrap.run import main as run_main  # noqa: PLC0415
-
+    try:
+        from cronwrap.run import main as run_main  # noqa: PLC0415
+    except Exception as error:  # noqa: BLE001  # cronwrap is just being replaced, or is not whole
+        _become_job(invocation, error)
     return run_main(invocation)
+
+
+def _become_job(invocation: Invocation, error: Exception) -> NoReturn:
+    """Run the job in our place: nothing of cronwrap is there to watch it."""
+    _say(f"the job runs, but nobody watches it and nothing will be reported: {type(error).__name__}: {error}")
+    words = invocation.command(os.environ).argv
+    try:
+        os.execvp(words[0], words)
+    except (OSError, ValueError) as fault:
+        _say(f"{words[0]}: {getattr(fault, 'strerror', None) or fault}")
+        leave(EXIT_NOT_FOUND if isinstance(fault, FileNotFoundError) else EXIT_NOT_EXECUTABLE)
 
 
 def _bounded(work: Callable[[], int]) -> int:
@@ -110,6 +131,8 @@ def _bounded(work: Callable[[], int]) -> int:
 def _bug(error: Exception) -> int:
     """Tell of an error of our own; give the exit status, which is the job's if it had ended before."""
     status = error.status if isinstance(error, AftermathError) else EXIT_INTERNAL
+    if isinstance(error, AftermathError) and error.told:
+        return status
     cause = error.__cause__ or error if isinstance(error, AftermathError) else error
     try:
         from cronwrap.pipeline.mistakes import report_bug  # noqa: PLC0415

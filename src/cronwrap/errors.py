@@ -27,11 +27,15 @@ EXIT_SIGNAL_BASE = 128
 
 
 class AftermathError(Exception):
-    """A bug of ours after the job had ended (the cause); ``status`` is the exit status of the job."""
+    """A bug of ours after the job had ended (the cause); ``status`` is the exit status of the job.
 
-    def __init__(self, status: int) -> None:
+    ``told``: a person has been told of it already.
+    """
+
+    def __init__(self, status: int, *, told: bool) -> None:
         super().__init__(status)
         self.status = status
+        self.told = told
 
 
 class CronwrapError(Exception):

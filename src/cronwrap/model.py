@@ -7,6 +7,8 @@ keyword-only dataclass.
 
 from __future__ import annotations
 
+from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,6 +142,17 @@ class Outcome(Record):
     spoke_stderr: bool = False
     """The same for standard error alone."""
     output: Output = Output()
+
+    @property
+    def exit_status(self) -> int:
+        """Give cronwrap's own exit status for it (SPEC 2)."""
+        if self.error:
+            return self.error_status
+        if self.ended_by:
+            return EXIT_ENDED
+        if self.signal is not None:
+            return EXIT_SIGNAL_BASE + self.signal
+        return self.exit_code or 0
 
 
 class Past(Record):

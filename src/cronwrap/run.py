@@ -7,11 +7,12 @@ import time
 
 from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
 from cronwrap.job.signals import Signals
-from cronwrap.job.spawn import Start
+from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
+from cronwrap.lock import PATIENCE, Beside
 from cronwrap.paths import home
-from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale, new_run
+from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale, mark, new_run, unmark
 from cronwrap.settings.command_line import job_shell
 from cronwrap.settings.load import load
 
@@ -23,18 +24,26 @@ if TYPE_CHECKING:
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
     from cronwrap.job.overlap import Guard
-    from cronwrap.model import Outcome, Past
+    from cronwrap.model import Command, Outcome, Past, Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
 
 
 def main(invocation: Invocation) -> int:
-    """RunContext a command as the command line says; give the exit status."""
+    """Run a command as the command line says; give the exit status.
+
+    Until the job has started, whatever is wrong with us has it run unwatched; from then on nothing costs
+    its status, its output or its report.
+    """
     command = invocation.command(os.environ)
-    settings = load(invocation.flags, os.environ, command.text, lean=True)
-    run = new_run(command, settings)
-    signals = Signals(terminal=watched())
+    signals: Signals | None = None
+    try:
+        settings = load(invocation.flags, os.environ, command.text, lean=True)
+        run = new_run(command, settings)
+        signals = Signals(terminal=watched())
+    except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
+        return _unwatched(_start_without_settings(invocation, command), signals, error)
     if settings["jitter"] and (number := signals.wait(_jitter(run))):
         why = f"signal {number} came while it waited for its time (--jitter)"
         return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
@@ -43,61 +52,193 @@ def main(invocation: Invocation) -> int:
 
         return rehearse(run, supervise(run, signals, None), _policy(settings))
 
-    from cronwrap.job.overlap import Guard  # noqa: PLC0415
-
-    guard = Guard(settings.state_dir, run.job, run.run_id)
-    if why := guard.enter(settings["overlap"], settings["overlap-wait"], signals):
-        return _skipped(run, why, signals, guard.interrupted)
-    tries = supervise(run, signals, guard)
-    guard.leave()
-    from cronwrap.report.verdict import exit_status  # noqa: PLC0415  # the job has run
-
-    status = exit_status(tries.outcomes[-1])
     try:
+        from cronwrap.job.overlap import Guard  # noqa: PLC0415
+
+        guard = Guard(settings.state_dir, run.job, run.run_id)
+        alone = settings["overlap"] != "allow"
+        why = guard.enter(settings["overlap"], settings["overlap-wait"], signals) if alone else ""
+    except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
+        return _unwatched(_start(run), signals, error)
+    if why:
+        return _skipped(run, why, signals, guard.interrupted)
+    return _watched(run, signals, guard)
+
+
+def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
+    """Run the job and see to its report; give its exit status."""
+    try:
+        tries = supervise(run, signals, guard)
+    except NotStartedError as error:
+        unmark(run)
+        return _unwatched(error.start, signals, error.__cause__ or error)
+    status = tries.outcomes[-1].exit_status
+    try:
+        guard.leave()
         conclude(run, tries, signals)
     except Exception as error:  # whatever is wrong with us, the status is the job's
-        raise AftermathError(status) from error
+        if not run.posted:
+            _print_output(run, tries, error)
+        raise AftermathError(status, told=run.run_id not in run.posted) from error
     return status
+
+
+def _start(run: RunContext) -> Start:
+    return Start(
+        command=run.command,
+        environment=job_environment(os.environ, run.run_id, run.settings.password_variables),
+        chdir=_directory(run.settings["chdir"] or ""),
+        nice=run.settings["nice"],
+    )
+
+
+class NotStartedError(Exception):
+    """The job could not be started for a cause of ours; it is yet to run."""
+
+    def __init__(self, start: Start) -> None:
+        super().__init__("the job could not be started")
+        self.start = start
+
+
+def _start_without_settings(invocation: Invocation, command: Command) -> Start:
+    return Start(
+        command=command,
+        environment=job_environment(os.environ, ""),
+        chdir=_directory(invocation.flags.get("chdir") or ""),
+        nice=invocation.flags.get("nice"),
+    )
+
+
+def _unwatched(start: Start, signals: Signals | None, why: object) -> int:
+    try:
+        from cronwrap.job.unwatched import become  # noqa: PLC0415  # rare
+    except Exception as error:  # noqa: BLE001  # no descriptor left, not even for that
+        os.write(
+            2, f"cronwrap: the job runs, but nobody watches it: {why}; {error}\n".encode(errors="replace")
+        )
+        execute(start)
+    return become(start, signals, why)
+
+
+def _print_output(run: RunContext, tries: Tries, error: Exception) -> None:
+    """Give what the job said to standard error, for crond: there will be no report."""
+    last = tries.outcomes[-1]
+    words = f"internal error: {type(error).__name__}: {error}: no report could be made"
+    text = last.error or f"{run.command.text} ended with {last.exit_status}"
+    said = "; what it said follows" if any(outcome.output.kept for outcome in tries.outcomes) else ""
+    parts = [f"cronwrap: {words}: {text}{said}\n".encode(errors="backslashreplace")]
+    rest = memoryview(b"".join((*parts, *(_shown(run, outcome) for outcome in tries.outcomes))))
+    try:
+        while rest:
+            rest = rest[os.write(2, rest) :]
+    except OSError:
+        pass
+    if tries.entry:
+        tries.entry.withdraw()  # it would be called abandoned
+
+
+def _shown(run: RunContext, outcome: Outcome) -> bytes:
+    """Give what a try said, without its secrets as far as what takes them out is there."""
+    try:
+        from cronwrap.redact.redactor import redactor  # noqa: PLC0415
+
+        return redactor(run.settings["redact.patterns"]).redact_output(outcome.output).kept
+    except Exception:  # noqa: BLE001  # the package has gone: crond would have mailed all of it
+        return outcome.output.kept
 
 
 def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     """RunContext the job, again after a failure as far as ``--retries`` goes; put it on record meanwhile."""
     settings = run.settings
-    start = Start(
-        command=run.command,
-        environment=job_environment(os.environ, run.run_id, settings.password_variables),
-        chdir=_directory(settings["chdir"] or ""),
-        nice=settings["nice"],
-    )
+    start = _start(run)
     outcomes: list[Outcome] = []
     entry: Entry | None = None
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
-    ping = _ping(run) if guard else None
+    ping = _ping(run, faults) if guard else None
+    if guard:
+        mark(run)
     while True:
-        supervisor = Supervisor(start, _limits(settings), signals)
-        supervisor.spawn()
-        # The job runs: what is loaded and written from here on costs it nothing.
-        from cronwrap.pipeline.run_entry import settle_in  # noqa: PLC0415
-
+        supervisor, why_not = _spawned(start, run, signals)
+        if why_not and not outcomes and guard:
+            raise NotStartedError(start) from why_not
+        # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
+        record = _OnRecord(run, guard, entry, faults)
         if guard:
             supervisor.overlap_asked = guard.asked_by
-            entry = entry if outcomes else _begin(run, faults)
-        supervisor.on_long_run = settle_in(entry)
-        outcomes.append(supervisor.watch())
+        supervisor.on_long_run = record.settle
+        try:
+            outcomes.append(supervisor.watch())
+        except Exception as error:  # noqa: BLE001  # a bug, a module that has gone: the job goes on
+            outcomes.append(supervisor.rescue(error))
+        entry = record.entry()
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
             break
         if signals.wait(delay):
             break
         delay *= 2
+    if guard and not entry:
+        unmark(run)
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
+
+
+def _spawned(start: Start, run: RunContext, signals: Signals) -> tuple[Supervisor, Exception | None]:
+    """Start the job; give who watches it, and None or why it could not be started for a cause of ours."""
+    supervisor = Supervisor(start, _limits(run.settings), signals)
+    try:
+        return supervisor, supervisor.spawn()
+    except Exception as error:  # noqa: BLE001  # nothing is raised once there is a process
+        return supervisor, error
+
+
+class _OnRecord:
+    """A run's way onto the record while its job runs: in a thread, for a disk may be slow, or not answer."""
+
+    def __init__(self, run: RunContext, guard: Guard | None, entry: Entry | None, faults: list[str]) -> None:
+        self._run, self._guard, self._entry, self._faults = run, guard, entry, faults
+        self._begun = Beside(self._begin, _withdraw) if guard and not entry else None
+        self._settled: Beside | None = None
+
+    def _begin(self) -> Entry | None:
+        if self._guard and self._run.settings["overlap"] == "allow":
+            self._guard.join()
+        return _begin(self._run, self._faults)
+
+    def settle(self) -> None:
+        """Make ready for a job that takes its time, once it has outlived its first second."""
+        self._settled = Beside(self._settle)
+
+    def _settle(self) -> None:
+        from cronwrap.pipeline.run_entry import settle_in  # noqa: PLC0415
+
+        self._await()
+        self._faults += settle_in(self._entry)
+
+    def entry(self) -> Entry | None:
+        """Give the run's place on record, or None, and the reason as a fault."""
+        try:
+            if self._settled:
+                self._settled.wait(2 * PATIENCE)
+            else:
+                self._await()
+        except Exception as error:  # noqa: BLE001  # a module that has gone, say: the job runs
+            self._faults.append(f"this run is not safely on record: {error}")
+        return self._entry
+
+    def _await(self) -> None:
+        begun, self._begun = self._begun, None
+        if begun:
+            self._entry = begun.wait()
+
+
+def _withdraw(entry: Entry | None) -> None:
+    if entry:
+        entry.withdraw()
 
 
 def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     """Judge the run, report it if that is due, put it on record."""
-    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
-    from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
     from cronwrap.report.verdict import judge  # noqa: PLC0415
 
     tries = _without_secrets(run, tries)
@@ -115,15 +256,18 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         verdict = judge(last, policy, past, time.time(), earlier)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
-        from cronwrap.pipeline.monitor import tell_monitor  # noqa: PLC0415
-
-        tell_monitor(run, tries, verdict, past)
+        tries = _tell_monitor(run, tries, verdict, past)
     if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
         from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
 
         report(run, tries, verdict, past, signals)
     elif tries.entry:
+        from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
+
         finish(tries.entry, verdict, tries.outcomes)
+    run.posted.append(run.run_id)  # what is left is for others
+    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
+
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
 
 
@@ -138,6 +282,17 @@ def _without_secrets(run: RunContext, tries: Tries) -> Tries:
 
     outcomes = tuple(redacted.words(outcome, redactor(patterns)) for outcome in tries.outcomes)
     return tries.replace(outcomes=outcomes, faults=(*tries.faults, *redactor(patterns).faults))
+
+
+def _tell_monitor(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) -> Tries:
+    try:
+        from cronwrap.pipeline.monitor import tell_monitor  # noqa: PLC0415
+
+        tell_monitor(run, tries, verdict, past)
+    except Exception as error:  # noqa: BLE001  # it costs the monitor's word, no more
+        fault = f"the monitor could not be told of the end: {type(error).__name__}: {error}"
+        return tries.replace(faults=(*tries.faults, fault))
+    return tries
 
 
 def job_environment(
@@ -159,26 +314,30 @@ def job_environment(
 
 
 def _begin(run: RunContext, faults: list[str]) -> Entry | None:
-    from cronwrap.pipeline.run_entry import begin  # noqa: PLC0415  # the job runs already
-
     try:
+        from cronwrap.pipeline.run_entry import begin  # noqa: PLC0415  # the job runs already
+
         return begin(run)
     except StateError as error:
         why = str(error)
     except OSError as error:
         why = f"{error.filename}: {error.strerror}"
+    except Exception as error:  # noqa: BLE001  # a module that has gone, say
+        why = f"{type(error).__name__}: {error}"
     faults.append(f"this run is not on record: {why}")
     return None
 
 
 def _past(run: RunContext) -> tuple[Past | None, str]:
     """Give what is known of the job's earlier runs, or None and the reason why nothing is."""
-    from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
-
     try:
+        from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
+
         return past(run.settings.state_dir, run.job, run.user), ""
     except StateError as error:
         return None, f"the history could not be asked: {error}"
+    except Exception as error:  # noqa: BLE001  # no `_sqlite3`, say: it costs the history, no more
+        return None, f"the history could not be asked: {type(error).__name__}: {error}"
 
 
 def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> int:
@@ -252,9 +411,13 @@ def _jitter(run: RunContext) -> float:
     return float(run.settings["jitter"]) * crc32(seed) / (1 << 32)
 
 
-def _ping(run: RunContext) -> Ping | None:
+def _ping(run: RunContext, faults: list[str]) -> Ping | None:
     if not run.settings["ping"]:
         return None
-    from cronwrap.channels.ping import Ping  # noqa: PLC0415
+    try:
+        from cronwrap.channels.ping import Ping  # noqa: PLC0415
 
-    return Ping(run.settings["ping"])
+        return Ping(run.settings["ping"])
+    except Exception as error:  # noqa: BLE001  # it costs the monitor's word, no more
+        faults.append(f"the monitor could not be told of the start: {type(error).__name__}: {error}")
+        return None

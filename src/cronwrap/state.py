@@ -15,6 +15,8 @@ from stat import S_ISREG
 
 CHECK_MODULUS = 0xFFFFFFFFFFFFFFC5
 """The largest prime of 64 bits: a remainder tells a torn file as a CRC would, and needs no import."""
+RUNS, NEW = "runs", ".new-"
+"""Where runs are put on record, and what the names there begin with until they are."""
 MOST_HELD = 16
 """Directories that are kept open; a state has eight."""
 
@@ -142,3 +144,37 @@ def sync_directory(directory: str) -> None:
 def checksum(octets: bytes) -> int:
     """Give a number of 64 bits that tells octets from what a crash may leave of them."""
     return int.from_bytes(octets, "big") % CHECK_MODULUS
+
+
+def boot_id() -> str:
+    """Give what tells this boot of the machine from every other; empty where the system does not say."""
+    try:
+        fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, 64).decode("ascii", "replace").strip()
+    except OSError:
+        return ""
+    finally:
+        os.close(fd)
+
+
+def process_started(pid: int | str) -> int:
+    """Give when a process started, in clock ticks since boot (proc(5), stat, field 22); 0 if unknown."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        # The second field is the command in parentheses and may hold anything, parentheses included.
+        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0
+    finally:
+        os.close(fd)
+
+
+def tag(job: str) -> str:
+    """Give eight hexadecimal digits for a job's name; two jobs may share them."""
+    return f"{checksum(job.encode('utf-8', 'surrogatepass')) & 0xFFFFFFFF:08x}"

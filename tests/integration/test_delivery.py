@@ -10,6 +10,7 @@ from cronwrap.errors import StateError
 from cronwrap.mail import Delivery, Envelope, Message
 from cronwrap.outbox import dispatch
 from cronwrap.outbox import drain as deliver
+from cronwrap.outbox.backoff import ENOUGH_ATTEMPTS, LONGEST_RETRY
 from cronwrap.outbox.drain import Drainer
 from cronwrap.outbox.relay_pauses import Pauses
 from cronwrap.outbox.store import Outbox
@@ -252,16 +253,62 @@ def test_a_message_that_hangs_each_time_does_not_hold_up_the_queue(post, make_mi
 
 def test_after_its_lifetime_a_report_moves_to_failed_and_to_the_system_log(post, dead, logged):
     post.store("r1")
-    post.drain(dead)
-    assert post.drain(dead, later=LIFETIME)["r1"].startswith("failed: given up after 2 attempts")
+    for _ in range(ENOUGH_ATTEMPTS - 1):
+        assert post.drain(dead, later=LONGEST_RETRY)["r1"].startswith("kept: ")
+    assert post.drain(dead, later=LIFETIME)["r1"].startswith("failed: given up after 10 attempts")
     assert post.box.ids() == []
     (failed,) = post.box.failed()
     assert failed.envelope.recipients == TO
     assert len(logged) == 1
-    assert logged[0].startswith("report r1 (r1) failed for good: given up after 2 attempts: ")
+    assert logged[0].startswith("report r1 (r1) failed for good: given up after 10 attempts: ")
     # No report is made about it, and nothing empties the place.
     assert post.drain(dead, later=LIFETIME) == {}
     assert [item.id for item in post.box.failed()] == ["r1"]
+
+
+def test_age_alone_is_no_reason_to_give_up(post, dead):
+    """The clock stood at 1970 when it was stored, or the machine was off for a week."""
+    post.store("r1")
+    for _ in range(ENOUGH_ATTEMPTS - 1):
+        assert post.drain(dead, later=LIFETIME)["r1"].startswith("kept: ")
+    assert post.drain(dead, later=LONGEST_RETRY)["r1"].startswith("failed: ")
+
+
+def test_a_short_lifetime_needs_no_more_attempts_than_its_schedule_has(post, dead):
+    post.store("r1")
+    assert post.drain(dead, lifetime=90.0)["r1"].startswith("kept: ")
+    assert post.drain(dead, lifetime=90.0, later=100.0)["r1"].startswith("failed: ")
+
+
+def test_what_cannot_be_taken_off_the_queue_is_sent_once(post, relay, monkeypatch, logged):
+    def refuse(_self, _item):
+        raise StateError("the outbox cannot be written: Operation not permitted")
+
+    post.store("r1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Outbox, "remove", refuse)
+        for _ in range(3):
+            post.drain(relay, everything=True)
+    assert subjects(relay) == ["r1"]
+    assert "cannot be removed" in logged[-1]
+    post.drain(relay, everything=True)
+    assert (subjects(relay), post.box.ids()) == (["r1"], [])
+    post.drain(relay)
+    assert not os.path.exists(f"{post.box.directory}/sent")
+
+
+def test_who_has_got_a_message_that_cannot_be_rewritten_does_not_get_it_again(post, relay, monkeypatch):
+    relay.refuse("RCPT", "451 4.3.0 Later", times=1)
+    post.store("r1", to=("a@example.test", "b@example.test"))
+
+    def refuse(_self, _item, _changed):
+        raise StateError("the outbox cannot be written: Read-only file system")
+
+    monkeypatch.setattr(Outbox, "update", refuse)
+    for _ in range(3):
+        post.drain(relay, everything=True)
+    got = [recipient for mail in relay.messages for recipient in mail.recipients]
+    assert sorted(got) == ["a@example.test", "b@example.test"]
 
 
 def test_a_refusal_for_good_is_not_tried_again(post, make_misbehaving, logged):

@@ -35,7 +35,12 @@ def job(cli, relay):
 def logged(monkeypatch):
     """What goes to the system log of this process."""
     lines = []
-    monkeypatch.setattr(log.syslog, "syslog", lambda _priority, text: lines.append(text))
+
+    def take(_place, line):
+        lines.append(line.decode().partition("]: ")[2])
+        return True
+
+    monkeypatch.setattr(log, "_send", take)
     return lines
 
 

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from cronwrap.history import journal
 from support.cli import CRONWRAP
 from support.jobs import catches, lives, number
 
@@ -23,6 +24,8 @@ def earlier(cli, tmp_path, wait_until):
         path = tmp_path / f"pid{len(cli._started)}"
         process = cli.start(*JOB, *options, "--", "sh", "-c", f"echo $$ >{path}; {line}")
         process.job = wait_until(lambda: number(str(path)))
+        # Its place among the runs of its job is taken, and put on record, while the job runs.
+        wait_until(lambda: process.pid in [fields["pid"] for fields in journal.running(cli.state)])
         return process
 
     return start

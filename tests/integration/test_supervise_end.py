@@ -398,6 +398,24 @@ def test_as_process_1_it_ends_the_whole_tree(as_first):
     assert process.wait(20) == 124
 
 
+def test_as_process_1_it_asks_what_the_job_left_to_end_and_gives_it_time(as_first, tmp_path):
+    bye = f"trap 'sleep 0.3; echo bye >{tmp_path}/bye; exit' TERM"
+    daemon = f"{bye}; echo >{tmp_path}/up; while :; do sleep 0.02; done"
+    line = (
+        f'setsid sh -c "{daemon}" >/dev/null 2>&1 & while [ ! -e {tmp_path}/up ]; do sleep 0.02; done; exit 3'
+    )
+    assert as_first("--", "sh", "-c", line).wait(20) == 3
+    assert (tmp_path / "bye").read_text() == "bye\n"
+
+
+def test_as_process_1_it_waits_for_what_the_job_left_no_longer_than_it_may(as_first, tmp_path):
+    daemon = f"trap '' TERM; echo >{tmp_path}/up; sleep 60"
+    line = (
+        f'setsid sh -c "{daemon}" >/dev/null 2>&1 & while [ ! -e {tmp_path}/up ]; do sleep 0.02; done; exit 3'
+    )
+    assert as_first("--drain", "0.5s", "--", "sh", "-c", line).wait(20) == 3
+
+
 def test_the_history_has_what_a_run_used(cli):
     burn = "import time\nwhile time.process_time() < 0.2: pass"
     cli("--", "python3", "-c", burn)

@@ -413,3 +413,19 @@ def test_looking_at_the_journal_of_nobody_finds_nothing(state):
     assert (journal.waiting(state), list(journal.ended(state)), list(journal.running(state))) == (0, [], [])
     assert journal.abandoned(state) == []
     assert journal.fold_due(state)
+
+
+def test_what_killed_writers_left_is_swept_when_it_is_old(tmp_path):
+    state_dir = str(tmp_path / "state")
+    os.makedirs(f"{state_dir}/runs", mode=0o700)
+    os.chmod(state_dir, 0o700)
+    names = ["history.db.new-77-1", "history.db.new-77-1-wal", "settings.cache.77", "runs/.new-r1.00"]
+    for name in [*names, "history.db", "settings.cache"]:
+        with open(f"{state_dir}/{name}", "wb"):
+            pass
+    journal.sweep(state_dir, time.time())
+    assert all(os.path.exists(f"{state_dir}/{name}") for name in names)
+    journal.sweep(state_dir, time.time() + journal.LEFTOVER_AGE + 60)
+    assert not any(os.path.exists(f"{state_dir}/{name}") for name in names)
+    assert os.path.exists(f"{state_dir}/history.db")
+    assert os.path.exists(f"{state_dir}/settings.cache")

@@ -253,3 +253,11 @@ def test_a_boundary_occurs_in_no_part():
     shown = [part.get_payload(decode=True) for part in texts.iter_parts()]
     assert shown == [b"--=_seed_0\r\n--=_seed_0--\r\n--=_seed_1\r\n", b"second\r\n"]
     assert file.get_payload(decode=True) == b"x"
+
+
+@given(st.binary(max_size=200))
+@example(b"")
+@example(bytes(0xFFFF))
+@example(bytes(0xFFFF * 2 + 1))
+def test_what_is_packed_without_zlib_is_gzip_all_the_same(content):
+    assert gzip.decompress(mime._gzip_stored(content)) == content

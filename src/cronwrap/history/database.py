@@ -13,6 +13,7 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.history.journal import DATABASE
+from cronwrap.lock import bounded
 from cronwrap.state import state
 
 TYPE_CHECKING = False
@@ -249,7 +250,7 @@ def _set_aside(path: str, inode: int, error: sqlite3.Error) -> StateError:
         # One at a time, and only the file that was found broken: another process may have begun a new one.
         lock = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory.fd)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(lock)
             if _inode(path) != inode:
                 words = f"{path} was broken and has just been set aside"
                 return StateError(f"the history cannot be used: {words}")
@@ -264,6 +265,16 @@ def _set_aside(path: str, inode: int, error: sqlite3.Error) -> StateError:
     return SetAsideError(
         f"the history was broken ({error}): it is set aside as {target}, and a new one begins"
     )
+
+
+def _lock(handle: int) -> None:
+    """Take the lock; BlockingIOError when somebody else has it; without locks the inode decides."""
+    try:
+        bounded(lambda: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError:
+        return
 
 
 def _inode(path: str) -> int:

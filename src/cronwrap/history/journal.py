@@ -5,7 +5,7 @@ more than a quiet run may spend. ``runs`` folds the files of ended runs into its
 
     STATE/runs/RUN.TAG        a run that has begun; its cronwrap holds a flock(2) on it while it lives
     STATE/runs/RUN.TAG.end    a run that has ended and waits for the history
-    STATE/runs/.new-RUN.TAG   the instant between creating a file and locking it
+    STATE/runs/.new-RUN.TAG   left before the job may run; the run is not on record yet
     STATE/runs/broken/        what could not be read
 
 TAG is a digest of the job's name, so that the files of one job are found without opening the others.
@@ -21,7 +21,8 @@ import os
 import time
 
 from cronwrap.errors import StateError
-from cronwrap.state import checksum, state
+from cronwrap.lock import bounded
+from cronwrap.state import NEW, RUNS, boot_id, checksum, process_started, state, tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 
     Fields = dict[str, Any]
 
-RUNS = "runs"
 BROKEN = "broken"
 ENDED = ".end"
-NEW = ".new-"
+REPORTED = "reported"
+"""A key of the end of a run whose report was about to go into the queue."""
 
 MAGIC = b"cronwrap-run 1 "
 HEADER_BYTES = len(MAGIC) + 8 + 1 + 16 + 1
@@ -49,9 +50,15 @@ COMMAND_MAX = 64 * 1024
 FOLD_AT = 64
 """Ended runs that may wait for the history; more would slow down each look at the directory."""
 DATABASE = "history.db"
-TEXTS = ("run", "job", "command", "host", "user", "node", "boot_id")
-NUMBERS = ("started", "pid", "pid_started")
-"""What each start has; one without them was not written by ``begin``."""
+STARTED = (
+    *((name, (str,)) for name in ("run", "job", "command", "host", "user", "node", "boot_id")),
+    ("started", (int, float)),
+    ("pid", (int,)),
+    ("pid_started", (int,)),
+)
+"""What each start has, and of which type; what has not was not written by ``begin``."""
+LEFTOVERS = (f"{DATABASE}.new-", "settings.cache.", ".doctor")
+"""What the names in the state directory begin with of files that are to get another name, or to go."""
 LEFTOVER_AGE = 86400
 """Seconds after which a file that was never put in place is taken away: its writer died long ago."""
 
@@ -63,15 +70,18 @@ class Unreadable(Exception):  # noqa: N818 - control flow inside the package, ne
 class Entry:
     """A run on record that has not ended, and the lock that says so."""
 
-    __slots__ = ("_directory", "_fd", "_name", "_size", "_synced", "fields")
+    __slots__ = ("_directory", "_fd", "_name", "_size", "_synced", "end", "fields")
 
     def __init__(self, directory: Directory, name: str, fd: int, fields: Fields) -> None:
         self.fields = fields
         """What was written at the start."""
+        self.end: Fields | None = None
+        """How it ended, of a run that died when its report was to go into the queue."""
         self._directory = directory
         self._name = name
         self._fd = fd
-        self._size = os.fstat(fd).st_size
+        # What follows the start was foreseen, or written by halves.
+        self._size = HEADER_BYTES + int(os.pread(fd, HEADER_BYTES, 0)[len(MAGIC) :].split()[0], 16)
         self._synced = False
 
     def sync(self) -> None:
@@ -86,6 +96,18 @@ class Entry:
         except OSError as error:
             raise _fault(error, self._directory.path) from error
         self._synced = True
+
+    def foresee(self, fields: Fields) -> None:
+        """Write down how the run ended before its report goes into the queue; ``finish`` is still to come.
+
+        Whoever finds it so knows that its report is on its way, or whole on disk. A disk that does not take
+        it is told of by ``finish``.
+        """
+        try:
+            self._append({**fields, REPORTED: True})
+            os.fsync(self._fd)
+        except OSError:
+            return
 
     def finish(self, fields: Fields, output: Output | None = None) -> None:
         """Write down how the run ended and let go of it. Raises ``StateError``.
@@ -109,6 +131,11 @@ class Entry:
         finally:
             self.release()
 
+    def withdraw(self) -> None:
+        """Take the run off the record: nobody waits for this any more."""
+        _unlink(self._directory, self._name)
+        self.release()
+
     def release(self) -> None:
         """Let go of the lock without writing anything: whoever looks next may claim the run."""
         if self._fd >= 0:
@@ -116,11 +143,12 @@ class Entry:
             self._fd = -1
 
     def _append_with_output(self, fields: Fields, output: Output) -> None:
-        from cronwrap.history.kept_output import pack  # noqa: PLC0415 - only a run that said something pays for it
-
         try:
+            # Only a run that said something pays for it.
+            from cronwrap.history.kept_output import pack  # noqa: PLC0415
+
             self._append({**fields, "output": pack(output)})
-        except OSError:
+        except (OSError, ImportError):
             self._append(fields)  # over what came of the first try; nobody reads beyond a frame's end
 
     def _append(self, fields: Fields) -> None:
@@ -146,7 +174,10 @@ def begin(state_dir: str, fields: Fields) -> Entry:
     fd = -1
     try:
         directory = state(state_dir, RUNS, make=True)
-        fd = directory.create(new)
+        try:
+            fd = directory.open(new, os.O_RDWR)  # the mark that was left before the job could run
+        except FileNotFoundError:
+            fd = directory.create(new)
         # Locked before it has its name: nobody may see it unlocked and take its run for a dead one.
         fields["locked"] = _lock(fd)
         _write(fd, _frame(fields), 0)
@@ -225,6 +256,7 @@ def abandoned(state_dir: str, job: str | None = None, own: Entry | None = None) 
     before leaves the run to the next one, so the report may come twice but is never lost.
     """
     skip = None if own is None else own._name  # noqa: SLF001 - of this module
+    _adopt_marks(_runs(state_dir), job)
     claims = []
     for name in _begun(_runs(state_dir), job):
         if name != skip:
@@ -285,47 +317,20 @@ def unreadable(state_dir: str) -> list[str]:
 def sweep(state_dir: str, now: float | None = None) -> None:
     """Take away what writers left behind that died before their file had its name."""
     limit = (time.time() if now is None else now) - LEFTOVER_AGE
-    directory = _runs(state_dir)
-    if directory is None:
+    _sweep(_runs(state_dir), (NEW,), limit)
+    try:
+        _sweep(state(state_dir), LEFTOVERS, limit)
+    except OSError:
         return
-    for name in directory.names():
+
+
+def _sweep(directory: Directory | None, beginnings: tuple[str, ...], limit: float) -> None:
+    for name in _names(directory):
         try:
-            if name.startswith(NEW) and directory.stat(name).st_mtime < limit:
+            if directory and name.startswith(beginnings) and directory.stat(name).st_mtime < limit:
                 _unlink(directory, name)
         except OSError:
             continue
-
-
-def tag(job: str) -> str:
-    """Give eight hexadecimal digits for a job's name; two jobs may share them."""
-    return f"{checksum(job.encode('utf-8', 'surrogatepass')) & 0xFFFFFFFF:08x}"
-
-
-def boot_id() -> str:
-    """Give what tells this boot of the machine from every other; empty where the system does not say."""
-    try:
-        fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return os.read(fd, 64).decode("ascii", "replace").strip()
-    finally:
-        os.close(fd)
-
-
-def process_started(pid: int | str) -> int:
-    """Give when a process started, in clock ticks since boot (proc(5), stat, field 22); 0 if unknown."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return 0
-    try:
-        # The second field is the command in parentheses and may hold anything, parentheses included.
-        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
-    finally:
-        os.close(fd)
 
 
 def _runs(state_dir: str) -> Directory | None:
@@ -367,9 +372,9 @@ def _claim(state_dir: str, name: str) -> Entry | None:
     try:
         start, end = _parse(_content(fd))
         if not _alive(fd, start, fcntl.LOCK_EX) and directory.stat(name).st_ino == os.fstat(fd).st_ino:
-            if end is None:
+            if end is None or end.get(REPORTED):
                 entry = Entry(directory, name, fd, start)
-                fd = -1
+                entry.end, fd = end, -1
                 return entry
             # It died between its last write and the rename: nothing is missing but its name.
             directory.rename(name, name + ENDED)
@@ -379,6 +384,38 @@ def _claim(state_dir: str, name: str) -> Entry | None:
         if fd >= 0:
             os.close(fd)
     return None
+
+
+def _adopt_marks(directory: Directory | None, job: str | None) -> None:
+    """Put on record the runs whose cronwrap died before it could, by the mark it left before the job ran."""
+    suffix = "" if job is None else "." + tag(job)
+    for name in _names(directory):
+        if directory and name.startswith(NEW) and name.endswith(suffix):
+            try:
+                _adopt(directory, name)
+            except (OSError, ValueError, Unreadable):
+                continue  # it has just been put on record, or is no mark
+
+
+def _adopt(directory: Directory, name: str) -> None:
+    fd = directory.open(name, os.O_RDWR)
+    try:
+        content = os.pread(fd, RECORD_MAX, 0)
+        try:
+            fields = _parse(content)[0]
+        except Unreadable:
+            words = content.decode("utf-8", "surrogateescape").split("\n")
+            pid, born, node, user, started, job = words[:6]
+            fields = {"run": name[len(NEW) :].rpartition(".")[0], "job": job, "command": job, "host": node}
+            fields |= {"user": user, "node": node, "boot_id": boot_id(), "started": float(started)}
+            fields |= {"pid": int(pid), "pid_started": int(born)}
+        lives = process_started(fields["pid"]) == fields["pid_started"]
+        if fields["node"] != os.uname().nodename or not fields["pid_started"] or lives:
+            return
+        _write(fd, _frame(fields), 0)
+        directory.rename(name, name[len(NEW) :])
+    finally:
+        os.close(fd)
 
 
 def _alive(fd: int, start: Fields, lock: int) -> bool:
@@ -398,13 +435,17 @@ def _alive(fd: int, start: Fields, lock: int) -> bool:
 
 
 def _lock(fd: int) -> bool:
-    return _try_lock(fd, fcntl.LOCK_EX) is True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _try_lock(fd: int, lock: int) -> bool | None:
     """Take a lock at once: False when somebody else holds it, None where there are no locks."""
     try:
-        fcntl.flock(fd, lock | fcntl.LOCK_NB)
+        bounded(lambda: fcntl.flock(fd, lock | fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     except OSError:
@@ -441,8 +482,7 @@ def _content(fd: int) -> bytes:
 def _parse(content: bytes) -> tuple[Fields, Fields | None]:
     """Give both frames; the second is None when it is missing or was not written whole."""
     start, size = _unframe(content)
-    texts = all(type(start.get(name)) is str for name in TEXTS)
-    if not texts or not all(type(start.get(name)) in (int, float) for name in NUMBERS):
+    if not all(type(start.get(name)) in types for name, types in STARTED):
         raise Unreadable
     try:
         return start, _unframe(content[size:])[0]

@@ -62,6 +62,7 @@ class Course:
         self._kill_at: float | None = None
         self._give_up_at: float | None = None
         self._stop_reading_at: float | None = None
+        self._rest_until: float | None = None
         self._sample_at = began + (MEMORY_INTERVAL if limits.max_memory else FIRST_SAMPLE)
         self.running = True
         """Whether the job itself has not ended yet; what it left behind is another matter."""
@@ -71,6 +72,11 @@ class Course:
         """``Outcome.ended_by``."""
         self.asked_to_end = 0
         """The signal that asked cronwrap to end, or 0."""
+
+    @property
+    def awaits_rest(self) -> bool:
+        """Say whether what the job left behind was asked to end and has time to."""
+        return self._rest_until is not None
 
     @property
     def ending(self) -> bool:
@@ -83,9 +89,11 @@ class Course:
         """Note that there was output, or that it has to wait for somebody who reads slowly."""
         self._last_output = now
 
-    def exited(self, now: float, *, orphans_known: bool = True) -> None:
-        """Note that the job has ended."""
+    def exited(self, now: float, *, orphans_known: bool = True, rest: bool = False) -> None:
+        """Note that the job has ended; with ``rest`` what it left has been asked to end, and gets time to."""
         self.running = False
+        if rest:
+            self._rest_until = now + self._limits.drain
         if self._kill_at is None:
             self._stop_reading_at = now + self._limits.drain
         elif not orphans_known:
@@ -93,6 +101,7 @@ class Course:
 
     def nobody_left(self, now: float) -> None:
         """Note that all that was to be ended has ended; what is in the pipes is still read."""
+        self._rest_until = None
         if self._kill_at is not None and not self.running:
             self._kill_at = None
             self._stop_reading_at = now + self._limits.drain
@@ -128,6 +137,7 @@ class Course:
         return True
 
     def _cut_short(self, now: float) -> None:
+        self._rest_until = None
         if self._kill_at is not None:
             self._kill_at = min(self._kill_at, now)
         elif self._stop_reading_at is not None:
@@ -147,6 +157,8 @@ class Course:
         if self._kill_at is not None:
             return self._due_while_ending(now, self._kill_at)
         if not self.running:
+            if self._rest_until is not None and now >= self._rest_until:
+                self._rest_until = None
             if self._stop_reading_at is None or now < self._stop_reading_at:
                 return ""
             self._stop_reading_at = None
@@ -184,9 +196,11 @@ class Course:
         if self._kill_at is not None:
             return self._kill_at
         if not self.running:
-            return self._stop_reading_at
+            moments = [at for at in (self._stop_reading_at, self._rest_until) if at is not None]
+            return min(moments, default=None)
         return min([self._sample_at, *(moment for moment, _ in self._timeouts())])
 
     def over(self, *, output_open: bool) -> bool:
         """Say whether nothing of the job is waited for any more."""
-        return not self.running and self._kill_at is None and not (output_open and self.reading)
+        waits = self._kill_at is not None or self._rest_until is not None
+        return not self.running and not waits and not (output_open and self.reading)

@@ -39,24 +39,43 @@ class Guard:
         self.interrupted = 0
         """The signal that ended the wait, or 0."""
 
-    def enter(self, how: str, limit: float | None, signals: Signals) -> str:
-        """Take the place; give an empty text, or why this run must not take place.
+    def join(self) -> None:
+        """Take a place beside others, for a later run that does not allow others to see it.
 
-        ``how`` is ``allow``, ``skip``, ``wait`` or ``kill``; ``limit`` the longest wait in seconds.
+        The job runs already: a file system that answers late, or never, is waited for by nobody.
         """
         try:
-            self._place = state(self._state_dir, "locks", make=True)
-            self._lock = Lock(f"{self._name}.lock", self._place.fd)
-            if self._lock.take(shared=how == "allow") or how == "allow":
+            self._open().take(shared=True, waited_for=False)
+        except OSError:
+            return
+
+    def enter(self, how: str, limit: float | None, signals: Signals) -> str:
+        """Take the place alone; give an empty text, or why this run must not take place.
+
+        ``how`` is ``skip``, ``wait`` or ``kill``; ``limit`` the longest wait in seconds.
+        """
+        try:
+            lock = self._open()
+            taken = lock.take()
+            if lock.fault:
+                self.fault = f"runs of this job cannot be told apart: {self._path()}: {lock.fault}"
+            if taken:
                 return ""
             if how == "skip":
                 return f"the same job still runs{self._holders()}"
-            return self._wait(self._lock, how, limit, signals)
-        except OSError as error:  # a full disk, no permission, a file system without locks
-            if how != "allow":
-                place = f"{self._place.path}/{self._name}.lock" if self._place else error.filename
-                self.fault = f"runs of this job cannot be told apart: {place}: {error.strerror}"
+            return self._wait(lock, how, limit, signals)
+        except OSError as error:  # a full disk, no permission
+            place = self._path() or error.filename
+            self.fault = f"runs of this job cannot be told apart: {place}: {error.strerror}"
             return ""
+
+    def _open(self) -> Lock:
+        self._place = state(self._state_dir, "locks", make=True)
+        self._lock = Lock(f"{self._name}.lock", self._place.fd)
+        return self._lock
+
+    def _path(self) -> str:
+        return f"{self._place.path}/{self._name}.lock" if self._place else ""
 
     def _wait(self, lock: Lock, how: str, limit: float | None, signals: Signals) -> str:
         self._show_whom()

@@ -11,12 +11,19 @@ from cronwrap.model import Command, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
 DEFAULT_PATH = "/usr/bin:/bin"
 """Where programs are looked for without ``PATH``, as crond and confstr(_CS_PATH) have it."""
 PR_SET_CHILD_SUBREAPER = 36
+REMARKS = {
+    "signals": "the job's signals could not be put back as they were",
+    "group": "the job has no process group of its own",
+    "terminal": "the job could not be given the terminal",
+    "output": "the job's output could not be captured",
+}
+"""What may go wrong on the way to the job, and is no reason not to run it."""
 
 
 class Start(Record):
@@ -55,6 +62,8 @@ def read_report(start: Start, report: bytes) -> str:
         stage, _, code = line.partition(" ")
         if stage == "nice":
             remark = f"niceness {start.nice} could not be set: {os.strerror(int(code))}"
+        elif stage in REMARKS:
+            remark = f"{REMARKS[stage]}: {os.strerror(int(code))}"
         else:
             raise _start_error(start, stage, int(code))
     return remark
@@ -108,21 +117,35 @@ def spawn(start: Start, signals: Signals) -> Pipes:
         mask = block_all()  # no handler of ours may run in the child
         try:
             pid = os.fork()
-            if not pid:
-                _child(start, signals, descriptors)
-        finally:
+        except OSError:
             set_mask(mask)
+            raise
     except OSError:
         for descriptor in descriptors:
-            os.close(descriptor)
+            close(descriptor)
         raise
+    if not pid:
+        _child(start, signals, descriptors)
+    # From here on the job runs, and nothing may come out of this function but its pipes.
+    try:
+        set_mask(mask)
+    except OSError:
+        pass
     for descriptor in descriptors[1::2]:
-        os.close(descriptor)
+        close(descriptor)
     try:
         os.setpgid(pid, pid)  # the child does the same: whoever comes first
     except OSError:
         pass
     return Pipes(pid=pid, stdout=descriptors[0], stderr=descriptors[2], report=descriptors[4])
+
+
+def close(descriptor: int) -> None:
+    """Let go of a descriptor: whatever the system says to that, it is closed."""
+    try:
+        os.close(descriptor)
+    except OSError:
+        return
 
 
 def tell_group(group: int, number: int) -> None:
@@ -135,25 +158,28 @@ def tell_group(group: int, number: int) -> None:
 
 def _child(start: Start, signals: Signals, descriptors: list[int]) -> NoReturn:
     stage = "setup"
+
+    def tried(stage: str, work: Callable[..., object], *words: object) -> None:
+        try:
+            work(*words)
+        except OSError as error:
+            os.write(descriptors[5], f"{stage} {error.errno}\n".encode())
+
     try:
-        signals.restore()
-        os.setpgid(0, 0)
+        tried("signals", signals.restore)
+        tried("group", os.setpgid, 0, 0)
         if start.terminal >= 0:
-            os.tcsetpgrp(start.terminal, os.getpid())  # SIGTTOU is blocked
+            tried("terminal", os.tcsetpgrp, start.terminal, os.getpid())  # SIGTTOU is blocked
         if start.nice is not None:
-            try:
-                os.setpriority(os.PRIO_PROCESS, 0, start.nice)
-            except OSError as error:
-                os.write(descriptors[5], f"nice {error.errno}\n".encode())
+            tried("nice", os.setpriority, os.PRIO_PROCESS, 0, start.nice)
         if start.chdir:
             stage = "chdir"
             os.chdir(start.chdir)
-        stage = "redirect"
-        os.dup2(descriptors[1], 1)
-        os.dup2(descriptors[3], 2)
+        tried("output", os.dup2, descriptors[1], 1)
+        tried("output", os.dup2, descriptors[3], 2)
+        tried("signals", set_mask, signals.mask)
         stage = "exec"
-        set_mask(signals.mask)
-        _execute(start)
+        execute(start)
     except BaseException as error:  # noqa: BLE001  # a NUL in a configured directory is a ValueError, say
         code = getattr(error, "errno", None) or errno.EINVAL
         os.write(descriptors[5], f"{stage} {code}\n".encode())
@@ -161,7 +187,7 @@ def _child(start: Start, signals: Signals, descriptors: list[int]) -> NoReturn:
         os._exit(EXIT_INTERNAL)
 
 
-def _execute(start: Start) -> None:
+def execute(start: Start) -> NoReturn:
     """Execute as execvp(3) does: along PATH, and by /bin/sh what the kernel does not know; or OSError."""
     words = [os.fsencode(word) for word in start.command.argv]
     path = start.environment.get(b"PATH") or DEFAULT_PATH.encode()

@@ -10,16 +10,17 @@ import os
 import select
 import time
 
-from cronwrap.errors import EXIT_INTERNAL, StateError
+from cronwrap.errors import EXIT_INTERNAL
 from cronwrap.job.capture import Capture
 from cronwrap.job.deadlines import ENDING, GIVE_UP, KILL, SAMPLE, STOP_READING, TERMINATE, Course, Limits
-from cronwrap.job.signals import LONGEST_POLL, Signals
+from cronwrap.job.signals import FORWARDED, LONGEST_POLL, Signals
 from cronwrap.job.spawn import (
     Pipes,
     Start,
     StartError,
     become_subreaper,
     children_before,
+    close,
     read_report,
     spawn,
     tell_group,
@@ -52,6 +53,8 @@ is read in the order of its streams, one that pours is read fast."""
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 PROCESS_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME)
 """The clock of the start times of processes."""
+RESCUE_PAUSE = 0.1
+"""Seconds between two looks whether the job has ended, when nothing else tells us."""
 HOLDERS_LIMIT = 20
 """Processes named in a report."""
 
@@ -63,6 +66,21 @@ class Supervisor:
         self._start = start
         self._limits = limits
         self._signals = signals
+        self._status: int | None = None
+        self._cpu = 0.0
+        self._peak = 0
+        self._because = ""
+        self._tree_made: Tree | None = None
+        self._ended_names: tuple[str, ...] = ()
+        self._holders: tuple[str, ...] = ()
+        self._wait: Callable[[int, int], tuple[int, int, float, int]] = _wait_alone
+        self._error: StartError | None = None
+        self._pipes: Pipes | None = None
+        self._wall = time.time()
+        self._began = self._ended = time.monotonic()
+        self._course = Course(limits, self._began)
+        self._matcher: Matching | None = None
+        self._capture = Capture(limits.max_output)
         self.remarks: list[str] = []
         """What could not be done for the job (its niceness, say), in words."""
         self.on_long_run: Callable[[], None] | None = None
@@ -77,32 +95,27 @@ class Supervisor:
 
     # Start and result ---------------------------------------------------------------------------
 
-    def spawn(self) -> None:
-        """Start the job; whether that worked is known to ``watch``."""
+    def spawn(self) -> OSError | None:
+        """Start the job; give None, or why there was no process or pipe to be had for it."""
         self._subreaper = become_subreaper()
         self._others = children_before()
         self._foreground = Foreground()
         self._start = self._start.replace(terminal=self._foreground.lent)
-        self._error: StartError | None = None
         self._wall = time.time()
         self._since = time.clock_gettime(PROCESS_CLOCK)
         self._began = self._ended = time.monotonic()
         self._course = Course(self._limits, self._began)
+        why_not: OSError | None = None
         try:
-            self._pipes: Pipes | None = spawn(self._start, self._signals)
+            self._pipes = spawn(self._start, self._signals)
         except OSError as error:
-            self._pipes = None
+            why_not = error
             self._error = StartError(f"cannot start the job: {error.strerror}", EXIT_INTERNAL)
+        return why_not
 
     def watch(self) -> Outcome:
         """Give what became of the job, once it, or what was to be ended with it, has ended."""
-        self._status: int | None = None
-        self._cpu = 0.0
-        self._peak = 0
-        self._because = ""
-        self._tree_made: Tree | None = None
-        self._ended_names: tuple[str, ...] = ()
-        self._holders: tuple[str, ...] = ()
+        self._wait = _waiting()
         self._matcher = self._new_matcher()
         self._capture = Capture(self._limits.max_output, timed=self._limits.timed, matcher=self._matcher)
         if self._pipes is not None:
@@ -213,6 +226,9 @@ class Supervisor:
         now = time.monotonic()
         if self._held or self._paused:
             self._course.wrote(now)  # the job is not idle, it waits for who reads its output
+        moment = self._course.next_moment()
+        if moment is not None and moment <= now:
+            self._catch_up(pipes)  # whoever was stopped himself has no right to speak of a timeout
         due = self._course.due(now)
         if due == TERMINATE:
             self._terminate(pipes, self._reason())
@@ -225,12 +241,68 @@ class Supervisor:
         elif due == SAMPLE:
             self._sample(pipes)
 
+    def _catch_up(self, pipes: Pipes) -> None:
+        """Take what has happened before what is due: cronwrap may have been stopped, or the machine."""
+        for descriptor, _ in self._poll.poll(0):
+            if descriptor in self._open and descriptor not in self._held:
+                self._read_bulk(descriptor)
+        self._reap(pipes)
+
     def _reason(self) -> str:
         from cronwrap.spans import duration  # noqa: PLC0415  # only when a job is ended
 
         if self._course.ended_by == "timeout":
             return f"--timeout {duration(self._limits.timeout or 0.0)}"
         return f"no output for {duration(self._limits.idle_timeout or 0.0)}"
+
+    # When we fail -------------------------------------------------------------------------------
+
+    def rescue(self, error: BaseException) -> Outcome:
+        """Give what became of the job when ``watch`` has failed: read on, wait for it, pass signals on.
+
+        No limit is kept to, and nothing is loaded: whatever is wrong with us is not the job's fault.
+        """
+        self.remarks.append(f"internal error while the job ran: {type(error).__name__}: {error}")
+        pipes = self._pipes
+        if pipes is None:
+            return self._outcome()
+        streams = {pipes.stdout: STDOUT, pipes.stderr: STDERR}
+        poll = select.poll()
+        for descriptor in streams:
+            poll.register(descriptor, select.POLLIN)
+        deadline: float | None = None if self._status is None else time.monotonic() + self._limits.drain
+        while (streams or deadline is None) and (deadline is None or time.monotonic() < deadline):
+            for descriptor, _ in poll.poll(RESCUE_PAUSE * 1000):
+                if not self._rescue_output(streams, descriptor):
+                    poll.unregister(descriptor)
+                    del streams[descriptor]
+            for number in self._signals.take():
+                if number in FORWARDED and deadline is None:
+                    tell_group(pipes.pid, number)
+            if deadline is None and self._rescue_status(pipes.pid):
+                deadline = time.monotonic() + self._limits.drain
+        return self._outcome()
+
+    def _rescue_output(self, streams: dict[int, int], descriptor: int) -> bool:
+        try:
+            chunk = bytearray(os.read(descriptor, BUFFER))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if chunk:
+            self._capture.add(streams[descriptor], chunk, len(chunk), time.monotonic() - self._began)
+        return bool(chunk)
+
+    def _rescue_status(self, pid: int) -> bool:
+        try:
+            found, status, cpu, _peak = self._wait(pid, os.WNOHANG)
+        except ChildProcessError:
+            return True  # somebody has its status, and it is not to be had any more
+        if found:
+            self._status, self._ended = status, time.monotonic()
+            self._cpu += cpu
+        return bool(found)
 
     # Output -------------------------------------------------------------------------------------
 
@@ -310,7 +382,7 @@ class Supervisor:
         stream = self._open.pop(descriptor)
         if stream not in self._held.values() and descriptor not in self._paused:
             self._poll.unregister(descriptor)
-        os.close(descriptor)
+        close(descriptor)
         if stream == REPORT:
             try:
                 remark = read_report(self._start, self._report)
@@ -338,7 +410,7 @@ class Supervisor:
         flags = os.WNOHANG | (os.WUNTRACED if self._foreground.watched else 0)
         while True:
             try:
-                pid, status, used = os.wait4(-1, flags)
+                pid, status, cpu, peak = self._wait(-1, flags)
             except ChildProcessError:
                 if self._subreaper:
                     self._course.nobody_left(time.monotonic())
@@ -351,15 +423,22 @@ class Supervisor:
             elif pid in self._others:
                 self._others.remove(pid)  # the number may be given to one of the job's now
             else:
-                self._cpu += used.ru_utime + used.ru_stime
-                self._peak = max(self._peak, _rss_octets(used.ru_maxrss))
+                self._cpu += cpu
+                self._peak = max(self._peak, peak)
                 if pid == pipes.pid:
-                    self._status = status
-                    self._ended = time.monotonic()
-                    self._course.exited(self._ended, orphans_known=self._subreaper)
+                    self._on_exit(pipes, status)
         # Children that are not the job's: wait4(2) cannot say that all of the job's have ended.
-        if self._others and self._course.ending and not self._tree(pipes).processes():
+        ending = self._course.ending or self._course.awaits_rest
+        if self._others and ending and not self._tree(pipes).processes():
             self._course.nobody_left(time.monotonic())
+
+    def _on_exit(self, pipes: Pipes, status: int) -> None:
+        self._status = status
+        self._ended = time.monotonic()
+        rest = os.getpid() == 1 and not self._course.ending
+        self._course.exited(self._ended, orphans_known=self._subreaper, rest=rest)
+        if rest:  # with process 1 all others are killed, without a word
+            self._tree(pipes).ask_rest()
 
     # Signals ------------------------------------------------------------------------------------
 
@@ -423,7 +502,8 @@ class Supervisor:
         if self._status is not None:
             return
         if self.on_long_run:
-            self._note_long_run(self.on_long_run)
+            note, self.on_long_run = self.on_long_run, None
+            note()
         before = time.process_time()
         resident = self._tree(pipes).resident()
         self._peak = max(self._peak, resident)
@@ -434,12 +514,27 @@ class Supervisor:
             is_above = f"{resident >> 20} MiB resident, above --max-memory {limit >> 20} MiB; sampled"
             self._terminate(pipes, is_above)
 
-    def _note_long_run(self, note: Callable[[], None]) -> None:
-        self.on_long_run = None
-        try:
-            note()
-        except StateError as error:
-            self.remarks.append(f"this run is not safely on record: {error}")
+
+def _waiting() -> Callable[[int, int], tuple[int, int, float, int]]:
+    """Give what waits for a child, without waiting: its pid, status, seconds of CPU time and peak memory.
+
+    wait4(2)'s result is made with the module `resource`, loaded by the first call after the status is
+    taken: where it cannot be loaded the status would be lost.
+    """
+    try:
+        import resource  # noqa: F401, PLC0415
+    except (ImportError, OSError):
+        return _wait_alone
+    return _wait_with_usage
+
+
+def _wait_with_usage(pid: int, flags: int) -> tuple[int, int, float, int]:
+    found, status, used = os.wait4(pid, flags)
+    return found, status, used.ru_utime + used.ru_stime, _rss_octets(used.ru_maxrss)
+
+
+def _wait_alone(pid: int, flags: int) -> tuple[int, int, float, int]:
+    return (*os.waitpid(pid, flags), 0.0, 0)
 
 
 def _rss_octets(maxrss: int) -> int:

@@ -57,6 +57,14 @@ class Tree:
                 procfs.send(process, number)
         tell_group(self._job, _signal.SIGCONT)
 
+    def ask_rest(self) -> None:
+        """Ask what the job has left behind to end; its own pid may be another's by now."""
+        found = self.processes()
+        self._see(found)
+        for number in (_signal.SIGTERM, _signal.SIGCONT):
+            for process in found:
+                procfs.send(process, number)
+
     def tell(self, number: int) -> None:
         """Send a signal to the members of the job's group once the job itself is no more.
 

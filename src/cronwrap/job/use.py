@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psutil
 
-from cronwrap.history.journal import boot_id
 from cronwrap.model import Record
+from cronwrap.state import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

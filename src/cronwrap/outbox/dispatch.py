@@ -117,19 +117,35 @@ def _with_sender(settings: Settings, box: Outbox, claim: Lock, own: str, signals
         pid = os.fork()
         if not pid:
             _sender(settings, box, claim, own, theirs, stays=stays)
+        claim.hand_over(pid)
     finally:
         claim.release()  # the child holds it on: the lock belongs to the open file, not to a process
         os.close(theirs)
     seconds = PATIENCE.left(settings["delivery.inline"]) if own or not stays else 0.0
-    words = _await(ours, seconds, signals, to_end=not stays)
+    words, died = _await(ours, seconds, signals, to_end=not stays)
     os.close(ours)
+    if died and stays and not words:
+        _replace(settings, box)
     if not stays:
         _end(pid)
     return words
 
 
-def _await(descriptor: int, seconds: float, signals: Interrupts | None, *, to_end: bool) -> str:
-    """Wait for the sender's word, or for its end; a signal that asks for an end stops the waiting."""
+def _replace(settings: Settings, box: Outbox) -> None:
+    """See to it that somebody waits for the queue when the sender has died (killed, out of memory)."""
+    if not box.ids():
+        return
+    from cronwrap.log import log  # noqa: PLC0415
+
+    log("the process that was to send has died; another one will try again")
+    leave_waiter(settings)
+
+
+def _await(descriptor: int, seconds: float, signals: Interrupts | None, *, to_end: bool) -> tuple[str, bool]:
+    """Wait for the sender's word, or for its end; a signal that asks for an end stops the waiting.
+
+    Gives the word, and whether the sender has let go of the pipe, which it does when it has nothing to say.
+    """
     end = time.monotonic() + seconds
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
@@ -142,9 +158,11 @@ def _await(descriptor: int, seconds: float, signals: Interrupts | None, *, to_en
         if descriptor in dict(ready):
             chunk = os.read(descriptor, WORDS_LIMIT)
             words += chunk
-            if not chunk or (words.endswith(b"\n") and not to_end):
+            if not chunk:
+                return words.decode(errors="replace").strip(), True
+            if words.endswith(b"\n") and not to_end:
                 break
-    return words.decode(errors="replace").strip()
+    return words.decode(errors="replace").strip(), False
 
 
 def _end(pid: int) -> None:
@@ -250,7 +268,7 @@ def send_from_memory(settings: Settings, message: Message) -> str:
     if not pid:
         _sender_from_memory(settings, message, theirs, seconds)
     os.close(theirs)
-    words = _await(ours, seconds, None, to_end=False)
+    words, _ = _await(ours, seconds, None, to_end=False)
     os.close(ours)
     _end(pid)
     return "" if words == "delivered" else words or f"no relay has taken it within {seconds:.0f} s"

@@ -13,9 +13,10 @@ from cronwrap.log import log
 from cronwrap.mail import Delivery, Envelope
 from cronwrap.model import Record
 from cronwrap.outbox import too_large
-from cronwrap.outbox.backoff import retry_after
+from cronwrap.outbox.backoff import enough, retry_after
 from cronwrap.outbox.digest import Digests
 from cronwrap.outbox.relay_pauses import Pauses
+from cronwrap.outbox.sent import Sent
 from cronwrap.outbox.store import Damaged, Item, Outbox
 from cronwrap.spans import count
 
@@ -77,6 +78,7 @@ class Drainer:
         self._told = told
         self._pauses = Pauses(box)
         self._digests = Digests(box)
+        self._sent = Sent(box)
         self._sessions: dict[int, Session] = {}
         self._down: dict[int, str] = {}
         self._slow: dict[int, int] = {}
@@ -93,6 +95,7 @@ class Drainer:
             log(f"nothing is sent from {self._box.directory}: what is sent could not be taken off")
             return
         self._box.sweep(self._clock())
+        self._sent.forget(self._box.ids())
         self._digests.recover()
         try:
             while due := self._due(everything=everything):
@@ -140,6 +143,11 @@ class Drainer:
     def _attempt(self, item: Item, *, patient: bool) -> None:
         """Try one message, and mark what became of it."""
         self._tried.add(item.id)
+        left = self._sent.left(item.id, item.envelope.recipients)
+        if not left:
+            self._take_off(item)
+            return
+        item = item.replace(envelope=item.envelope.replace(recipients=left))
         try:
             content = self._content(item)
         except FileNotFoundError:
@@ -201,6 +209,13 @@ class Drainer:
             )
             self._told(item, self._mark(item, attempted))
         return ()
+
+    def _take_off(self, item: Item) -> None:
+        """Remove a message that everybody has got, if it can be removed by now."""
+        try:
+            self._box.remove(item)
+        except StateError as fault:
+            log(f"report {item.id} was delivered, is not sent again, and cannot be removed: {fault}")
 
     def _with_relays(self, item: Item, content: bytes, *, patient: bool) -> Result:
         """Try one message with one relay after the other, until nobody waits for it."""
@@ -312,12 +327,16 @@ class Drainer:
             if not waiting and not attempted.refused:
                 self._box.remove(item)
                 return "delivered"
-            if waiting and now - item.queued < self._lifetime:
+            old = now - item.queued >= self._lifetime and enough(attempted.attempts, self._lifetime)
+            if waiting and not old:
                 self._box.update(item, attempted.replace(next_attempt=now + self._wait(attempted, now)))
                 return f"kept: {error}"
             return self._give_up(item, attempted)
         except StateError as fault:
-            # Not written down, so it will be tried again: rather twice than never.
+            # It stays as it was: who has got it is remembered elsewhere.
+            refused = [words.partition(": ")[0] for words in attempted.refused]
+            gone = [address for address in item.envelope.recipients if address not in waiting]
+            self._sent.add(item.id, [address for address in gone if address not in refused])
             log(f"report {item.id}: {fault}")
             return f"kept: {fault}" if waiting else f"delivered, but {fault}"
 

@@ -32,7 +32,7 @@ from cronwrap.state import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Self
 
     from cronwrap.state import Directory
@@ -71,10 +71,13 @@ class Outbox:
 
     # Storing ------------------------------------------------------------------------------------
 
-    def store(self, identity: str, message: Message, now: float) -> Item:
+    def store(
+        self, identity: str, message: Message, now: float, before: Callable[[], None] = lambda: None
+    ) -> Item:
         """Put a message into the queue, durably; StateError when that cannot be done.
 
-        A message that is there under the same id is replaced.
+        A message that is there under the same id is replaced. ``before`` is called when the message is whole
+        on disk, and the rename alone is missing that puts it into the queue: ``complete`` makes up for that.
         """
         item = Item(
             id=identity,
@@ -91,7 +94,9 @@ class Outbox:
             raise StateError(f"{identity!r} cannot be the name of a message")
         try:
             self._make()
-            self._write(item, message.content)
+            temporary = self._prepare(item, message.content)
+            before()
+            self._put(temporary, item)
         except OSError as error:
             raise self._unwritable(error) from error
         try:
@@ -115,6 +120,38 @@ class Outbox:
 
     def _write(self, item: Item, content: bytes) -> None:
         """Put a file in its place: the whole new one or, after a crash at any moment, the old one."""
+        self._put(self._prepare(item, content), item)
+
+    def _put(self, temporary: str, item: Item) -> None:
+        try:
+            self.place(TMP).rename(temporary, item.id, self.place(_place(item.state)))
+        except OSError:
+            self._discard(temporary)
+            raise
+
+    def _discard(self, temporary: str) -> None:
+        try:
+            self.place(TMP).unlink(temporary)
+        except OSError:
+            return  # the sweep takes it
+
+    def complete(self, identity: str) -> bool:
+        """Put a message into the queue whose writer died before it could.
+
+        False when there is none to be put there: it is in the queue, or has been.
+        """
+        for name in self.ids(TMP):
+            if name.rpartition(".")[0] == identity:
+                try:
+                    self.place(TMP).rename(name, identity, self.place(QUEUE))
+                    os.fsync(self.place(QUEUE).fd)
+                except OSError as error:
+                    raise self._unwritable(error) from error
+                return True
+        return False
+
+    def _prepare(self, item: Item, content: bytes) -> str:
+        """Write a file whole, and durably, below ``tmp``; give its name."""
         first = head(item)
         if len(first) > HEAD_LIMIT:
             raise OSError(0, "the envelope is too large")
@@ -128,13 +165,10 @@ class Outbox:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            self.place(TMP).rename(temporary, item.id, self.place(_place(item.state)))
         except OSError:
-            try:
-                self.place(TMP).unlink(temporary)
-            except OSError:
-                pass  # the sweep takes it
+            self._discard(temporary)
             raise
+        return temporary
 
     def temporary(self, name: str) -> tuple[str, int]:
         """Give name and descriptor of a new file in ``tmp``; the sweep takes what a crash leaves."""
@@ -187,6 +221,15 @@ class Outbox:
                 self._set_aside(identity, str(error))
             except OSError as error:
                 self._log(f"report {identity} cannot be read: {error.strerror}")
+
+    def given_up(self) -> str:
+        """Say in words what was given up and nobody has dealt with; an empty text when nothing was."""
+        number = len(self.ids(FAILED))
+        if not number:
+            return ""
+        were = "report was" if number == 1 else "reports were"
+        words = "see cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID"
+        return f"{number} earlier {were} given up: {words}"
 
     def failed(self) -> list[Item]:
         """Give what was given up, the oldest first; damaged files too, with what is known of them."""

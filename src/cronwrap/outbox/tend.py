@@ -22,6 +22,8 @@ def tend_outbox(settings: Settings, signals: Interrupts, *, sent: bool = False) 
     Where a waiter looks after the queue, only its oldest message is looked at.
     """
     box = Outbox(settings.state_dir)
+    if words := box.given_up():
+        log(words)
     oldest = next(box.each(), None)
     if oldest is None:
         return

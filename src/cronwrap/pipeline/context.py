@@ -7,6 +7,7 @@ import time
 
 from cronwrap.model import Record
 from cronwrap.paths import user_name
+from cronwrap.state import NEW, RUNS, process_started, state, tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class RunContext(Record):
     host: str
     started: float
     """Unix time."""
+    posted: list[str]
+    """Has the run's id once its report, if one is due, is stored, sent or printed, and it is on record."""
 
     @property
     def job(self) -> str:
@@ -60,6 +63,7 @@ def new_run(command: Command, settings: Settings) -> RunContext:
         user=user_name(),
         host=os.uname().nodename,
         started=now,
+        posted=[],
     )
 
 
@@ -72,3 +76,32 @@ def has_pythons_locale(environ: Mapping[str, str]) -> bool:
             return b"\0LC_CTYPE=" not in b"\0" + stream.read()
     except OSError:
         return False
+
+
+def mark(run: RunContext) -> None:
+    """Leave word of a run before its job can start: should cronwrap be killed before it is on record.
+
+    A file of a line or two, which no disk is waited for. What cannot be written is told of by ``begin``.
+    """
+    job = run.job.replace("\n", " ")
+    try:
+        fields = (os.getpid(), process_started("self"), run.host, run.user, run.started, job)
+        handle = state(run.settings.state_dir, RUNS, make=True).create(_mark(run))
+        try:
+            os.write(handle, "\n".join(map(str, fields)).encode(errors="surrogateescape"))
+        finally:
+            os.close(handle)
+    except (OSError, ValueError):
+        return
+
+
+def unmark(run: RunContext) -> None:
+    """Take the word back, of a run that is not on record and has ended all the same, or is not watched."""
+    try:
+        state(run.settings.state_dir, RUNS).unlink(_mark(run))
+    except OSError:
+        return
+
+
+def _mark(run: RunContext) -> str:
+    return f"{NEW}{run.run_id}.{tag(run.job)}"

@@ -30,10 +30,10 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         _tend_outbox(run.settings, signals, sent=mailed and not dead)
         if journal.fold_due(directory):
             _fold(run.settings)
-    except (StateError, OSError) as error:
+    except Exception as error:  # noqa: BLE001  # what it does for others costs this run nothing
         from cronwrap.log import log  # noqa: PLC0415
 
-        log(str(error))
+        log(str(error) if isinstance(error, (StateError, OSError)) else f"{type(error).__name__}: {error}")
     if cronwrap.bundle_due:
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
@@ -42,7 +42,7 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
 
 def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:
     try:
-        waiting = state(settings.state_dir, "outbox", "queue").names()
+        waiting = any(state(settings.state_dir, "outbox", place).names() for place in ("queue", "failed"))
     except OSError:
         return
     if waiting:

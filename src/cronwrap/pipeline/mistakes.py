@@ -92,6 +92,9 @@ def report_bug(error: BaseException) -> None:
     """Report an error of our own: a line for the person, the details for the log."""
     import traceback  # noqa: PLC0415
 
-    for line in "".join(traceback.format_exception(error)).splitlines():
-        log(line)
-    say(f"internal error: {type(error).__name__}: {error} (details are in the system log)")
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    logged = min(map(log, lines))  # each is logged, whether the one before was or not
+    where = (
+        "details are in the system log" if logged else lines[-2].strip() if len(lines) > 1 else "no details"
+    )
+    say(f"internal error: {type(error).__name__}: {error} ({where})")

@@ -15,7 +15,7 @@ from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
 from cronwrap.pipeline import redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
-from cronwrap.pipeline.run_entry import finish
+from cronwrap.pipeline.run_entry import ending, finish
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
 from cronwrap.settings.command_line import job_shell
@@ -23,10 +23,13 @@ from cronwrap.text import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from cronwrap.history.journal import Entry
     from cronwrap.job.signals import Signals
     from cronwrap.mail import Message
-    from cronwrap.model import Verdict
+    from cronwrap.model import Outcome, Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
@@ -44,24 +47,31 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     verdict = _redacted_verdict(verdict, secrets)
     job, command = secrets.text(run.job), secrets.command(run.command.text)
     tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
-    for fault in tries.faults:
-        say(fault)
-        log(f"{run.job}: {fault}")
     if verdict.mail and not recipients(run.settings, run):
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
     words = ""
     if verdict.mail:
         message = compose(_report(run, tries, verdict, past).replace(job=job, command=command))
-        words = post(run.settings, run.run_id, addressed(run.settings, message))
+        message = addressed(run.settings, message)
+        words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes))
+        run.posted.append(run.run_id)
     if tries.entry:
         digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
         mailed = verdict.mail and words != PRINTED
         fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest)
-        if fault:
-            say(fault)
-            log(fault)
+        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
+    for fault in tries.faults:  # stored first, then told: who reads may be slow, or nobody
+        say(fault)
+        log(f"{run.job}: {fault}")
     if verdict.mail:
         _hand_over(run.settings, run.run_id, words, signals)
+
+
+def _foresee(tries: Tries, verdict: Verdict, outcomes: tuple[Outcome, ...]) -> None:
+    """Have whoever finds this run dead know that its report is on its way."""
+    if tries.entry:
+        digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
+        tries.entry.foresee(ending(tries.entry, verdict, outcomes, mailed=True, digest=digest))
 
 
 def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) -> Report:
@@ -84,7 +94,7 @@ def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) 
         past=past or Past(),
         format=run.settings["format"],
         timestamps=run.settings["timestamps"],
-        faults=tries.faults,
+        faults=(*tries.faults, *([words] if (words := Outbox(run.settings.state_dir).given_up()) else [])),
     )
 
 
@@ -141,13 +151,15 @@ def sender(settings: Settings, run: RunContext) -> str:
 # On its way -------------------------------------------------------------------------------------
 
 
-def post(settings: Settings, identity: str, message: Message) -> str:
+def post(
+    settings: Settings, identity: str, message: Message, before: Callable[[], None] = lambda: None
+) -> str:
     """Store a message; where that fails, send it from memory; where that fails too, print it.
 
-    Gives an empty text when it is stored, else what became of it.
+    Gives an empty text when it is stored, else what became of it. ``before`` is for ``Outbox.store``.
     """
     try:
-        Outbox(settings.state_dir).store(identity, message, time.time())
+        Outbox(settings.state_dir).store(identity, message, time.time(), before)
     except StateError as error:
         say(str(error))
         log(str(error))
@@ -206,6 +218,9 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
 
     for entry in entries:
         fields = entry.fields
+        if entry.end is not None:
+            _complete(run, entry, entry.end)
+            continue
         verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
@@ -231,6 +246,16 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
             identity = f"{fields['run']}-{ABANDONED}"
             mailed = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
         finish(entry, verdict, (), mailed=mailed)
+
+
+def _complete(run: RunContext, entry: Entry, end: dict[str, Any]) -> None:
+    """Put on record how a run ended that died when its report was to go into the queue, and see it there."""
+    try:
+        Outbox(run.settings.state_dir).complete(entry.fields["run"])
+        entry.finish(end)
+    except StateError as error:
+        log(str(error))
+        entry.release()  # the next run sees to it
 
 
 def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:

@@ -11,11 +11,27 @@ from cronwrap.redact import without_secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Any
 
     from cronwrap.history.journal import Entry
     from cronwrap.model import Outcome, Verdict
     from cronwrap.pipeline.context import RunContext
+
+NEEDED = (
+    "cronwrap.pipeline.reporting",
+    "cronwrap.pipeline.housekeeping",
+    "cronwrap.pipeline.mistakes",
+    "cronwrap.report.html",
+    "cronwrap.history.kept_output",
+    "cronwrap.outbox.tend",
+    "cronwrap.state_setup",
+    "cronwrap.lock_by_name",
+    "cronwrap.job.tree",
+    "cronwrap.job.procfs",
+    "cronwrap.text",
+)
+"""What it takes to judge, compose, store and print, with all that these import. A job that takes its time may
+see cronwrap upgraded, or removed, before it ends."""
 
 
 def begin(run: RunContext) -> Entry:
@@ -31,21 +47,27 @@ def begin(run: RunContext) -> Entry:
     return journal.begin(run.settings.state_dir, fields)
 
 
-def settle_in(entry: Entry | None) -> Callable[[], None]:
-    """Give what makes ready for a job that takes its time, once it has outlived its first second."""
-
-    def settle() -> None:
-        gc.enable()  # the script has switched it off
+def settle_in(entry: Entry | None) -> list[str]:
+    """Make ready for a job that takes its time, once it has outlived its first second; give what failed."""
+    gc.enable()  # the script has switched it off
+    faults = []
+    try:
         if entry:
             entry.sync()
+    except StateError as error:
+        faults.append(f"this run is not safely on record: {error}")
+    for name in NEEDED:
+        try:
+            __import__(name)
+        except Exception as error:  # noqa: BLE001  # what cannot be imported costs what it is for, no more
+            faults.append(f"cronwrap is not whole: {name}: {type(error).__name__}: {error}")
+    return faults
 
-    return settle
 
-
-def finish(
-    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
-) -> str:
-    """Write down how a run ended; give an empty text, or why that could not be done."""
+def ending(
+    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool, digest: str
+) -> dict[str, Any]:
+    """Give what is written down of how a run ended, but for its output."""
     last = outcomes[-1] if outcomes else None
     now = time.time()
     duration: float | None = max(0.0, now - entry.fields["started"])
@@ -73,8 +95,16 @@ def finish(
             "cpu_seconds": sum(outcome.cpu_seconds for outcome in outcomes),
             "max_rss_bytes": max((outcome.max_rss_bytes or 0 for outcome in outcomes), default=0) or None,
         }
+    return fields
+
+
+def finish(
+    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
+) -> str:
+    """Write down how a run ended; give an empty text, or why that could not be done."""
     try:
-        entry.finish(fields, last.output if last else None)
+        fields = ending(entry, verdict, outcomes, mailed=mailed, digest=digest)
+        entry.finish(fields, outcomes[-1].output if outcomes else None)
     except StateError as error:
         return str(error)
     return ""

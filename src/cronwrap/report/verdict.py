@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE
 from cronwrap.model import Outcome, Past, Record, Verdict
 from cronwrap.spans import ago, count, duration
 
@@ -23,13 +22,7 @@ class Policy(Record):
 
 def exit_status(outcome: Outcome) -> int:
     """Give cronwrap's own exit status for an outcome (SPEC 2)."""
-    if outcome.error:
-        return outcome.error_status
-    if outcome.ended_by:
-        return EXIT_ENDED
-    if outcome.signal is not None:
-        return EXIT_SIGNAL_BASE + outcome.signal
-    return outcome.exit_code or 0
+    return outcome.exit_status
 
 
 def judge(

@@ -15,6 +15,7 @@ import psutil
 
 from cronwrap.errors import ConfigError, StateError, TemporaryError
 from cronwrap.history.database import NETWORK_FILE_SYSTEMS
+from cronwrap.lock import Lock
 from cronwrap.model import Record
 from cronwrap.outbox.store import LOUD_AFTER, Outbox, Summary, summary
 from cronwrap.paths import config_paths
@@ -137,7 +138,7 @@ def _settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]
 def _state(directory: str) -> Iterator[Check]:
     started = time.monotonic()
     try:
-        _try_to_write(state(directory, make=True))
+        _try_to_write(place := state(directory, make=True))
         for name in PRIVATE:
             with contextlib.suppress(FileNotFoundError):
                 state(directory, name)
@@ -153,7 +154,27 @@ def _state(directory: str) -> Iterator[Check]:
         )
         return
     yield Check(name="state", ok=True, text=f"{directory} can be written", seconds=time.monotonic() - started)
+    if fault := _no_locks(place):
+        yield Check(
+            name="locks",
+            ok=False,
+            text=f"files in {directory} cannot be locked: {fault}",
+            advice="jobs run and reports go out; --overlap may fail, and machines that share it send a report"
+            " twice: start the file server's lock daemon, or set CRONWRAP_STATE_DIR",
+        )
     yield _disk(directory)
+
+
+def _no_locks(place: Directory) -> str:
+    """Give why files cannot be locked, or an empty text."""
+    name = f".doctor-lock.{os.getpid()}"
+    lock = Lock(name, place.fd)
+    try:
+        lock.take()
+        return lock.fault
+    finally:
+        lock.release()
+        place.unlink(name)
 
 
 def _try_to_write(directory: Directory) -> None:

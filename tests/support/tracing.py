@@ -1,0 +1,19 @@
+"""strace(1) as a source of faults: a call that fails, hangs, or is the last one there is."""
+
+from __future__ import annotations
+
+import pytest
+
+from support import debian
+
+
+def need_strace() -> None:
+    """Skip a test where nothing can be traced."""
+    if fault := debian.lacking(("strace", "tracing"), install=False):
+        pytest.skip(fault)
+
+
+def with_faults(calls: str, *injections: str) -> list[str]:
+    """Give the words to put before a command: ``with_faults("flock", "flock:error=ENOSYS")``."""
+    inject = [word for text in injections for word in ("-e", f"inject={text}")]
+    return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={calls}", *inject]
