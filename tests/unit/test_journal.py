@@ -37,6 +37,7 @@ def other_process(code, *arguments, **options):
 
 PREPARE = """
 import os, resource, signal, sys
+sys.dont_write_bytecode = True  # a limit on files would cut the byte code of the checkout short as well
 from cronwrap.history import journal
 from cronwrap.errors import StateError
 from cronwrap.model import Output
