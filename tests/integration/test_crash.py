@@ -244,7 +244,7 @@ def limited():
 
 
 def test_a_limit_on_files_costs_neither_the_status_nor_the_report(place, relay):
-    place.env["PYTHONDONTWRITEBYTECODE"] = "1"  # the limit would cut the byte code of the checkout short as well
+    place.env["PYTHONDONTWRITEBYTECODE"] = "1"  # or its code is cut short, too
     process = place.start(*RUN[1:], preexec_fn=limited, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     _out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 7

@@ -17,7 +17,7 @@ USER, GROUP, STRANGER = 4711, 4712, 4713
 """The pod's user, its fsGroup, and a group it is not in."""
 
 LAYOUT = """
-import json, os, sys
+import grp, json, os, pwd, sys  # before the library is out of reach
 place, owner, mode, options, file, gid, groups = json.loads(sys.argv[1])
 os.system(f"mount -t tmpfs -o mode=0755 tmpfs {place}")
 os.mkdir(f"{place}/..2026_11_25")
@@ -86,6 +86,15 @@ def test_a_secret_that_the_users_own_group_may_read_is_taken(mounted):
     assert mounted(0o440, gid=USER, groups=()) == {"secret": "word"}
 
 
+def test_a_secret_of_roots_that_the_user_cannot_change_is_taken(mounted):
+    assert mounted(0o440, options="") == {"secret": "word"}
+
+
+@pytest.mark.parametrize("more", [{}, {"options": ""}])
+def test_a_secret_that_others_may_write_is_not_taken(mounted, more):
+    assert "error" in mounted(0o460, **more)
+
+
 @pytest.mark.parametrize("mode", [0o400, 0o600])
 def test_a_secret_of_docker_with_uid_and_mode_is_taken(mounted, mode):
     assert mounted(mode, owner=USER) == {"secret": "word"}
@@ -96,10 +105,8 @@ def test_a_secret_of_docker_with_uid_and_mode_is_taken(mounted, mode):
     [
         (0o444, {}),
         (0o644, {}),
-        (0o460, {}),
         (0o444, {"gid": STRANGER}),
         (0o640, {"gid": USER, "owner": USER, "options": ""}),
-        (0o440, {"options": ""}),
     ],
 )
 def test_a_secret_that_others_may_read_is_not_taken(mounted, mode, more):

@@ -23,6 +23,7 @@ from cronwrap.commands import status as status_command
 from cronwrap.commands import views
 from cronwrap.history import journal
 from cronwrap.history import runs as history
+from cronwrap.job import use
 from cronwrap.mail import Envelope, Message
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 
@@ -276,7 +277,8 @@ def test_show_as_json_has_the_output(state):
     )
 
 
-def test_status_has_a_line_a_job(state):
+def test_status_has_a_line_a_job(state, monkeypatch):
+    monkeypatch.setattr(use, "of_run", lambda _run: None)  # the run is this process, which may have children
     for number, result in enumerate(("ok", "ok", "failed", "failed")):
         record(state, f"r{number}", result, ago=(4 - number) * 3600, exit_code=0 if result == "ok" else 2)
     record(state, "r9", job="tidy", ago=90)

@@ -14,14 +14,21 @@ class SameHost(HTTPRedirectHandler):
     """Follows a redirect on the same host, never from https to http; any other is the end."""
 
     def redirect_request(  # the signature is urllib's
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+        self,
+        req: Request,
+        fp: IO[bytes],  # noqa: ARG002
+        code: int,  # noqa: ARG002
+        msg: str,  # noqa: ARG002
+        headers: HTTPMessage,  # noqa: ARG002
+        newurl: str,
     ) -> Request | None:
-        """Give the request to follow up with, None where there is none: then the redirect is an error."""
+        """Give the same request to the new address; None, which makes it an error, to any other host."""
         before, after = urlsplit(req.full_url), urlsplit(newurl)
         safe = after.scheme == "https" or before.scheme == "http"
         if (before.hostname, safe) != (after.hostname, True):
             return None
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        again = dict(req.header_items())
+        return Request(newurl, data=req.data, headers=again, method=req.get_method())  # noqa: S310  # http(s), see above
 
 
 opener = build_opener(SameHost)

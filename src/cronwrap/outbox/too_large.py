@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DIGEST = b"\r\nX-Cronwrap-Digest:"
+"""What tells a digest of reports from a report."""
 ABANDONED = "-abandoned"
 """What the id of a message about an abandoned run has behind the run's."""
 
@@ -26,6 +28,8 @@ def send(
     delivery = hand_over(envelope, content)
     if not delivery.too_large:
         return delivery
+    if DIGEST in content.partition(b"\r\n\r\n")[0]:  # it is taken apart, and its reports go by themselves
+        return delivery.replace(refused=(*delivery.refused, *delivery.too_large), too_large=())
     return _in_smaller_forms(hand_over, envelope.sender, content, identity, delivery)
 
 

@@ -74,9 +74,11 @@ def reach(host: str, port: int, timeout: float = REACH_TIMEOUT) -> Step:
 def _local(endpoint: Endpoint) -> Step:
     path = endpoint.path
     if endpoint.fault:
-        return Step(name="settings", ok=False, text=endpoint.fault)
+        text, advice = with_advice(endpoint.fault, SOURCES["settings"])
+        return Step(name="settings", ok=False, text=text, advice=advice)
     if why := untrusted(path):
-        return Step(name="settings", ok=False, text=f"{path} is not used: {why}")
+        text, advice = with_advice(f"{path} is not used: {why}", SOURCES["settings"])
+        return Step(name="settings", ok=False, text=text, advice=advice)
     if endpoint.kind == "sendmail":
         good = os.path.isfile(path) and os.access(path, os.X_OK)
         text = f"{path} is {'a' if good else 'not a'} program that can be run"
