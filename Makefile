@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.made-from-pyproject
-PYTEST := $(BIN)/pytest -q -n auto --dist loadgroup
+# Two workers a core: a test waits for processes and sockets half of its time.
+WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
+PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
 
 # What a shell was set up with for other work must not change what is tested here.
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))

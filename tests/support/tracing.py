@@ -7,9 +7,14 @@ import pytest
 from support import debian
 
 
+def cannot_trace() -> str:
+    """Give the reason why nothing can be traced here; empty when it can."""
+    return debian.lacking(("strace", "tracing"), install=False)
+
+
 def need_strace() -> None:
     """Skip a test where nothing can be traced."""
-    if fault := debian.lacking(("strace", "tracing"), install=False):
+    if fault := cannot_trace():
         pytest.skip(fault)
 
 
