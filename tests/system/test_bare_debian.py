@@ -16,6 +16,7 @@ LIMIT = 1800
 """Seconds; four minutes for each of root and the user where nothing else runs."""
 
 
+@pytest.mark.bare
 @pytest.mark.timeout(LIMIT + 60)
 def test_a_bare_debian_passes_the_demonstration_and_the_tests_and_is_left_as_it_was(needs):
     needs(debian.MINUTES, "root", "namespaces", "debootstrap")
