@@ -49,14 +49,14 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
     if verdict.mail and not recipients(run.settings, run):
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
+    digest = output_digest(outcomes[-1].output) if tries.entry and verdict.failed and outcomes else ""
     words = ""
     if verdict.mail:
         message = compose(_report(run, tries, verdict, past).replace(job=job, command=command))
         message = addressed(run.settings, message)
-        words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes))
+        words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes, digest))
         run.posted.append(run.run_id)
     if tries.entry:
-        digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
         mailed = verdict.mail and words != PRINTED
         fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
@@ -67,10 +67,9 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         _hand_over(run.settings, run.run_id, words, signals)
 
 
-def _foresee(tries: Tries, verdict: Verdict, outcomes: tuple[Outcome, ...]) -> None:
+def _foresee(tries: Tries, verdict: Verdict, outcomes: tuple[Outcome, ...], digest: str) -> None:
     """Have whoever finds this run dead know that its report is on its way."""
     if tries.entry:
-        digest = output_digest(outcomes[-1].output) if verdict.failed and outcomes else ""
         tries.entry.foresee(ending(tries.entry, verdict, outcomes, mailed=True, digest=digest))
 
 
