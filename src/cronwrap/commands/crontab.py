@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +22,15 @@ from cronwrap.crontab.lint import lint as find_mistakes
 from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.shell import words
 from cronwrap.crontab.shell_check import ShellCheck
-from cronwrap.crontab.store import find_program, is_user, open_store, own_spool, this_program, user_name
+from cronwrap.crontab.store import (
+    find_program,
+    host_zone,
+    is_user,
+    open_store,
+    own_spool,
+    this_program,
+    user_name,
+)
 from cronwrap.crontab.wrap import PROGRAM, Rewrite, check_prefix, unwrap, wrap
 from cronwrap.errors import CronwrapError, UsageError
 from cronwrap.settings.values import duration, quote
@@ -137,7 +144,7 @@ def audit_command(
     watched, unwatched = watch(table.text, system=table.system, user=user_name(), dialect=table.dialect)
     now = time.time()
     begin = max(now - since, table.store.installed() or 0.0)
-    window = Window(begin=begin, now=now, zone=_zone(), grace=grace)
+    window = Window(begin=begin, now=now, zone=host_zone(), grace=grace)
     found, more = _missed(watched, ctx.obj.settings().state_dir, window)
     _print_audit(table.name, watched, (*unwatched, *more), verbose=verbose)
     _print_missed(table.name, found)
@@ -232,18 +239,6 @@ def _first_known(job: Watched, runs: dict[str, list[float]], begin: float) -> fl
     """Give when a job was first seen to run, or else when the user's first job was."""
     own = [start for name in job.names for start in runs.get(name, ())]
     return min(own or [start for starts in runs.values() for start in starts], default=begin)
-
-
-def _zone() -> tzinfo:
-    """Give the time zone that cron keeps: ``TZ``, or the host's."""
-    name = os.environ.get("TZ", "").lstrip(":")
-    try:
-        if name:
-            return ZoneInfo(name)
-        with open("/etc/localtime", "rb") as file:
-            return ZoneInfo.from_file(file)
-    except (OSError, ValueError, KeyError):
-        return UTC if not name else datetime.now().astimezone().tzinfo or UTC
 
 
 def _is_zone(name: str) -> bool:

@@ -8,7 +8,9 @@ import shutil
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime, tzinfo
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from cronwrap.crontab.lines import is_system_path
 from cronwrap.errors import CronwrapError
@@ -102,9 +104,12 @@ class Own:
     name = "crontab"
     system = False
 
+    def __init__(self, patience: float = CRONTAB_TIMEOUT) -> None:
+        self._patience = patience
+
     def read(self) -> bytes:
         """Give the whole crontab; empty when the user has none."""
-        done = _crontab(["-l"])
+        done = _crontab(["-l"], patience=self._patience)
         if done.returncode == 0:
             return done.stdout
         said = done.stderr.decode(errors="replace").strip()
@@ -183,7 +188,21 @@ def this_program() -> str | None:
     return shutil.which("cronwrap")
 
 
-def _crontab(arguments: list[str], content: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+def host_zone() -> tzinfo:
+    """Give the time zone that cron keeps: ``TZ``, or the host's."""
+    name = os.environ.get("TZ", "").lstrip(":")
+    try:
+        if name:
+            return ZoneInfo(name)
+        with open("/etc/localtime", "rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError, KeyError):
+        return UTC if not name else datetime.now().astimezone().tzinfo or UTC
+
+
+def _crontab(
+    arguments: list[str], content: bytes | None = None, patience: float = CRONTAB_TIMEOUT
+) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
             ["crontab", *arguments],
@@ -191,7 +210,7 @@ def _crontab(arguments: list[str], content: bytes | None = None) -> subprocess.C
             stdin=subprocess.DEVNULL if content is None else None,
             capture_output=True,
             check=False,
-            timeout=CRONTAB_TIMEOUT,
+            timeout=patience,
             env={**os.environ, "LC_ALL": "C"},
         )
     except FileNotFoundError:

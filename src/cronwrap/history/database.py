@@ -61,6 +61,12 @@ SCHEMA = (
         last_success REAL, last_mailed REAL, unmailed INTEGER NOT NULL, digest TEXT NOT NULL,
         PRIMARY KEY (job, user));
     """,
+    """
+    CREATE TABLE totals (
+        job TEXT NOT NULL, user TEXT NOT NULL, result TEXT NOT NULL, runs INTEGER NOT NULL, ended REAL NOT NULL,
+        PRIMARY KEY (job, user, result));
+    INSERT INTO totals SELECT job, user, result, count(*), max(ended) FROM runs GROUP BY job, user, result;
+    """,
 )
 """What leads from one ``user_version`` to the next; the number of steps is the version we write."""
 VERSION = len(SCHEMA)

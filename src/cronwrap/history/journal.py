@@ -26,7 +26,7 @@ from cronwrap.state import NEW, RUNS, boot_id, checksum, process_started, state,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from typing import Any
 
     from cronwrap.model import Output
@@ -206,13 +206,23 @@ def fold_due(state_dir: str) -> bool:
     return False
 
 
-def ended(state_dir: str, job: str | None = None) -> Iterator[tuple[str, Fields]]:
-    """Give name and record of ended runs; ``Unreadable`` ones come with an empty record."""
+def names_of_ended(state_dir: str) -> list[str]:
+    """Give the names of the records of ended runs that wait for the history; no file is opened."""
+    return [name for name in _names(_runs(state_dir)) if name.endswith(ENDED)]
+
+
+def run_of(name: str) -> str:
+    """Give the id of the run that a record is of."""
+    return name.removesuffix(ENDED).rpartition(".")[0]
+
+
+def ended(state_dir: str, job: str | None = None, seen: Container[str] = ()) -> Iterator[tuple[str, Fields]]:
+    """Give name and record of ended runs, but for those ``seen``; ``Unreadable`` ones have an empty record."""
     suffix = ENDED if job is None else f".{tag(job)}{ENDED}"
     directory = _runs(state_dir)
     if directory is None:
         return
-    for name in sorted(name for name in _names(directory) if name.endswith(suffix)):
+    for name in sorted(name for name in _names(directory) if name.endswith(suffix) and name not in seen):
         try:
             start, end = _read(directory, name)
         except FileNotFoundError:

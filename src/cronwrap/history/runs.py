@@ -15,11 +15,12 @@ import sqlite3
 import time
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal
+from cronwrap.history import journal, totals
 from cronwrap.history.database import exists, reading, transaction, writing
 from cronwrap.history.kept_output import Kept, unpack
 from cronwrap.history.tally import REMEMBERED, Tally, after
 from cronwrap.history.tally import past as past_of
+from cronwrap.history.totals import text
 from cronwrap.model import Past, Record
 
 TYPE_CHECKING = False  # `typing` costs as much as all of this, and a failing job waits for it
@@ -31,6 +32,8 @@ FOLD_BATCH = 500
 """Records in one transaction: with their outputs some MB of memory, and a lock held but shortly."""
 PRUNE_BATCH = 2000
 """Runs that one fold forgets at most: no run pays for what months have left."""
+TOTALS_KEEP = 400 * 86400.0
+"""Seconds: the numbers of a job that runs once a year do not fall when its last run is forgotten."""
 
 
 class Run(Record):
@@ -90,7 +93,9 @@ def fold(state_dir: str, keep: float | None = None, now: float | None = None) ->
                 notices += _fold(state_dir, database, batch)
             if keep is not None:
                 with transaction(database):
-                    _prune(database, now - keep)
+                    _prune(database, now - keep, now - max(keep, TOTALS_KEEP))
+    with contextlib.suppress(OSError, StateError):  # it is for metrics alone
+        totals.renew(state_dir)
     journal.sweep(state_dir, now)
     return tuple(notices)
 
@@ -108,6 +113,7 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
             _insert(database, columns, output)
     # Only now: until the commit is on disk the journal is the only place that has them.
     with contextlib.suppress(OSError):
+        totals.outdate(state_dir)
         journal.forget(state_dir, [name for name, *_rest in good])
     return notices
 
@@ -122,13 +128,18 @@ def _insert(database: sqlite3.Connection, columns: dict[str, Any], output: dict[
     tally = after(_tally(database, columns["job"], columns["user"]), columns)
     values = {name: getattr(tally, name) for name in Tally.fields()}
     database.execute(_insertion("INSERT OR REPLACE INTO jobs", Tally.fields()), values)
+    database.execute(
+        "INSERT INTO totals (job, user, result, runs, ended) VALUES (:job, :user, :result, 1, :ended)"
+        " ON CONFLICT DO UPDATE SET runs = runs + 1, ended = max(ended, excluded.ended)",
+        columns,
+    )
 
 
 def _insertion(beginning: str, columns: tuple[str, ...]) -> str:
     return f"{beginning} ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
 
 
-def _prune(database: sqlite3.Connection, before: float) -> None:
+def _prune(database: sqlite3.Connection, before: float, totals_before: float) -> None:
     # By the start, which has an index; a run that took long, or was found dead late, still counts by its end.
     old = database.execute(
         "SELECT run FROM runs WHERE started < :before AND ended < :before ORDER BY started LIMIT :most",
@@ -139,6 +150,11 @@ def _prune(database: sqlite3.Connection, before: float) -> None:
         database.executemany("DELETE FROM outputs WHERE run = ?", runs)
         database.executemany("DELETE FROM runs WHERE run = ?", runs)
         database.execute("DELETE FROM jobs WHERE ended < ?", (before,))
+        database.execute(
+            "DELETE FROM totals WHERE (job, user) IN"
+            " (SELECT job, user FROM totals GROUP BY job, user HAVING max(ended) < ?)",
+            (totals_before,),
+        )
 
 
 def _set_aside_record(state_dir: str, name: str) -> str:
@@ -149,10 +165,10 @@ def _columns(fields: dict[str, Any]) -> dict[str, Any]:
     """Give a record's columns, each of its type; ``Unreadable`` when one is not."""
     known = {name: fields[name] for name in COLUMNS if fields.get(name) is not None}
     try:
-        known["reasons"] = tuple(_text(reason) for reason in known.get("reasons", ()))
+        known["reasons"] = tuple(text(reason) for reason in known.get("reasons", ()))
         for name in ("run", "job", "command", "host", "user", "result", "quiet_reason", "digest", "boot_id"):
             if name in known:
-                known[name] = _text(known[name])
+                known[name] = text(known[name])
         for name in ("started", "ended", "duration", "cpu_seconds"):
             if name in known:
                 known[name] = float(known[name])
@@ -167,15 +183,6 @@ def _columns(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: getattr(run, name) for name in COLUMNS}
 
 
-def _text(value: str) -> str:
-    r"""Give text that SQLite and JSON can hold: octets that are no UTF-8 become ``\xff``."""
-    try:
-        octets = value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        octets = value.encode("utf-8", "backslashreplace")
-    return octets.decode("utf-8", "backslashreplace")
-
-
 # Reading -----------------------------------------------------------------------------------------
 
 
@@ -185,7 +192,7 @@ def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
     for _name, fields in journal.ended(state_dir, job):
         with contextlib.suppress(journal.Unreadable):
             recent.append(_columns(fields))
-    job, user = _text(job), _text(user)
+    job, user = text(job), text(user)
     tally = Tally(job=job, user=user)
     with reading(state_dir) as database:
         if database is not None:
@@ -230,7 +237,7 @@ def runs(
     conditions += ["started >= :since"] if since is not None else []
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
     values = {
-        "job": None if job is None else _text(job),
+        "job": None if job is None else text(job),
         "since": since,
         "limit": -1 if limit is None else limit,
     }
@@ -262,7 +269,7 @@ def run(state_dir: str, prefix: str | None = None) -> tuple[Run, Kept]:
                 rows = database.execute(
                     "SELECT * FROM runs WHERE run >= :first AND run < :last"
                     " OR substr(run, -8) = :first LIMIT 3",
-                    {"first": _text(prefix), "last": _text(prefix) + "\U0010ffff"},
+                    {"first": text(prefix), "last": text(prefix) + "\U0010ffff"},
                 )
                 found += [_run(row) for row in rows]
         found = [run for run in found if run.run == prefix] or found
@@ -293,8 +300,8 @@ def _running(state_dir: str, job: str | None = None) -> list[Run]:
     for fields in journal.running(state_dir, job):
         known: dict[str, Any] = {name: fields.get(name, 0) for name in ("started", "pid")}
         for name in ("run", "job", "command", "host", "user", "boot_id"):
-            known[name] = _text(str(fields.get(name, "")))
-        if job is None or known["job"] == _text(job):
+            known[name] = text(str(fields.get(name, "")))
+        if job is None or known["job"] == text(job):
             found.append(Run(**known))
     return sorted(found, key=lambda run: -run.started)
 
