@@ -63,8 +63,8 @@ SCHEMA = (
     """,
     """
     CREATE TABLE totals (
-        job TEXT NOT NULL, user TEXT NOT NULL, result TEXT NOT NULL, runs INTEGER NOT NULL, ended REAL NOT NULL,
-        PRIMARY KEY (job, user, result));
+        job TEXT NOT NULL, user TEXT NOT NULL, result TEXT NOT NULL,
+        runs INTEGER NOT NULL, ended REAL NOT NULL, PRIMARY KEY (job, user, result));
     INSERT INTO totals SELECT job, user, result, count(*), max(ended) FROM runs GROUP BY job, user, result;
     """,
 )

@@ -217,7 +217,7 @@ def run_of(name: str) -> str:
 
 
 def ended(state_dir: str, job: str | None = None, seen: Container[str] = ()) -> Iterator[tuple[str, Fields]]:
-    """Give name and record of ended runs, but for those ``seen``; ``Unreadable`` ones have an empty record."""
+    """Give name and record of ended runs, but for those ``seen``; an ``Unreadable`` one is empty."""
     suffix = ENDED if job is None else f".{tag(job)}{ENDED}"
     directory = _runs(state_dir)
     if directory is None:

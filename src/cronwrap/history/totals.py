@@ -1,9 +1,9 @@
 """What metrics tell of each job, in one small file that every run brings up to date without SQLite.
 
-It is what the database knew (``totals_sql``) and each record of the journal since, by name, so that none counts
-twice or is left out, whoever folds the journal meanwhile. What cannot be told from these two in their order (a run
-that ended earlier is found later, a fold took records away) is asked of the database anew. Whoever writes it holds
-``lock``. It costs nothing where no metrics are wanted: there is no such file.
+It is what the database knew (``totals_sql``) and each record of the journal since, by name, so that none
+counts twice or is left out, whoever folds the journal meanwhile. What these two do not tell (a run that ended
+earlier is found later, a fold took records away) is asked of the database anew. Whoever writes it holds
+``lock``. Where no metrics are wanted there is no such file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Totals = dict[str, Any]
-    """``jobs`` (by job and user), the names of the records ``seen``, and ``times`` of the crontab (``upcoming``)."""
+    """``jobs`` (by job and user), the records ``seen`` by name, ``times`` of the crontab (``upcoming``)."""
     Fields = dict[str, Any]
 
 FILE = "totals"
@@ -32,8 +32,6 @@ FORM = 1
 """Of the file; one of another form is made anew."""
 SIZE_LIMIT = 64 << 20
 """Octets; ten thousand jobs have four million. A larger one was not written by us."""
-RESULTS = ("ok", "failed", "signal", "timeout", "not-started", "skipped", "stopped", "abandoned")
-"""All there are (SPEC, section 8), so that each counter begins at 0: a rate sees the first failure, too."""
 NO_FAILURE = ("ok", "skipped", "stopped")
 """What does not count as a failure (``tally.FAILED`` has the others)."""
 NOTHING: Fields = {
@@ -72,13 +70,33 @@ def current(state_dir: str, *, anew: bool = False) -> Totals:
     """
     known = None if anew else read(state_dir)
     if known is None or not _add(state_dir, known):
-        from cronwrap.history.totals_sql import from_database  # noqa: PLC0415  # imports `sqlite3`
-
         times = (known or read(state_dir, outdated=True) or {}).get("times")
-        known = from_database(state_dir)
+        known = _from_database(state_dir)
         _add(state_dir, known)
         known["times"] = times
     return known
+
+
+def _from_database(state_dir: str) -> Totals:
+    from cronwrap.history.totals_sql import rows  # noqa: PLC0415  # imports `sqlite3`
+
+    jobs: dict[tuple[str, str], Fields] = {}
+    counts, found, seen = rows(state_dir)
+    for row in counts:
+        job = jobs.setdefault((row["job"], row["user"]), {**NOTHING, "runs": {}})
+        job["runs"][row["result"]] = row["runs"]
+        if row["result"] == "ok":
+            job["success"] = row["ended"]
+        elif row["result"] not in NO_FAILURE:
+            job["failure"] = max(row["ended"], job["failure"] or 0.0)
+    for row, run in found:
+        job = jobs.setdefault((row["job"], row["user"]), {**NOTHING, "runs": {}})
+        job["last"], job["ended"], job["failures"] = row["started"], row["ended"], row["failures"]
+        if run:
+            job["started"], job["duration"] = run["started"], run["duration"]
+            job["exit_code"] = exit_code(run["exit_code"], run["signal"])
+            job["cpu"], job["rss"] = run["cpu_seconds"], run["max_rss_bytes"]
+    return {"form": FORM, "jobs": jobs, "seen": seen, "times": None}
 
 
 def read(state_dir: str, *, outdated: bool = False) -> Totals | None:
@@ -177,7 +195,8 @@ def _add(state_dir: str, known: Totals) -> bool:
     ]
     known["seen"] = (seen & {*journal.names_of_ended(state_dir)}) | {name for _, name, _ in found}
     found.sort(key=_by_time)
-    return all([add(known["jobs"], fields) for _, _, fields in found])
+    in_order = [add(known["jobs"], fields) for _, _, fields in found]  # all of them, whatever the first says
+    return all(in_order)
 
 
 def _by_time(found: tuple[Any, ...]) -> tuple[float, str]:

@@ -1,61 +1,45 @@
-"""What the database knows for ``totals``: of each job its last run, and how many there were of each result."""
+"""What the database knows for ``totals``, as rows: counts by result, and of each job its last run."""
 
 from __future__ import annotations
 
 from cronwrap.history import journal
 from cronwrap.history.database import reading
-from cronwrap.history.totals import FORM, NO_FAILURE, NOTHING, exit_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from typing import Any
 
-    from cronwrap.history.totals import Fields, Totals
+    Row = dict[str, Any]
 
-_COLUMNS = "started, exit_code, signal, duration, cpu_seconds, max_rss_bytes"
-_OF_RUN = f"SELECT {_COLUMNS} FROM runs WHERE run = ?"  # noqa: S608  # a constant
-_LAST = (
-    f"SELECT {_COLUMNS} FROM runs WHERE job = ? AND user = ? AND result != 'skipped'"  # noqa: S608  # a constant
-    " ORDER BY started DESC LIMIT 1"
-)
+_OF_RUN = "SELECT * FROM runs WHERE run = ?"
+_LAST = "SELECT * FROM runs WHERE job = ? AND user = ? AND result != 'skipped' ORDER BY started DESC LIMIT 1"
 
 
-def from_database(state_dir: str) -> Totals:
-    """Give the totals of all that has been folded; StateError when the database cannot be used."""
-    jobs: dict[tuple[str, str], Fields] = {}
-    seen: set[str] = set()
+def rows(state_dir: str) -> tuple[list[Row], list[tuple[Row, Row]], set[str]]:
+    """Give counts, jobs each with its last run that took place, and the journal's records that are in them.
+
+    StateError when the database cannot be used.
+    """
     with reading(state_dir) as database:
-        if database is not None:
-            database.execute("BEGIN")  # all that follows is of one moment
-            for row in database.execute("SELECT * FROM totals"):
-                _count(jobs.setdefault((row["job"], row["user"]), {**NOTHING, "runs": {}}), row)
-            for row in database.execute("SELECT job, user, run, result, started, ended, failures FROM jobs"):
-                _last(database, jobs.setdefault((row["job"], row["user"]), {**NOTHING, "runs": {}}), row)
-            # Listed after the moment: what was folded before it and is not here any more does not come back.
-            seen = {name for name in journal.names_of_ended(state_dir) if _has(database, name)}
-            database.execute("COMMIT")
-    return {"form": FORM, "jobs": jobs, "seen": seen, "times": None}
+        if database is None:
+            return [], [], set()
+        database.execute("BEGIN")  # all that follows is of one moment
+        counts = [dict(row) for row in database.execute("SELECT * FROM totals").fetchall()]
+        found = [dict(row) for row in database.execute("SELECT * FROM jobs").fetchall()]
+        jobs = [(job, _last(database, job)) for job in found]
+        # Listed after the moment: what was folded before it and is not here any more does not come back.
+        seen = {name for name in journal.names_of_ended(state_dir) if _has(database, name)}
+        database.execute("COMMIT")
+    return counts, jobs, seen
 
 
-def _count(job: Fields, row: Any) -> None:
-    job["runs"][row["result"]] = row["runs"]
-    if row["result"] == "ok":
-        job["success"] = row["ended"]
-    elif row["result"] not in NO_FAILURE:
-        job["failure"] = max(row["ended"], job["failure"] or 0.0)
-
-
-def _last(database: sqlite3.Connection, job: Fields, row: Any) -> None:
-    job["last"], job["ended"], job["failures"] = row["started"], row["ended"], row["failures"]
-    if row["result"] == "skipped":
-        last = database.execute(_LAST, (row["job"], row["user"])).fetchone()
+def _last(database: sqlite3.Connection, job: Row) -> Row:
+    if job["result"] == "skipped":
+        row = database.execute(_LAST, (job["job"], job["user"])).fetchone()
     else:
-        last = database.execute(_OF_RUN, (row["run"],)).fetchone()
-    if last:
-        job["started"], job["duration"] = last["started"], last["duration"]
-        job["exit_code"] = exit_code(last["exit_code"], last["signal"])
-        job["cpu"], job["rss"] = last["cpu_seconds"], last["max_rss_bytes"]
+        row = database.execute(_OF_RUN, (job["run"],)).fetchone()
+    return dict(row) if row else {}
 
 
 def _has(database: sqlite3.Connection, name: str) -> bool:

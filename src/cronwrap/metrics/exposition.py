@@ -5,8 +5,6 @@ A run writes it for all jobs, so what is told of a job that did not run meanwhil
 
 from __future__ import annotations
 
-from cronwrap.history.totals import RESULTS
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +28,12 @@ OF_NOW = (
     ("paused", "1 while the job's runs are skipped by cronwrap pause."),
     (
         "next_run_timestamp_seconds",
-        "When cron starts the job next after its last start; past when it was missed.",
+        "When cron starts the job next after its last start; past: missed.",
     ),
 )
 RUNS = "cronwrap_job_runs_total"
+RESULTS = ("ok", "failed", "signal", "timeout", "not-started", "skipped", "stopped", "abandoned")
+"""All there are, so that each counter begins at 0: a rate sees the first failure, too."""
 
 
 class Now:
@@ -87,15 +87,11 @@ def text(past: Mapping[Job, tuple[str, ...]], now: Now, version: str) -> str:
     for (name, words, _), lines in zip(OF_RUN, families[1:], strict=False):
         parts.append(_family(f"cronwrap_job_{name}", words, "gauge", "".join(lines)))
     parts.append(_family(RUNS, "Runs that have ended, by result.", "counter", "".join(families[-1])))
-    values = (now.running, now.paused, now.next)
+    values: tuple[Mapping[Job, float], ...] = (now.running, now.paused, now.next)
     for (name, words), of_job in zip(OF_NOW, values, strict=True):
-        known = [(past[job][0], of_job.get(job)) for job in sorted(past)]
-        lines = [
-            f"cronwrap_job_{name}{{{labels}}} {number(value or 0)}\n"
-            for labels, value in known
-            if value is not None or of_job is not now.next
-        ]
-        parts.append(_family(f"cronwrap_job_{name}", words, "gauge", "".join(lines)))
+        jobs = sorted(now.next) if of_job is now.next else sorted(past)
+        shown = [f"cronwrap_job_{name}{{{past[job][0]}}} {number(of_job.get(job, 0))}\n" for job in jobs]
+        parts.append(_family(f"cronwrap_job_{name}", words, "gauge", "".join(shown)))
     return "".join(parts) + _of_user(now, version)
 
 

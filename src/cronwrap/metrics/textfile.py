@@ -1,7 +1,7 @@
 """``cronwrap-USER.prom`` for the node exporter's textfile collector: written whole, after each run.
 
-On the way of a quiet run where metrics are wanted, so it imports little. Nothing here costs the job or its report: what
-is wrong is logged once, and told by ``doctor``.
+On the way of a quiet run where metrics are wanted, so it imports little. Nothing here costs the job or its
+report: what is wrong is logged once, and told by ``doctor``.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def fault(state_dir: str) -> str:
 
 
 def _remember(state_dir: str, words: str) -> None:
-    """Log a fault unless it is last time's; where it cannot be kept, the history cannot either, and is told of."""
+    """Log a fault unless it is last time's. Where it cannot be kept no run can be, and that is told of."""
     if words == fault(state_dir):
         return
     try:

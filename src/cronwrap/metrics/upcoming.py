@@ -1,4 +1,4 @@
-"""When cron starts the jobs next, as the user's crontab and the system's say. Asked hardly ever: this is dear."""
+"""When cron starts the jobs next, as the user's crontab and the system's say. Asked hardly ever."""
 
 from __future__ import annotations
 
