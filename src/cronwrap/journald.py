@@ -1,7 +1,8 @@
-"""One structured line a run in journald's own protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL). Nobody waits for it.
+"""One structured line a run in journald's own protocol. Nobody waits for it.
 
-A field is ``NAME=value`` and a line break or, where the value has line breaks itself, the name, a line break, the
-value's length in 8 octets (little end first), the value and a line break.
+A field is ``NAME=value`` and a line break or, where the value has line breaks itself, the name, a line break,
+the value's length in 8 octets (little end first), the value and a line break
+(systemd.io/JOURNAL_NATIVE_PROTOCOL).
 """
 
 from __future__ import annotations
@@ -84,14 +85,11 @@ def _words(run: Mapping[str, Any]) -> str:
 
 
 def _field(name: str, value: object) -> bytes:
-    octets = str(value).encode("utf-8", "surrogateescape" if _escaped(str(value)) else "replace")[
-        :VALUE_LIMIT
-    ]
+    try:
+        octets = str(value).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        octets = str(value).encode("utf-8", "backslashreplace")
+    octets = octets[:VALUE_LIMIT]
     if b"\n" not in octets:
         return b"%s=%s\n" % (name.encode(), octets)
     return b"%s\n%s%s\n" % (name.encode(), len(octets).to_bytes(8, "little"), octets)
-
-
-def _escaped(text: str) -> bool:
-    """Tell whether all that is no Unicode in it stands for an octet of its own."""
-    return not any("\ud800" <= char <= "\udfff" and not "\udc80" <= char <= "\udcff" for char in text)

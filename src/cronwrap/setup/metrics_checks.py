@@ -1,4 +1,4 @@
-"""The directory of ``[metrics] textfile``: whether a run can write there, and what kept the last one from it."""
+"""The directory of ``[metrics] textfile``: whether a run can write there, and what kept the last from it."""
 
 from __future__ import annotations
 
@@ -37,17 +37,15 @@ def checks(settings: Settings) -> Iterator[Check]:
 
 def _judged(place: int, directory: str, state_dir: str, advice: str) -> Check:
     name = textfile.file_name(user_name())
-    if not os.access(
-        ".", os.W_OK | os.X_OK, dir_fd=place, effective_ids=os.access in os.supports_effective_ids
-    ):
+    effective = os.access in os.supports_effective_ids
+    if not os.access(".", os.W_OK | os.X_OK, dir_fd=place, effective_ids=effective):
         return Check(name=NAME, ok=False, text=f"{directory} cannot be written", advice=advice)
     if why := textfile.fault(state_dir):
         return Check(name=NAME, ok=False, text=f"the last run could not write: {why}", advice=advice)
     try:
         found = os.stat(name, dir_fd=place, follow_symlinks=False)
     except OSError:
-        ended = any(True for _ in journal.names_of_ended(state_dir))
-        remark = "no run has written it yet; the next one will" if ended else ""
+        remark = "no run has written it yet; the next one will" if journal.names_of_ended(state_dir) else ""
         return Check(name=NAME, ok=True, text=f"{directory}/{name} is written after each run", advice=remark)
     if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
         text = f"{directory}/{name} is not a file of this user"
