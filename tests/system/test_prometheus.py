@@ -16,8 +16,6 @@ from support.documents import PROJECT
 
 EXAMPLES = os.path.join(PROJECT, "examples", "prometheus")
 HOSTILE = ['q"uote', "back\\slash", "ümläut", b"\xff\xfe", "{a=1}", "$x", "%41"]
-ROUNDS = 240
-"""Looks at Prometheus, of a quarter of a second each at least: it scrapes once a second."""
 
 
 def free_port():
@@ -73,7 +71,7 @@ def test_the_rules_are_right_and_do_what_their_tests_say(needs, words):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_prometheus_has_every_job_and_answers_every_query_of_the_dashboard(
+def test_prometheus_has_every_job_and_answers_the_dashboard(
     needs, written, tmp_path, wait_until
 ):
     needs("prometheus", "prometheus-node-exporter")
@@ -95,7 +93,7 @@ def test_prometheus_has_every_job_and_answers_every_query_of_the_dashboard(
 
     def alerts():
         found = ask("ALERTS")["data"]["result"]
-        return {(one["metric"]["alertname"], one["metric"].get("job")) for one in found}
+        return {(one["metric"]["alertname"], one["metric"].get("exported_job")) for one in found}
 
     with (
         program(
@@ -124,7 +122,7 @@ def test_prometheus_has_every_job_and_answers_every_query_of_the_dashboard(
         with open(os.path.join(EXAMPLES, "dashboard.json"), encoding="utf-8") as file:
             queries = re.findall(r'"expr": ("(?:[^"\\]|\\.)*")', file.read())
         assert len(queries) >= 10
-        for query in map(json.loads, queries):
+        for query in [json.loads(words).replace("$instance", ".*") for words in queries]:
             answer = ask(query.replace("$instance", ".*"))
             assert answer["status"] == "success", query
             assert answer["data"]["result"] or "next_run" in query, query

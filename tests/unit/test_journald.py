@@ -80,16 +80,10 @@ def test_a_run_that_ends_is_told_where_somebody_listens(tmp_path, listener, monk
 
     assert run_entry.JOURNALD == journald.SOCKET
     monkeypatch.setattr(run_entry, "JOURNALD", listener.getsockname())
-    fields = {
-        "run": RUN["run"],
-        "job": "nightly",
-        "command": "secret",
-        "host": "h",
-        "user": "u",
-        "started": 1.0,
-    }
+    fields = {**RUN, "host": "h", "started": 1.0}
+    del fields["mailed"]
     entry = journal.begin(os.path.join(tmp_path, "state"), fields)
-    verdict = Verdict(result="ok", failed=False, mail=False, headline="ok")
+    verdict = judge(outcome, Policy(), None, 0.0)
     assert run_entry.finish(entry, verdict, ()) == ""
     found = read(listener.recv(65536))
     assert (found["CRONWRAP_JOB"], found["CRONWRAP_RESULT"], found["PRIORITY"]) == (b"nightly", b"ok", b"6")

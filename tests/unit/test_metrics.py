@@ -19,7 +19,7 @@ LINE = re.compile(
 )
 LABEL = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"')
 UNESCAPED = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
-START = 1_700_000_000.0
+START = float(int(time.time()) - 20 * 86400)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_a_run_under_way_is_seen_and_its_command_is_not(state, tmp_path):
     entry = journal.begin(state, {**fields, "user": "u", "started": START})
     textfile.update(str(tmp_path), state, "u", lean=True)
     assert written(tmp_path)["cronwrap_job_running", "slow"] == 1
-    entry.release()
+    entry.withdraw()
     textfile.update(str(tmp_path), state, "u")
     assert written(tmp_path).get(("cronwrap_job_running", "slow"), 0) == 0
     assert "secret" not in (tmp_path / "cronwrap-u.prom").read_text(encoding="utf-8")
