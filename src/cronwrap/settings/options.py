@@ -53,7 +53,8 @@ class Option:
     def __init__(self, key: str, read: Callable[[object], Any], text: str, **more: Any) -> None:
         """``more`` are the fields that are not as above; a test holds them against the names there."""
         self.key, self.read, self.help = key, read, text
-        self.__dict__.update(more)
+        for field, value in more.items():  # `__dict__` would cost many times as much
+            setattr(self, field, value)
 
     @property
     def flag(self) -> str:
