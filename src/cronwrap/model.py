@@ -28,12 +28,14 @@ class Record:
     """An immutable record: annotated names are its fields, class attributes their defaults."""
 
     def __init__(self, **values: Any) -> None:
-        fields, given = type(self).__annotations__.keys(), values.keys()
+        kind = type(self)
+        fields, given = kind.__annotations__.keys(), values.keys()
         if not given <= fields:
-            raise TypeError(f"{type(self).__name__} has no field {min(given - fields)!r}")
-        for name in fields - given:
-            if not hasattr(type(self), name):
-                raise TypeError(f"{type(self).__name__} lacks the field {name!r}")
+            raise TypeError(f"{kind.__name__} has no field {min(given - fields)!r}")
+        defaults = kind.__dict__
+        for name in fields:
+            if name not in values and name not in defaults:
+                raise TypeError(f"{kind.__name__} lacks the field {name!r}")
         self.__dict__.update(values)
 
     @classmethod

@@ -18,7 +18,6 @@ from cronwrap.settings.load import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from cronwrap.channels.ping import Ping
@@ -39,7 +38,7 @@ def main(invocation: Invocation) -> int:
     command = invocation.command(os.environ)
     signals: Signals | None = None
     try:
-        settings = load(invocation.flags, os.environ, command.text, lean=True)
+        settings = load(invocation.flags, os.environ.copy(), command.text, lean=True)
         run = new_run(command, settings)
         signals = Signals(terminal=watched())
     except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
@@ -86,7 +85,7 @@ def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
 def _start(run: RunContext) -> Start:
     return Start(
         command=run.command,
-        environment=job_environment(os.environ, run.run_id, run.settings.password_variables),
+        environment=job_environment(run.run_id, run.settings.password_variables),
         chdir=_directory(run.settings["chdir"] or ""),
         nice=run.settings["nice"],
     )
@@ -103,7 +102,7 @@ class NotStartedError(Exception):
 def _start_without_settings(invocation: Invocation, command: Command) -> Start:
     return Start(
         command=command,
-        environment=job_environment(os.environ, ""),
+        environment=job_environment(""),
         chdir=_directory(invocation.flags.get("chdir") or ""),
         nice=invocation.flags.get("nice"),
     )
@@ -295,20 +294,18 @@ def _tell_monitor(run: RunContext, tries: Tries, verdict: Verdict, past: Past | 
     return tries
 
 
-def job_environment(
-    environ: Mapping[str, str], run_id: str, secrets: tuple[str, ...] = ()
-) -> dict[bytes, bytes]:
+def job_environment(run_id: str, secrets: tuple[str, ...] = ()) -> dict[bytes, bytes]:
     """Give the job's environment: ours, but for the run's id, our passwords and what Python added.
 
     ``secrets`` are the variables that ``password-env`` names.
     """
-    found = {os.fsencode(key): os.fsencode(value) for key, value in environ.items()}
+    found = os.environb.copy()
     for name in ("CRONWRAP_RELAY_PASSWORD", *secrets):
         found.pop(os.fsencode(name), None)
-    if has_pythons_locale(environ):
+    if has_pythons_locale(os.environ):
         del found[b"LC_CTYPE"]
-    if "SHELL" in environ:
-        found[b"SHELL"] = os.fsencode(job_shell(environ))
+    if b"SHELL" in found:
+        found[b"SHELL"] = os.fsencode(job_shell(os.environ))
     found[b"CRONWRAP_RUN_ID"] = run_id.encode()
     return found
 

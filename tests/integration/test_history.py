@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 from cronwrap.history import runs as history
 from cronwrap.history.database import SetAsideError
 from cronwrap.model import Output
@@ -105,7 +105,7 @@ def test_a_fold_that_died_between_commit_and_unlink_counts_nothing_twice(state, 
 RUN_ONE = """
 import sys
 from cronwrap.history import runs as history
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 print("ready", flush=True)
 sys.stdin.readline()
 number = int(sys.argv[2])
@@ -114,7 +114,7 @@ for turn in range(4):
     job = f"j{number % 3}"
     entry = journal.begin(sys.argv[1], {"run": run, "job": job, "command": "c", "host": "h", "user": "u",
                                         "started": 1000.0 + number})
-    journal.abandoned(sys.argv[1], job, entry)
+    records.abandoned(sys.argv[1], job, entry)
     entry.finish({"ended": 2000.0 + number, "duration": 1.0, "result": "failed"})
     history.fold(sys.argv[1])
     history.past(sys.argv[1], job, "u")
@@ -145,7 +145,7 @@ def test_two_hundred_runs_at_once_are_all_recorded_once(state):
     assert journal.waiting(state) == 0
     assert len(set(ids(history.runs(state, limit=None)))) == 200
     assert sum(tally.failures for tally, _ in history.jobs(state)) == 200
-    assert not list(journal.running(state))
+    assert not list(records.running(state))
 
 
 def test_an_unreadable_record_is_set_aside_and_said_once(state):
@@ -266,7 +266,8 @@ def test_a_run_found_dead_before_a_failure_lengthens_the_row(state, mailed, unma
 
 
 def test_of_jobs_whose_names_share_a_digest_each_has_its_own_past(state, monkeypatch):
-    monkeypatch.setattr(journal, "tag", lambda _job: "00000000")
+    for module in (journal, records):
+        monkeypatch.setattr(module, "tag", lambda _job: "00000000")
     record(state, "r1", "failed", job="a")
     record(state, "r2", "failed", job="b")
     assert history.past(state, "a", "root").failures_in_a_row == 1
@@ -276,12 +277,12 @@ def test_of_jobs_whose_names_share_a_digest_each_has_its_own_past(state, monkeyp
 
 def test_a_run_that_is_killed_counts_as_a_failure_once_it_is_found(state):
     code = (
-        "import os, sys; from cronwrap.history import journal; journal.begin(sys.argv[1],"
+        "import os, sys; from cronwrap.history import journal, records; journal.begin(sys.argv[1],"
         " {'run': 'r1', 'job': 'backup', 'command': 'c', 'host': 'h', 'user': 'root', 'started': 1.0});"
         " os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, state], check=False)
-    [entry] = journal.abandoned(state, "backup")
+    [entry] = records.abandoned(state, "backup")
     entry.finish({"result": "abandoned", "ended": NOW, "mailed": True})
     history.fold(state)
     run, _ = history.run(state, "r1")
@@ -442,7 +443,7 @@ def test_a_full_disk_loses_nothing(in_namespace, tmp_path):
     code = """
 import os, sys
 from cronwrap.history import runs as history
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 from cronwrap.errors import StateError
 from cronwrap.model import Output
 state = sys.argv[1] + "/state"

@@ -172,6 +172,13 @@ def test_every_option_is_a_variable_too(ground, option: Option):
         assert found[option.key] == expected
 
 
+def test_an_option_has_no_field_but_those_written_down():
+    known = Option.__annotations__.keys()
+    assert [
+        vars(option).keys() - known for option in (*OPTIONS, *SECTIONS) if vars(option).keys() - known
+    ] == []
+
+
 def test_an_empty_variable_counts_as_not_set(ground):
     ground.write(ground.system, '[defaults]\ntimeout = "1s"\nlive = true\n')
     found = ground.load(CRONWRAP_TIMEOUT="", CRONWRAP_LIVE="", CRONWRAP_ON="")

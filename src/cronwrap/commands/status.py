@@ -13,7 +13,7 @@ from cronwrap.commands import views
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import StateError
-from cronwrap.history import journal
+from cronwrap.history import records
 from cronwrap.history.runs import Run, jobs
 from cronwrap.history.tally import Tally, durations
 from cronwrap.job import use
@@ -30,7 +30,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """Show each job: last result, when, how long against its usual, failures in a row; and the outbox."""
     settings = ctx.obj.settings()
     # A run whose cronwrap died is found here or by the job's next run; whoever finds it reports it.
-    if dead := journal.abandoned(settings.state_dir):
+    if dead := records.abandoned(settings.state_dir):
         ctx.obj.report_abandoned(dead)
         dispatch.leave_waiter(settings)
     if as_json:

@@ -15,7 +15,7 @@ import sqlite3
 import time
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 from cronwrap.history.database import exists, reading, transaction, writing
 from cronwrap.history.kept_output import Kept, unpack
 from cronwrap.history.tally import REMEMBERED, Tally, after
@@ -82,16 +82,16 @@ def fold(state_dir: str, keep: float | None = None, now: float | None = None) ->
     fold at once, and each may die anywhere: a run is known by its id, so none is counted twice.
     """
     now = time.time() if now is None else now
-    notices = [_set_aside_record(state_dir, name) for name in journal.unreadable(state_dir)]
+    notices = [_set_aside_record(state_dir, name) for name in records.unreadable(state_dir)]
     if journal.waiting(state_dir) or not exists(state_dir):
         with writing(state_dir) as database:
-            records = journal.ended(state_dir)
-            while batch := list(itertools.islice(records, FOLD_BATCH)):
+            ended = records.ended(state_dir)
+            while batch := list(itertools.islice(ended, FOLD_BATCH)):
                 notices += _fold(state_dir, database, batch)
             if keep is not None:
                 with transaction(database):
                     _prune(database, now - keep)
-    journal.sweep(state_dir, now)
+    records.sweep(state_dir, now)
     return tuple(notices)
 
 
@@ -100,7 +100,7 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
     for name, fields in batch:
         try:
             good.append((name, _columns(fields), fields.get("output")))
-        except journal.Unreadable:
+        except records.Unreadable:
             notices.append(_set_aside_record(state_dir, name))
     good.sort(key=lambda item: item[1]["ended"])
     with transaction(database):
@@ -108,7 +108,7 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
             _insert(database, columns, output)
     # Only now: until the commit is on disk the journal is the only place that has them.
     with contextlib.suppress(OSError):
-        journal.forget(state_dir, [name for name, *_rest in good])
+        records.forget(state_dir, [name for name, *_rest in good])
     return notices
 
 
@@ -142,7 +142,7 @@ def _prune(database: sqlite3.Connection, before: float) -> None:
 
 
 def _set_aside_record(state_dir: str, name: str) -> str:
-    return f"the record of a run could not be read; it is set aside as {journal.set_aside(state_dir, name)}"
+    return f"the record of a run could not be read; it is set aside as {records.set_aside(state_dir, name)}"
 
 
 def _columns(fields: dict[str, Any]) -> dict[str, Any]:
@@ -158,12 +158,12 @@ def _columns(fields: dict[str, Any]) -> dict[str, Any]:
                 known[name] = float(known[name])
         for name in COLUMNS:
             if isinstance(known.get(name), int) and not -(2**63) <= known[name] < 2**63:
-                raise journal.Unreadable
+                raise records.Unreadable
         run = Run(**known)
     except (TypeError, ValueError, AttributeError):
-        raise journal.Unreadable from None
+        raise records.Unreadable from None
     if run.ended is None or run.result == "running":
-        raise journal.Unreadable
+        raise records.Unreadable
     return {name: getattr(run, name) for name in COLUMNS}
 
 
@@ -182,8 +182,8 @@ def _text(value: str) -> str:
 def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
     """Give what is known of a job's earlier runs, those that still wait in the journal included."""
     recent = []
-    for _name, fields in journal.ended(state_dir, job):
-        with contextlib.suppress(journal.Unreadable):
+    for _name, fields in records.ended(state_dir, job):
+        with contextlib.suppress(records.Unreadable):
             recent.append(_columns(fields))
     job, user = _text(job), _text(user)
     tally = Tally(job=job, user=user)
@@ -290,7 +290,7 @@ def jobs(state_dir: str) -> list[tuple[Tally, Run | None]]:
 
 def _running(state_dir: str, job: str | None = None) -> list[Run]:
     found = []
-    for fields in journal.running(state_dir, job):
+    for fields in records.running(state_dir, job):
         known: dict[str, Any] = {name: fields.get(name, 0) for name in ("started", "pid")}
         for name in ("run", "job", "command", "host", "user", "boot_id"):
             known[name] = _text(str(fields.get(name, "")))

@@ -106,10 +106,10 @@ class Guard:
     def _running(self) -> list[dict[str, Any]]:
         """Give what is on record of the runs of this job that are under way."""
         from cronwrap.errors import StateError  # noqa: PLC0415
-        from cronwrap.history import journal  # noqa: PLC0415
+        from cronwrap.history import records  # noqa: PLC0415
 
         try:
-            return list(journal.running(self._state_dir, self._job))
+            return list(records.running(self._state_dir, self._job))
         except StateError:
             return []  # the lock alone decides; this was to name names
 

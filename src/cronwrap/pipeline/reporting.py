@@ -212,7 +212,7 @@ def no_relay(settings: Settings, what: str) -> str:
 
 def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
     """Report the runs of this job whose cronwrap died, as failures, each once."""
-    from cronwrap.history.journal import why_abandoned  # noqa: PLC0415
+    from cronwrap.history.records import why_abandoned  # noqa: PLC0415
     from cronwrap.report.verdict import ABANDONED, abandoned  # noqa: PLC0415
 
     for entry in entries:

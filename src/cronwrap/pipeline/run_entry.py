@@ -23,6 +23,7 @@ NEEDED = (
     "cronwrap.pipeline.mistakes",
     "cronwrap.report.html",
     "cronwrap.history.kept_output",
+    "cronwrap.history.records",
     "cronwrap.outbox.tend",
     "cronwrap.state_setup",
     "cronwrap.lock_by_name",

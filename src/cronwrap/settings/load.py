@@ -190,9 +190,11 @@ def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, tuple
     found: dict[str, tuple[Any, str]] = {}
     if not given:
         return found
-    options = {option.variable: option for option in (*OPTIONS, *SECTIONS)}
     for variable in given:
-        option = options.get(variable)
+        option = BY_KEY.get(variable.removeprefix("CRONWRAP_").lower().replace("_", "-"))
+        if option is None or option.variable != variable:
+            options = {option.variable: option for option in (*OPTIONS, *SECTIONS)}
+            option = options.get(variable)
         if option is None:
             if guess := nearest(variable, [*options, *OTHER_VARIABLES]):
                 faults.append(f"{variable}: unknown variable{guess}")

@@ -6,7 +6,6 @@ by the same function, named in the table. This module is on the way of every run
 
 from __future__ import annotations
 
-from cronwrap.model import Record
 from cronwrap.settings.values import (
     EVENTS,
     address,
@@ -35,8 +34,8 @@ OVERLAPS = ("allow", "skip", "wait", "kill")
 FORMATS = ("report", "cron")
 
 
-class Option(Record):
-    """An option of the command form."""
+class Option:
+    """An option of the command form. No ``Record``: there are many of them, and each run makes them all."""
 
     key: str
     """Its name in the configuration; ``--key`` and ``CRONWRAP_KEY`` are made from it."""
@@ -51,6 +50,12 @@ class Option(Record):
     sets: str = ""
     """The key that this flag sets to false (``--quiet`` is no more than "not ``--live``")."""
 
+    def __init__(self, key: str, read: Callable[[object], Any], text: str, **more: Any) -> None:
+        """``more`` are the fields that are not as above; a test holds them against the names there."""
+        self.key, self.read, self.help = key, read, text
+        for field, value in more.items():  # `__dict__` would cost many times as much
+            setattr(self, field, value)
+
     @property
     def flag(self) -> str:
         """Give the long flag."""
@@ -62,9 +67,7 @@ class Option(Record):
         return "CRONWRAP_" + self.key.replace("-", "_").replace(".", "_").upper()
 
 
-def _option(key: str, read: Callable[[object], Any], text: str, **more: Any) -> Option:
-    return Option(key=key, read=read, help=text, **more)
-
+_option = Option
 
 OPTIONS = (
     _option("name", name, "the job's name [from the command]", metavar="NAME", short="n"),
