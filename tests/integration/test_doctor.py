@@ -551,3 +551,12 @@ def test_a_network_that_cannot_be_reached_is_one_fault(monkeypatch):
     relay = endpoint.parse({"url": "smtps://127.0.0.1:465"}, "relay")
     (check,) = mail_checks.try_relay(relay, "", ())
     assert check.text == "network is unreachable"
+
+
+def test_a_maildir_on_a_file_system_that_is_read_only_is_not_a_matter_of_rights(monkeypatch, tmp_path):
+    monkeypatch.setattr("cronwrap.relay.probe.os.access", lambda *_: False)
+    monkeypatch.setattr("cronwrap.relay.probe.is_read_only", lambda _: True)
+    relay = endpoint.parse({"url": f"maildir:{tmp_path}/mail"}, "relay")
+    (check,) = mail_checks.try_relay(relay, "", ())
+    assert not check.ok
+    assert check.advice == "have its file system mounted for writing"

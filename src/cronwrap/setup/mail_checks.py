@@ -22,7 +22,7 @@ from cronwrap.outbox.store import LOUD_AFTER, Outbox, Summary, summary
 from cronwrap.paths import config_paths
 from cronwrap.relay import credentials
 from cronwrap.relay.dial import NO_NETWORK
-from cronwrap.relay.probe import Step, probe, reach
+from cronwrap.relay.probe import READ_ONLY, Step, is_read_only, probe, reach
 from cronwrap.relay.wording import SOURCES, with_advice
 from cronwrap.settings.files import relays_in_force
 from cronwrap.settings.load import Settings
@@ -45,7 +45,7 @@ MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 OF_THE_DISK = {
     errno.ENOSPC: "make room on its file system",
     errno.EDQUOT: "make room, or have this user's quota raised",
-    errno.EROFS: "have its file system mounted for writing",
+    errno.EROFS: READ_ONLY,
     errno.EIO: "the disk is failing: see the system log",
 }
 """What to do where the file system is at fault, and nobody's rights."""
@@ -110,6 +110,8 @@ def _outbox(state_dir: str) -> tuple[Check | None, Summary | None]:
         return Check(name="outbox", ok=False, text=str(error), advice=advice), None
     if waiting and not box.writable():
         text = f"the outbox {box.directory} cannot be written: nothing is sent from it"
+        if is_read_only(box.directory):
+            advice = OF_THE_DISK[errno.EROFS]
         return Check(name="outbox", ok=False, text=text, advice=advice), waiting
     return None, waiting
 
