@@ -80,7 +80,11 @@ def _start_error(start: Start, stage: str, code: int) -> StartError:
     if code in (errno.ENOENT, errno.ENOTDIR):
         if "/" in program and os.path.exists(os.path.join(start.chdir, program)):
             return StartError(f"{program}: its interpreter was not found", EXIT_NOT_FOUND)
-        return StartError(f"{program}: command not found", EXIT_NOT_FOUND)
+        from cronwrap.crontab.right_form import of_job  # noqa: PLC0415  # after a mistake alone
+
+        right = of_job(start.command.argv)
+        hint = f": only a shell understands that; write {right}" if right else ""
+        return StartError(f"{program}: command not found{hint}", EXIT_NOT_FOUND)
     return StartError(f"{program}: cannot be executed: {reason}", EXIT_NOT_EXECUTABLE)
 
 

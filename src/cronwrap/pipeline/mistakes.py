@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from cronwrap.errors import UsageError
 from cronwrap.log import log
@@ -17,34 +16,35 @@ from cronwrap.report.verdict import Policy, not_run
 from cronwrap.settings.command_line import take
 from cronwrap.settings.load import load
 from cronwrap.settings.values import quote
+from cronwrap.text import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-FORM = "cronwrap [OPTIONS] -- COMMAND [ARG]...   or   cronwrap [OPTIONS] -c TEXT   or   cronwrap --help"
 
+def report_mistake(text: str, form: str, given: Sequence[str], *, mailed: bool) -> None:
+    """Report a command line that cannot be understood: what is wrong, and its right form.
 
-def report_mistake(text: str) -> None:
-    """Report a command line that cannot be understood; the job behind it is not run.
-
-    By mail as well where somebody can be told who does not sit before the terminal.
+    The job behind it is not run; with ``mailed`` whoever its reports go to is told by mail as well.
     """
-    say(f"{text}; use: {FORM}")
-    if os.isatty(2):
+    say(text)
+    tell_form(form)
+    if not mailed:
         return
-    words = " ".join(map(quote, ["cronwrap", *sys.argv[1:]]))
-    settings = load(understood(sys.argv[1:]), os.environ, words)
+    words = " ".join(map(quote, ["cronwrap", *given]))
+    settings = load(understood(given), os.environ, words)
     if not settings.relays or settings["mailto"] is None or settings["dry-run"]:
         return
     secrets = redactor(settings["redact.patterns"])
     words, text = secrets.command(words), secrets.text(text)
+    form = secrets.command(form)
     run = new_run(Command(argv=("cronwrap",), text=words), settings)
     to = recipients(settings, run)
     if not to:
         return
-    verdict = not_run(f"the command line cannot be understood: {text}", Policy(on=("always",)))
+    verdict = not_run(f"the command line cannot be understood: {text}: {form}", Policy(on=("always",)))
     report = Report(
         run_id=run.run_id,
         job=run.job,
@@ -66,6 +66,14 @@ def report_mistake(text: str) -> None:
         from cronwrap.outbox.dispatch import dispatch  # noqa: PLC0415
 
         dispatch(settings, run.run_id, Signals(terminal=False))
+
+
+def tell_form(form: str) -> None:
+    """Give the right form a line of its own, to be taken over as it stands."""
+    try:
+        os.write(2, f"  {harmless(form, one=True)}\n".encode(errors="backslashreplace"))
+    except OSError:
+        return
 
 
 def understood(words: Sequence[str]) -> dict[str, Any]:
