@@ -239,7 +239,7 @@ def send_here(settings: Settings) -> None:
         os._exit(0)
     if claim is None:
         os._exit(0)
-    stays = bool(settings["delivery.background"]) and os.getppid() != 1  # with process 1 all others are killed
+    stays = bool(settings["delivery.background"]) and os.getppid() != 1  # all others die with process 1
     _sender(settings, box, claim, "", os.open(os.devnull, os.O_WRONLY), stays=stays)
 
 

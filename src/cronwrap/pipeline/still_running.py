@@ -30,6 +30,9 @@ else:
 COMPOSING = 600
 """Seconds for a mail to be composed and stored: a disk that hangs for longer leaves no process behind."""
 
+TERMINALS = (_signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGTSTP)
+"""What a terminal sends is for the run; the sender then has a session of its own."""
+
 
 def tell(run: RunContext, policy: Policy, elapsed: float, output: Callable[[], Output]) -> tuple[int, int]:
     """Have it told after ``elapsed`` seconds; give the child's pid, and a pipe that says ``1`` once stored.
@@ -57,9 +60,10 @@ def _be_the_child(
 ) -> NoReturn:
     try:
         _signal.set_wakeup_fd(-1)
-        for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGQUIT, _signal.SIGHUP, _signal.SIGALRM):
+        for number in (_signal.SIGTERM, _signal.SIGALRM, _signal.SIGUSR1, _signal.SIGUSR2):
             _signal.signal(number, _signal.SIG_DFL)
-        os.setpgid(0, 0)  # what a terminal sends is for the run
+        for number in TERMINALS:
+            _signal.signal(number, _signal.SIG_IGN)
         set_mask(set())
         _signal.alarm(COMPOSING)
         _let_go(theirs, printing=bool(run.settings["dry-run"]))
