@@ -75,7 +75,7 @@ def test_a_timeout_ends_the_job_and_spares_the_process_that_tells(cli, make_misb
     """The relay is silent: when the job's tree is ended, the sender is still at it."""
     silent = make_misbehaving("banner", "hang")
     environment = {**silent.environment, "CRONWRAP_DELIVERY_INLINE": "0.1s", "MAILTO": "ops@example.test"}
-    run = cli(*LONG, "--timeout", "0.6s", "--", "sh", "-c", "sleep 60", env=environment)
+    run = cli(*LONG, "--timeout", "0.6s", "--", "sh", "-c", "sleep 60", **environment)
     assert run.status == 124
     queued = [json.loads(line) for line in cli("outbox", "--json").stdout.splitlines()]
     assert len(queued) == 2
