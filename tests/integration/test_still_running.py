@@ -75,10 +75,13 @@ def test_a_timeout_ends_the_job_and_spares_the_process_that_tells(cli, make_misb
     """The relay is silent: when the job's tree is ended, the sender is still at it."""
     silent = make_misbehaving("banner", "hang")
     environment = {**silent.environment, "CRONWRAP_DELIVERY_INLINE": "0.1s", "MAILTO": "ops@example.test"}
+    environment["CRONWRAP_DELIVERY_BACKGROUND"] = "true"  # the sender has no hurry then
     run = cli(*LONG, "--timeout", "0.6s", "--", "sh", "-c", "sleep 60", **environment)
     assert run.status == 124
     queued = [json.loads(line) for line in cli("outbox", "--json").stdout.splitlines()]
     assert len(queued) == 2
+    timeout = min((item["id"] for item in queued), key=len)
+    assert "--still-running" not in cli("outbox", "show", timeout).stdout  # among the processes it ended
     (run,) = history(cli)
     assert run["result"] == "timeout"
 
@@ -112,7 +115,7 @@ def test_the_nth_skip_in_a_row_tells_once_which_run_is_in_the_way_and_a_run_begi
     skip(4)
     (mail,) = mailed.wait_for(1)
     assert mail.parsed["X-Cronwrap-Result"] == "stuck"
-    assert mail.body.startswith("stuck: 2 runs in a row not run, ")
+    assert mail.body.startswith("stuck: 2 runs in a row skipped, run ")
     for word in (fields["run"], str(process.pid), "exec sleep 60"):
         assert word in mail.body
     os.kill(number(path), signal.SIGKILL)

@@ -99,12 +99,12 @@ def ended_after_all(verdict: Verdict, policy: Policy) -> Verdict:
 def stuck(reason: str, policy: Policy, row: int, in_the_way: tuple[InTheWay, ...]) -> Verdict:
     """Judge the run that did not take place and is the one, in a row of skips, that is told as ``stuck``."""
     since = max((run.seconds for run in in_the_way), default=0.0)
-    names = ", ".join(f"run {run.run}, pid {run.pid}" for run in in_the_way)
-    who = f"{names} is in the way for {duration(since)}" if in_the_way else reason
+    names = ", ".join(f"run {run.run} (pid {run.pid})" for run in in_the_way)
+    who = f"{names} in the way for {duration(since)}" if in_the_way else reason
     verdict = Verdict(
         result=SKIPPED,
         label=STUCK,
-        headline=f"stuck: {count(row, 'run')} in a row not run, {who}",
+        headline=f"stuck: {count(row, 'run')} in a row skipped, {who}",
         failed=False,
         reasons=(f"stuck: {names}",),
         events=("skip", STUCK, "failure"),  # whoever is told of failures is told of this
