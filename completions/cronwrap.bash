@@ -4,8 +4,8 @@ _cronwrap_node() {
     flags= valued= words= files=
     case $path in
         '')
-            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
-            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
+            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
+            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
             words='init doctor status history show outbox crontab config sendmail'
             ;;
         'init')
@@ -132,7 +132,7 @@ _cronwrap() {
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
                 ;;
             --on)
-                mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W 'failure output stderr success recovery skip always never' -- "${cur##*,}")
+                mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W 'failure output stderr success recovery skip running stuck always never' -- "${cur##*,}")
                 ;;
             --format)
                 mapfile -t COMPREPLY < <(compgen -W 'report cron' -- "$cur")

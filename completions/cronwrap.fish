@@ -9,7 +9,7 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
         else if test "$word" = --; and not set -q path[1]
             echo -- --
             return
-        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --grace --dialect --prefix --kind --account -o --output
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --grace --dialect --prefix --kind --account -o --output
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
@@ -44,7 +44,7 @@ complete -c cronwrap -n '__cronwrap_at ""' -a config -d 'Show the settings in fo
 complete -c cronwrap -n '__cronwrap_at ""' -a sendmail -d 'Take a whole message on standard input and send it, as sendmail(8) does'
 complete -c cronwrap -n '__cronwrap_at ""' -s n -l name -x -d 'the job\'s name [from the command]'
 complete -c cronwrap -n '__cronwrap_at ""' -s C -l chdir -x -a '(__fish_complete_directories)' -d 'working directory of the job'
-complete -c cronwrap -n '__cronwrap_at ""' -l on -x -a "(__fish_append , failure output stderr success recovery skip always never)" -d 'mail on: failure output stderr success recovery skip always never [failure,output]'
+complete -c cronwrap -n '__cronwrap_at ""' -l on -x -a "(__fish_append , failure output stderr success recovery skip running stuck always never)" -d 'mail on: failure output stderr success recovery skip running stuck always never [failure,output]'
 complete -c cronwrap -n '__cronwrap_at ""' -l ok-codes -x -d 'exit codes that are no failure [0]'
 complete -c cronwrap -n '__cronwrap_at ""' -l fail-match -x -d 'a line of output that matches makes the run a failure'
 complete -c cronwrap -n '__cronwrap_at ""' -l ignore-match -x -d 'matching lines do not count as output'
@@ -64,6 +64,8 @@ complete -c cronwrap -n '__cronwrap_at ""' -l idle-timeout -x -d 'end the job af
 complete -c cronwrap -n '__cronwrap_at ""' -l kill-after -x -d 'time between SIGTERM and SIGKILL [10s]'
 complete -c cronwrap -n '__cronwrap_at ""' -l drain -x -d 'how long to read on after the job ended [5s]'
 complete -c cronwrap -n '__cronwrap_at ""' -l overlap -x -a 'allow skip wait kill' -d 'what to do when the same job still runs [allow]'
+complete -c cronwrap -n '__cronwrap_at ""' -l stuck-after -x -d 'mail once when the Nth run in a row is skipped [3]'
+complete -c cronwrap -n '__cronwrap_at ""' -l still-running -x -d 'mail once while the job still runs after D'
 complete -c cronwrap -n '__cronwrap_at ""' -l overlap-wait -x -d 'the longest wait of --overlap wait'
 complete -c cronwrap -n '__cronwrap_at ""' -l retries -x -d 'run again after a failure, N times [0]'
 complete -c cronwrap -n '__cronwrap_at ""' -l retry-delay -x -d 'wait before the first retry, doubling [10s]'

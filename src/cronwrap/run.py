@@ -18,12 +18,13 @@ from cronwrap.settings.load import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
     from cronwrap.job.overlap import Guard
-    from cronwrap.model import Command, Outcome, Past, Verdict
+    from cronwrap.model import Command, Outcome, Output, Past, Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
@@ -60,7 +61,7 @@ def main(invocation: Invocation) -> int:
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
         return _unwatched(_start(run), signals, error)
     if why:
-        return _skipped(run, why, signals, guard.interrupted)
+        return _skipped(run, why, signals, guard.interrupted, guard)
     return _watched(run, signals, guard)
 
 
@@ -155,10 +156,11 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
     ping = _ping(run, faults) if guard else None
+    still = _Still(run)
     if guard:
         mark(run)
     while True:
-        supervisor, why_not = _spawned(start, run, signals)
+        supervisor, why_not = _spawned(start, _limits(settings, still.left()), signals)
         if why_not and not outcomes and guard:
             raise NotStartedError(start) from why_not
         # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
@@ -166,6 +168,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         if guard:
             supervisor.overlap_asked = guard.asked_by
         supervisor.on_long_run = record.settle
+        supervisor.on_still_running = still.tell
         try:
             outcomes.append(supervisor.watch())
         except Exception as error:  # noqa: BLE001  # a bug, a module that has gone: the job goes on
@@ -179,12 +182,48 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         delay *= 2
     if guard and not entry:
         unmark(run)
-    return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
+    told = still.told()
+    return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping, told_running=told)
 
 
-def _spawned(start: Start, run: RunContext, signals: Signals) -> tuple[Supervisor, Exception | None]:
+class _Still:
+    """Telling, once in a run, that it still goes on: ``--still-running``, over all its tries."""
+
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self._began = time.monotonic()
+        self._due = run.settings["still-running"]
+        self._word = -1
+        """The end of a pipe in which the child says that its mail is stored."""
+
+    def left(self) -> float | None:
+        """Give the seconds until it is due, None when it never is, or not any more."""
+        return None if self._due is None else max(0.0, self._began + self._due - time.monotonic())
+
+    def tell(self, output: Callable[[], Output]) -> int:
+        """Tell it in a process of its own; give its pid."""
+        elapsed = time.monotonic() - self._began
+        self._due = None
+        from cronwrap.pipeline.still_running import tell  # noqa: PLC0415  # rare
+
+        pid, self._word = tell(self._run, _policy(self._run.settings), elapsed, output)
+        return pid
+
+    def told(self) -> bool:
+        """Say whether a mail that told it is stored."""
+        if self._word < 0:
+            return False
+        try:
+            return os.read(self._word, 1) == b"1"
+        except OSError:
+            return False  # it is at it, or hangs: the end is told as if it were not
+        finally:
+            os.close(self._word)
+
+
+def _spawned(start: Start, limits: Limits, signals: Signals) -> tuple[Supervisor, Exception | None]:
     """Start the job; give who watches it, and None or why it could not be started for a cause of ours."""
-    supervisor = Supervisor(start, _limits(run.settings), signals)
+    supervisor = Supervisor(start, limits, signals)
     try:
         return supervisor, supervisor.spawn()
     except Exception as error:  # noqa: BLE001  # nothing is raised once there is a process
@@ -254,9 +293,13 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         past, fault = _past(run)
         verdict = judge(last, policy, past, time.time(), earlier)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
+    if tries.told_running:
+        from cronwrap.report.verdict import ended_after_all  # noqa: PLC0415
+
+        verdict = ended_after_all(verdict, policy)
     if tries.ping:
         tries = _tell_monitor(run, tries, verdict, past)
-    if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
+    if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes or tries.told_running:
         from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
 
         report(run, tries, verdict, past, signals)
@@ -337,7 +380,9 @@ def _past(run: RunContext) -> tuple[Past | None, str]:
         return None, f"the history could not be asked: {type(error).__name__}: {error}"
 
 
-def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> int:
+def _skipped(
+    run: RunContext, why: str, signals: Signals, interrupted: int, guard: Guard | None = None
+) -> int:
     """Record, and report if that is wanted, a run that does not take place."""
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
     from cronwrap.pipeline.reporting import report, say  # noqa: PLC0415
@@ -347,7 +392,12 @@ def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> i
         say(f"not run: {why}")
     faults = list(run.settings.faults)
     tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
-    report(run, tries, skipped(why, _policy(run.settings)), None, signals)
+    verdict = skipped(why, _policy(run.settings))
+    if guard and not interrupted and run.settings["overlap"] in ("skip", "wait"):
+        from cronwrap.pipeline.stuck import stuck_or  # noqa: PLC0415
+
+        verdict = stuck_or(verdict, run, why, guard.in_the_way, _policy(run.settings))
+    report(run, tries, verdict, None, signals)
     do_for_others(run, tries.entry, signals, mailed=False)
     return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
 
@@ -386,13 +436,14 @@ def _live(settings: Settings) -> bool:
     return os.isatty(1) or os.isatty(2) if live is None else bool(live)
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, still_running: float | None) -> Limits:
     same: dict[str, Any] = {
         name: settings[name.replace("_", "-")]
         for name in ("timeout", "idle_timeout", "kill_after", "drain", "max_memory", "max_output")
     }
     return Limits(
         **same,
+        still_running=still_running,
         timed=settings["timestamps"],
         live=_live(settings),
         fail_match=settings["fail-match"],

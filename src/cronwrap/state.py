@@ -86,6 +86,11 @@ class Directory:
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
 
+def descriptors() -> set[int]:
+    """Give those of the directories that are kept open; for a child that closes all others."""
+    return {held.fd for held in _held.values()}
+
+
 def state(path: str, *names: str, make: bool = False) -> Directory:
     """Give the state directory, or one in it; OSError when there is none, or it is not ours alone.
 

@@ -197,6 +197,28 @@ def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
     return past_of(tally, limit)
 
 
+def skips_in_a_row(state_dir: str, job: str, user: str, since: float, limit: int) -> list[Run]:
+    """Give the last runs of a job that were skipped, none that took place among them, newest first.
+
+    Those that began before ``since`` are left out, and those beyond the newest ``limit``.
+    """
+    found = []
+    for _name, fields in journal.ended(state_dir, job):
+        with contextlib.suppress(journal.Unreadable):
+            found.append(Run(**_columns(fields)))
+    job, user = _text(job), _text(user)
+    with reading(state_dir) as database:
+        if database is not None:
+            rows = database.execute(
+                "SELECT * FROM runs WHERE job = ? AND started >= ? ORDER BY started DESC LIMIT ?",
+                (job, since, limit),
+            )
+            found += [_run(row) for row in rows]
+    by_id = {run.run: run for run in found if (run.job, run.user) == (job, user) and run.started >= since}
+    newest = sorted(by_id.values(), key=lambda run: -run.started)
+    return list(itertools.takewhile(lambda run: run.result == "skipped", newest))
+
+
 def starts(state_dir: str, since: float) -> dict[str, list[float]]:
     """Give the Unix times at which the runs of each job began, ascending; running ones included."""
     fold(state_dir)

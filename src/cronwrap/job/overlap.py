@@ -36,6 +36,8 @@ class Guard:
         self._asked: set[str] = set()
         self.fault = ""
         """Why there is no lock; the job runs all the same."""
+        self.in_the_way: tuple[dict[str, Any], ...] = ()
+        """What is on record of the runs that kept this one from taking place."""
         self.interrupted = 0
         """The signal that ended the wait, or 0."""
 
@@ -114,7 +116,8 @@ class Guard:
             return []  # the lock alone decides; this was to name names
 
     def _holders(self) -> str:
-        runs = [f"run {fields['run']}, pid {fields['pid']}" for fields in self._running()]
+        self.in_the_way = tuple(self._running())
+        runs = [f"run {fields['run']}, pid {fields['pid']}" for fields in self.in_the_way]
         return f" ({'; '.join(runs[:5])})" if runs else ""
 
     def _ask(self) -> None:

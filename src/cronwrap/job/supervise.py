@@ -12,7 +12,17 @@ import time
 
 from cronwrap.errors import EXIT_INTERNAL
 from cronwrap.job.capture import Capture
-from cronwrap.job.deadlines import ENDING, GIVE_UP, KILL, SAMPLE, STOP_READING, TERMINATE, Course, Limits
+from cronwrap.job.deadlines import (
+    ENDING,
+    GIVE_UP,
+    KILL,
+    SAMPLE,
+    STILL_RUNNING,
+    STOP_READING,
+    TERMINATE,
+    Course,
+    Limits,
+)
 from cronwrap.job.signals import FORWARDED, LONGEST_POLL, Signals
 from cronwrap.job.spawn import (
     Pipes,
@@ -26,7 +36,7 @@ from cronwrap.job.spawn import (
     tell_group,
 )
 from cronwrap.job.terminal import Foreground
-from cronwrap.model import STDERR, STDOUT, Outcome
+from cronwrap.model import STDERR, STDOUT, Outcome, Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +95,9 @@ class Supervisor:
         """What could not be done for the job (its niceness, say), in words."""
         self.on_long_run: Callable[[], None] | None = None
         """Called once the job has outlived its first second."""
+        self.on_still_running: Callable[[Callable[[], Output]], int] | None = None
+        """Called when the job still runs after ``Limits.still_running``, with what gives its output so far
+        and is for a child alone; gives that child's pid, or 0."""
         self.overlap_asked: Callable[[], str] = str
         """Says which other run, if any, asked for this one's end when SIGTERM came."""
 
@@ -238,8 +251,19 @@ class Supervisor:
             self._give_up(now)
         elif due == STOP_READING:
             self._stop_reading()
+        elif due == STILL_RUNNING:
+            self._tell_still_running()
         elif due == SAMPLE:
             self._sample(pipes)
+
+    def _tell_still_running(self) -> None:
+        try:
+            pid = self.on_still_running(self._capture.output) if self.on_still_running else 0
+        except Exception as error:  # noqa: BLE001  # no process, a module that has gone: the job goes on
+            self.remarks.append(f"nobody could be told that it still runs: {type(error).__name__}: {error}")
+            return
+        if pid:
+            self._others.add(pid)  # and what it starts: none of the job's
 
     def _catch_up(self, pipes: Pipes) -> None:
         """Take what has happened before what is due: cronwrap may have been stopped, or the machine."""

@@ -230,6 +230,19 @@ def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int,
         os._exit(0)
 
 
+def send_here(settings: Settings) -> None:
+    """Be the process that sends what is due, unless another one does; for a child of a run. Never returns."""
+    box = Outbox(settings.state_dir)
+    try:
+        claim = _claim_if_needed(box) if settings.relays else None
+    except (StateError, OSError):
+        os._exit(0)
+    if claim is None:
+        os._exit(0)
+    stays = bool(settings["delivery.background"]) and os.getppid() != 1  # all others die with process 1
+    _sender(settings, box, claim, "", os.open(os.devnull, os.O_WRONLY), stays=stays)
+
+
 def leave_waiter(settings: Settings) -> None:
     """See to it that what is queued is retried, once this process, which is no run, has gone."""
     from cronwrap.outbox.waiter import become_waiter, waits  # noqa: PLC0415

@@ -50,6 +50,8 @@ class Tries(Record):
     """The run's place in the journal; None when it could not be put there."""
     faults: tuple[str, ...]
     ping: Ping | None = None
+    told_running: bool = False
+    """Whether a report is on its way that said, while it ran, that it still runs."""
 
 
 def new_run(command: Command, settings: Settings) -> RunContext:

@@ -18,6 +18,7 @@ from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.run_entry import ending, finish
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
+from cronwrap.report.verdict import RUNNING, ended_after_all, still_running
 from cronwrap.settings.command_line import job_shell
 from cronwrap.text import harmless
 
@@ -57,7 +58,8 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes, digest))
         run.posted.append(run.run_id)
     if tries.entry:
-        mailed = verdict.mail and words != PRINTED
+        # For ``--remind`` a failure is mailed by its own mail alone.
+        mailed = words != PRINTED if verdict.mail else tries.told_running and not verdict.failed
         fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     for fault in tries.faults:  # stored first, then told: who reads may be slow, or nobody
@@ -145,6 +147,29 @@ def sender(settings: Settings, run: RunContext) -> str:
     """
     login = settings.login if "@" in settings.login else ""
     return str(settings["mailfrom"] or login or f"{run.user}@{run.host}")
+
+
+def post_still_running(run: RunContext, outcome: Outcome, policy: Policy) -> bool:
+    """Store, or print for ``--dry-run``, the mail that the run still goes on; False when there is none."""
+    verdict = still_running(outcome.duration, policy)
+    if not verdict.mail or not recipients(run.settings, run):
+        return False
+    secrets = redactor(run.settings["redact.patterns"])
+    tries = Tries(
+        outcomes=(redacted.output(outcome, secrets),),
+        entry=None,
+        faults=tuple(dict.fromkeys((*run.settings.faults, *secrets.faults))),
+    )
+    job, command = secrets.text(run.job), secrets.command(run.command.text)
+    message = compose(_report(run, tries, verdict, None).replace(job=job, command=command))
+    if run.settings["dry-run"]:
+        from cronwrap.report.preview import readable  # noqa: PLC0415  # imports `email`
+
+        sys.stdout.buffer.write(readable(message.content).encode(errors="surrogateescape"))
+        sys.stdout.flush()
+        return True
+    identity = f"{run.run_id}-{RUNNING}"
+    return post(run.settings, identity, addressed(run.settings, message)) != PRINTED
 
 
 # On its way -------------------------------------------------------------------------------------
@@ -266,6 +291,7 @@ def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
     outcomes = tuple(redacted.words(outcome, secrets) for outcome in tries.outcomes)
     *earlier, last = outcomes
     verdict = _redacted_verdict(judge(last, policy, None, time.time(), tuple(earlier)), secrets)
+    verdict = ended_after_all(verdict, policy) if tries.told_running else verdict
     outcomes = tuple(redacted.output(outcome, secrets) for outcome in outcomes)
     job, command = secrets.text(run.job), secrets.command(run.command.text)
     tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))

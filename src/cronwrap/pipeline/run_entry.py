@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NEEDED = (
     "cronwrap.pipeline.reporting",
+    "cronwrap.pipeline.still_running",
     "cronwrap.pipeline.housekeeping",
     "cronwrap.pipeline.mistakes",
     "cronwrap.report.html",

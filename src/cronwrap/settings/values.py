@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-EVENTS = ("failure", "output", "stderr", "success", "recovery", "skip", "always", "never")
+EVENTS = (
+    *("failure", "output", "stderr", "success", "recovery", "skip", "running", "stuck"),
+    *("always", "never"),
+)
 
 TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
