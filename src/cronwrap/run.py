@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
+from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
 from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
@@ -18,12 +18,14 @@ from cronwrap.settings.load import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
+    from cronwrap.history.stopping import Place
     from cronwrap.job.overlap import Guard
+    from cronwrap.job.publisher import Publisher
     from cronwrap.model import Command, Outcome, Past, Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
@@ -44,7 +46,7 @@ def main(invocation: Invocation) -> int:
         signals = Signals(terminal=watched())
     except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
         return _unwatched(_start_without_settings(invocation, command), signals, error)
-    if settings["jitter"] and (number := signals.wait(_jitter(run))):
+    if settings["jitter"] and (number := _wait_for_its_time(run, signals)):
         why = f"signal {number} came while it waited for its time (--jitter)"
         return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
     if settings["dry-run"]:
@@ -56,6 +58,7 @@ def main(invocation: Invocation) -> int:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
         guard = Guard(settings.state_dir, run.job, run.run_id)
+        guard.waits = lambda: _place(run)
         alone = settings["overlap"] != "allow"
         why = guard.enter(settings["overlap"], settings["overlap-wait"], signals) if alone else ""
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
@@ -153,6 +156,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     start = _start(run)
     outcomes: list[Outcome] = []
     entry: Entry | None = None
+    publisher: Publisher | None = None
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
     ping = _ping(run, faults) if guard else None
@@ -165,21 +169,24 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
         record = _OnRecord(run, guard, entry, faults)
         if guard:
-            supervisor.overlap_asked = guard.asked_by
-        supervisor.on_long_run = record.settle
+            supervisor.end_asked = lambda: _asked_by(run, guard)
+        supervisor.publisher = publisher
+        supervisor.on_long_run = record.settle(outcomes, publisher)
         try:
             outcomes.append(supervisor.watch())
         except Exception as error:  # noqa: BLE001  # a bug, a module that has gone: the job goes on
             outcomes.append(supervisor.rescue(error))
-        entry = record.entry()
+        entry, publisher = record.entry(), supervisor.publisher
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
             break
         if signals.wait(delay):
+            outcomes[-1] = _asked_while_it_waited(run, outcomes[-1])
             break
         delay *= 2
     if guard and not entry:
         unmark(run)
+    _publish_end(run, publisher, entry, outcomes[-1])
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
 
 
@@ -205,9 +212,16 @@ class _OnRecord:
             self._guard.join()
         return _begin(self._run, self._faults)
 
-    def settle(self) -> None:
-        """Make ready for a job that takes its time, once it has outlived its first second."""
-        self._settled = Beside(self._settle)
+    def settle(
+        self, earlier: list[Outcome], publisher: Publisher | None
+    ) -> Callable[[set[int]], Publisher | None]:
+        """Give what makes ready for a job that takes its time, once it has outlived its first second."""
+
+        def note(others: set[int]) -> Publisher | None:
+            self._settled = Beside(self._settle)
+            return publisher or (_publisher(self._run, earlier, others) if self._guard else None)
+
+        return note
 
     def _settle(self) -> None:
         from cronwrap.pipeline.run_entry import settle_in  # noqa: PLC0415
@@ -230,6 +244,66 @@ class _OnRecord:
         begun, self._begun = self._begun, None
         if begun:
             self._entry = begun.wait()
+
+
+def _asked_by(run: RunContext, guard: Guard) -> tuple[str, str]:
+    """Give, when SIGTERM has come, whether somebody asked for the run's end: ``ended_by``, and the reason."""
+    if by := _stopped_by(run):
+        return "stop", by
+    if asker := guard.asked_by():
+        return "overlap", f"asked for by run {asker} of the same job"
+    return "", ""
+
+
+def _stopped_by(run: RunContext) -> str:
+    """Give who asked for the run's end by ``cronwrap stop``, or an empty text."""
+    try:
+        from cronwrap.history import stopping  # noqa: PLC0415  # rare
+
+        by = stopping.asked(run.settings.state_dir, run.run_id)
+        if by:
+            stopping.withdraw(run.settings.state_dir, run.run_id)
+    except Exception:  # noqa: BLE001  # a module that has gone: it is a signal like any other, then
+        return ""
+    return by
+
+
+def _asked_while_it_waited(run: RunContext, last: Outcome) -> Outcome:
+    """Give the last try of a run whose wait for the next one was ended: stopped, where that was asked."""
+    by = _stopped_by(run)
+    return last.replace(ended_by="stop", ended_because=by) if by else last
+
+
+def _place(run: RunContext) -> Place | None:
+    """Give the run a place among those that wait, where ``cronwrap stop`` finds it."""
+    try:
+        from cronwrap.history.stopping import Place  # noqa: PLC0415  # who waits has the time
+        from cronwrap.pipeline.run_entry import beginning  # noqa: PLC0415
+
+        return Place(run.settings.state_dir, beginning(run))
+    except Exception:  # noqa: BLE001  # nobody sees it, then
+        return None
+
+
+def _publisher(run: RunContext, earlier: list[Outcome], others: set[int]) -> Publisher | None:
+    try:
+        from cronwrap.pipeline.published import published  # noqa: PLC0415  # for a job that takes its time
+
+        return published(run, earlier, others)
+    except Exception:  # noqa: BLE001  # a module that has gone: nobody can look on, no more
+        return None
+
+
+def _publish_end(run: RunContext, publisher: Publisher | None, entry: Entry | None, last: Outcome) -> None:
+    """Have the output so far go with the run, once that is on record as ended."""
+    if last.ended_by == "stop":
+        _stopped_by(run)  # somebody may have asked again meanwhile
+    if publisher:
+        publisher.status = last.exit_status
+        if entry:
+            entry.on_end = publisher.end
+        else:
+            publisher.end()
 
 
 def _withdraw(entry: Entry | None) -> None:
@@ -344,20 +418,24 @@ def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> i
     """Record, and report if that is wanted, a run that does not take place."""
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
     from cronwrap.pipeline.reporting import report, say  # noqa: PLC0415
-    from cronwrap.report.verdict import skipped  # noqa: PLC0415
+    from cronwrap.report.verdict import skipped, stopped  # noqa: PLC0415
 
+    by = _stopped_by(run) if interrupted else ""
     if os.isatty(2):
-        say(f"not run: {why}")
+        say(f"not run: {f'stopped {by}' if by else why}")
     faults = list(run.settings.faults)
     tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
-    report(run, tries, skipped(why, _policy(run.settings)), None, signals)
+    policy = _policy(run.settings)
+    report(run, tries, stopped(by, policy) if by else skipped(why, policy), None, signals)
     do_for_others(run, tries.entry, signals, mailed=False)
+    if by:
+        return EXIT_ENDED
     return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
 
 
 def _again(run: RunContext, outcome: Outcome, asked_to_end: int) -> bool:
     """Say whether a try failed in a way that another one may help."""
-    if asked_to_end or outcome.ended_by == "overlap":
+    if asked_to_end or outcome.ended_by in ("overlap", "stop"):
         return False
     from cronwrap.report.verdict import judge  # noqa: PLC0415
 
@@ -401,6 +479,16 @@ def _limits(settings: Settings) -> Limits:
         fail_match=settings["fail-match"],
         ignore_match=settings["ignore-match"],
     )
+
+
+def _wait_for_its_time(run: RunContext, signals: Signals) -> int:
+    """Wait as ``--jitter`` says; give the signal that asked for an end meanwhile, or 0."""
+    place = None if run.settings["dry-run"] else _place(run)
+    try:
+        return signals.wait(_jitter(run))
+    finally:
+        if place:
+            place.leave()
 
 
 def _jitter(run: RunContext) -> float:

@@ -13,7 +13,7 @@ from cronwrap.commands import views
 from cronwrap.commands.history import bring_up_to_date, public
 from cronwrap.commands.views import Screen
 from cronwrap.history.kept_output import Kept
-from cronwrap.history.runs import Run, run
+from cronwrap.history.runs import Run, find, output_of
 from cronwrap.job import use
 from cronwrap.job.use import Use
 from cronwrap.model import STDERR, STDOUT
@@ -24,14 +24,16 @@ from cronwrap.text import harmless, moment, size
 
 
 @click.command("show")
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("word", metavar="[RUN|JOB]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, output included.")
 @click.pass_context
-def command(ctx: click.Context, run_id: str | None, as_json: bool) -> None:
-    """Show one run whole, with its output: the latest, or the one whose id RUN begins or ends."""
+def command(ctx: click.Context, word: str | None, as_json: bool) -> None:
+    """Show one run whole, with its output: the latest, a job's latest, or the one with RUN in its id."""
     settings = ctx.obj.settings()
+    ctx.obj.report_dead(settings)
     bring_up_to_date(settings.state_dir, settings["history.keep"])
-    found, kept = run(settings.state_dir, run_id)
+    found = find(settings.state_dir, word)
+    kept = output_of(settings.state_dir, found)
     if as_json:
         views.write(views.objects([whole(found, kept)]))
     else:

@@ -26,7 +26,7 @@ from cronwrap.state import NEW, RUNS, boot_id, checksum, process_started, state,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from cronwrap.model import Output
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 BROKEN = "broken"
 ENDED = ".end"
+STOP = ".stop-"
+"""What the names begin with of files that ask for a run's end (``stopping``)."""
 REPORTED = "reported"
 """A key of the end of a run whose report was about to go into the queue."""
 
@@ -70,13 +72,15 @@ class Unreadable(Exception):  # noqa: N818 - control flow inside the package, ne
 class Entry:
     """A run on record that has not ended, and the lock that says so."""
 
-    __slots__ = ("_directory", "_fd", "_name", "_size", "_synced", "end", "fields")
+    __slots__ = ("_directory", "_fd", "_name", "_size", "_synced", "end", "fields", "on_end")
 
     def __init__(self, directory: Directory, name: str, fd: int, fields: Fields) -> None:
         self.fields = fields
         """What was written at the start."""
         self.end: Fields | None = None
         """How it ended, of a run that died when its report was to go into the queue."""
+        self.on_end: Callable[[], None] | None = None
+        """Called once the run is on record as ended, or off the record."""
         self._directory = directory
         self._name = name
         self._fd = fd
@@ -130,11 +134,15 @@ class Entry:
             raise _fault(error, self._directory.path) from error
         finally:
             self.release()
+            if self.on_end:
+                self.on_end()
 
     def withdraw(self) -> None:
         """Take the run off the record: nobody waits for this any more."""
         _unlink(self._directory, self._name)
         self.release()
+        if self.on_end:
+            self.on_end()
 
     def release(self) -> None:
         """Let go of the lock without writing anything: whoever looks next may claim the run."""
@@ -317,11 +325,14 @@ def unreadable(state_dir: str) -> list[str]:
 def sweep(state_dir: str, now: float | None = None) -> None:
     """Take away what writers left behind that died before their file had its name."""
     limit = (time.time() if now is None else now) - LEFTOVER_AGE
-    _sweep(_runs(state_dir), (NEW,), limit)
+    _sweep(_runs(state_dir), (NEW, STOP), limit)
     try:
         _sweep(state(state_dir), LEFTOVERS, limit)
     except OSError:
         return
+    from cronwrap.history import live_output  # noqa: PLC0415  # rare
+
+    live_output.sweep(state_dir)
 
 
 def _sweep(directory: Directory | None, beginnings: tuple[str, ...], limit: float) -> None:
