@@ -121,24 +121,27 @@ class Capture:
         """Give how much the job has written so far."""
         return self._totals[STDOUT] + self._totals[STDERR]
 
-    def since(self, position: int) -> tuple[Pieces, int, int, Pieces]:
-        """Give what came from a position on, as stream, seconds since the start, octets.
+    def since(self, position: int) -> tuple[int, int, Pieces]:
+        """Give what came from a position on: how many octets of it are gone, and what follows them.
 
-        In the middle how many octets of it are gone and, where some are, the line ends in all there ever was.
+        That is as stream, seconds since the start, octets; of one half at a time. Between the two are, where
+        some are gone, the line ends in all there ever was.
         """
         from cronwrap.job.stretches import stretches  # noqa: PLC0415  # for a job that takes its time
 
         first = len(self._head)
         kept = max(0, self._tail_total - self._tail_size)
-        gone = max(0, first + kept - max(position, first)) if self._tail_total else 0
-        before, after = stretches(self._marks[0], position, first, self._head, 0), []
+        if position < first:
+            return 0, 0, stretches(self._marks[0], position, first, self._head, 0)
+        gone = max(0, first + kept - position)
+        pieces: Pieces = []
         begin = max(position - first, kept)
         if begin < self._tail_total:
             place, end = begin % self._tail_size, self._tail_total % self._tail_size or self._tail_size
             ring = self._tail
             content = ring[place:end] if place < end else ring[place:] + ring[:end]
-            after = stretches(self._marks[1], begin, self._tail_total, content, begin)
-        return before, gone, self._tail_newlines + (self._head.count(b"\n") if gone else 0), after
+            pieces = stretches(self._marks[1], begin, self._tail_total, content, begin)
+        return gone, self._tail_newlines + self._head.count(b"\n") if gone else 0, pieces
 
     def output(self) -> Output:
         """Give what was kept, and let go of it: the last call there is."""

@@ -34,8 +34,11 @@ FLUSH_PATIENCE, END_PATIENCE = 0.5, 2.0
 class Sink:
     """What takes the output, in the thread; whatever it raises is the end of it."""
 
-    def take(self, before: Pieces, left_out: int, lines: int, after: Pieces) -> None:
-        """Take what came next; in its middle ``left_out`` octets with so many line ends are gone."""
+    def take(self, left_out: int, lines: int, pieces: Pieces) -> None:
+        """Take what came next, after ``left_out`` octets with so many line ends that are gone.
+
+        The pieces are its own: as it is done with one it can let go of it.
+        """
         raise NotImplementedError
 
     def rest(self) -> None:
@@ -125,15 +128,16 @@ class Publisher:
 
     def _next(self, capture: Capture, patience: float = 0.0) -> bool:
         try:
-            before, left_out, lines, after = capture.since(self._position)
+            left_out, lines, pieces = capture.since(self._position)
         except Exception:  # noqa: BLE001  # a module that has gone, no memory
             self._broken = True
             return False
-        here = sum(octets.count(b"\n") for _stream, _elapsed, octets in (*before, *after))
+        here = sum(octets.count(b"\n") for _stream, _elapsed, octets in pieces)
+        length = sum(len(octets) for _stream, _elapsed, octets in pieces)
         missing = lines - here - self._lines if left_out else 0
-        if not self._hand(lambda: self._sink.take(before, left_out, missing, after), patience):
+        if not self._hand(lambda: self._sink.take(left_out, missing, pieces), patience):
             return False
-        self._position = capture.total
+        self._position += left_out + length
         self._lines += missing + here
         return True
 
@@ -148,15 +152,17 @@ class Publisher:
                 halves[half].extend([(mark.stream, mark.elapsed, piece)] if piece else [])
 
         def task() -> None:
-            self._sink.take(halves[0], output.left_out_bytes, output.left_out_lines, halves[1])
+            self._sink.take(0, 0, halves[0])
+            self._sink.take(output.left_out_bytes, output.left_out_lines, halves[1])
             self._sink.rest()
 
         self._hand(task, FLUSH_PATIENCE)
 
     def flush(self, capture: Capture) -> None:
         """Hand on all there is of a try that has ended; the next one begins at nothing."""
-        if capture.total == self._position or self._next(capture, FLUSH_PATIENCE):
-            self._hand(self._sink.rest, FLUSH_PATIENCE)
+        while capture.total != self._position and self._next(capture, FLUSH_PATIENCE):
+            pass
+        self._hand(self._sink.rest, FLUSH_PATIENCE)
         self._position = self._lines = 0
         self._due = 0.0
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cronwrap.model import Outcome, Output
     from cronwrap.pipeline.context import RunContext
 
+AT_ONCE = 128 * 1024
+"""Octets that are redacted at a time: each is in memory several times then."""
 SYNCED_EVERY = 10.0
 """Seconds; what a power cut may cost of the output so far, and no disk is kept busy."""
 
@@ -38,16 +40,22 @@ class Published(Sink):
         """The process that searches for the user's patterns, or 0."""
         return self._searches.pid if self._searches else 0
 
-    def take(self, before: Pieces, left_out: int, lines: int, after: Pieces) -> None:
-        """Take what came next; in its middle ``left_out`` octets with so many line ends are gone."""
-        for piece in before:
-            self._streaming.feed(*piece)
+    def take(self, left_out: int, lines: int, pieces: Pieces) -> None:
+        """Take what came next, after ``left_out`` octets with so many line ends that are gone."""
         if left_out:
             self._write(self._streaming.take(cut=True))
             self._streaming.gap(lines)
             self._skip(left_out)
-        for piece in after:
-            self._streaming.feed(*piece)
+        pieces.reverse()
+        fed = 0
+        while pieces:
+            stream, elapsed, octets = pieces.pop()
+            for begin in range(0, len(octets), AT_ONCE):
+                self._streaming.feed(stream, elapsed, octets[begin : begin + AT_ONCE])
+                fed += min(AT_ONCE, len(octets) - begin)
+                if fed >= AT_ONCE:
+                    self._write(self._streaming.take())
+                    fed = 0
         self._write(self._streaming.take())
         if self._writer and time.monotonic() - self._synced > SYNCED_EVERY:
             self._writer.sync()
