@@ -25,7 +25,7 @@ from cronwrap.state import NEW, RUNS, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from cronwrap.state import Directory
 
@@ -268,66 +268,89 @@ def so_far(state_dir: str, run: str) -> Output | None:
     except OSError:
         return None
     limit = 0
-    first: list[tuple[int, int, float, int, bytes]] = []
-    last: list[tuple[int, int, float, int, bytes]] = []
-    for number, content in enumerate(contents):
+    frames: list[Frame] = []
+    for content in contents:
         head, found, rest = content.partition(b"\n")
-        if not found or not head.startswith(MAGIC) or not head[len(MAGIC) :].isdigit():
-            continue
-        limit = int(head[len(MAGIC) :])
-        frames = [frame[:5] for frame in _unframed(rest, 0) if frame[3] != END]
-        (last if number else first).extend(frames)
-    return _output(first, last, limit // 2) if first or last else None
+        if found and head.startswith(MAGIC) and head[len(MAGIC) :].isdigit():
+            limit = int(head[len(MAGIC) :])
+            frames += [Frame(*frame[:5]) for frame in _unframed(rest, 0) if frame[3] != END]
+    return _output(frames, limit - limit // 2, limit // 2) if frames else None
 
 
-def _output(
-    first: list[tuple[int, int, float, int, bytes]], last: list[tuple[int, int, float, int, bytes]], most: int
-) -> Output:
-    """Give the frames of both halves as one output; of the second the last ``most`` octets."""
-    head = b"".join(frame[4] for frame in first)
-    marks: list[Mark] = []
-    _mark(marks, first, 0)
-    end = first[-1][0] + len(first[-1][4]) if first else 0
-    if not last:
-        return _counted(Output(head=head, marks=tuple(marks)), [*first])
-    if last[0][0] == end and sum(len(frame[4]) for frame in last) <= most:
-        _mark(marks, last, len(head))
-        whole = head + b"".join(frame[4] for frame in last)
-        return _counted(Output(head=whole, marks=tuple(marks)), [*first, *last])
-    tail = b"".join(frame[4] for frame in last)
-    cut = max(0, len(tail) - most)
-    tail_marks: list[Mark] = []
-    _mark(tail_marks, last, 0)
-    before = [mark for mark in tail_marks if mark.offset <= cut][-1:]
-    kept = [mark.replace(offset=cut) for mark in before] + [mark for mark in tail_marks if mark.offset > cut]
+class Frame:
+    """What was written in one go: octets of one stream, and where in the whole they stand."""
+
+    __slots__ = ("elapsed", "lines", "octets", "offset", "stream")
+
+    def __init__(self, offset: int, lines: int, elapsed: float, stream: int, octets: bytes) -> None:
+        self.offset, self.lines, self.elapsed, self.stream, self.octets = (
+            offset,
+            lines,
+            elapsed,
+            stream,
+            octets,
+        )
+
+    @property
+    def end(self) -> int:
+        """The offset behind it."""
+        return self.offset + len(self.octets)
+
+
+def _output(frames: list[Frame], first: int, last: int) -> Output:
+    """Give frames as an output: the first octets without a hole, and the last ones, of either so many."""
+    known = 0
+    while known < len(frames) and frames[known].offset == (frames[known - 1].end if known else 0):
+        known += 1
+    whole = known == len(frames) and frames[-1].end <= first + last
+    if not whole:
+        known = next((number for number in range(known) if frames[number].end > first), known)
+    head = b"".join(frame.octets for frame in frames[:known])
+    marks = _marked(frames[:known])
+    rest = list(_with_holes(frames[known:]))
+    tail = b"".join(frame.octets for frame in rest)
+    cut = max(0, len(tail) - last)
+    tail_marks = _marked(rest)
+    before = [mark.replace(offset=cut) for mark in tail_marks if mark.offset <= cut][-1:]
+    kept = [*before, *(mark for mark in tail_marks if mark.offset > cut)] if rest else []
     marks += [mark.replace(offset=mark.offset - cut + len(head)) for mark in kept]
-    final = last[-1][0] + len(last[-1][4])
-    lines = last[-1][1] - tail[cut:].count(b"\n") - (first[-1][1] if first else 0)
-    output = Output(
+    sizes = {STDOUT: 0, STDERR: 0}
+    for frame in frames:
+        sizes[frame.stream] = sizes.get(frame.stream, 0) + len(frame.octets)
+    # Of what is gone nobody knows the stream: it counts to standard output if that spoke.
+    sizes[STDOUT if sizes[STDOUT] else STDERR] += frames[-1].end - sum(sizes.values())
+    lines = (
+        rest[-1].lines - tail[cut:].count(b"\n") - (frames[known - 1].lines if known else 0) if rest else 0
+    )
+    return Output(
         head=head,
         tail=tail[cut:],
-        left_out_bytes=final - len(head) - (len(tail) - cut),
+        left_out_bytes=max(0, frames[-1].end - len(head) - len(tail[cut:])) if rest else 0,
         left_out_lines=max(0, lines),
+        stdout_bytes=sizes[STDOUT],
+        stderr_bytes=sizes[STDERR],
         marks=tuple(marks),
     )
-    return _counted(output, [*first, *last])
 
 
-def _mark(marks: list[Mark], frames: Iterable[tuple[int, int, float, int, bytes]], offset: int) -> None:
-    for _begin, _lines, elapsed, kind, octets in frames:
-        if not marks or marks[-1].stream != kind or marks[-1].elapsed != elapsed:
-            marks.append(Mark(offset=offset, stream=kind, elapsed=elapsed))
-        offset += len(octets)
+def _with_holes(frames: list[Frame]) -> Iterator[Frame]:
+    """Give frames with a line in each hole between them that says how much is missing."""
+    for number, frame in enumerate(frames):
+        missing = frame.offset - frames[number - 1].end if number else 0
+        if missing > 0:
+            words = b"\n[... %d bytes left out ...]\n" % missing
+            yield Frame(frame.offset, frame.lines, frame.elapsed, frame.stream, words)
+        yield frame
 
 
-def _counted(output: Output, frames: list[tuple[int, int, float, int, bytes]]) -> Output:
-    """Give an output with what each stream said; what is gone counts to standard output if that spoke."""
-    sizes = {STDOUT: 0, STDERR: 0}
-    for _begin, _lines, _elapsed, kind, octets in frames:
-        sizes[kind] = sizes.get(kind, 0) + len(octets)
-    whole = frames[-1][0] + len(frames[-1][4])
-    sizes[STDOUT if sizes[STDOUT] else STDERR] += max(0, whole - sum(sizes.values()))
-    return output.replace(stdout_bytes=sizes[STDOUT], stderr_bytes=sizes[STDERR])
+def _marked(frames: list[Frame]) -> list[Mark]:
+    marks: list[Mark] = []
+    offset = 0
+    for frame in frames:
+        if not marks or (marks[-1].stream, marks[-1].elapsed) != (frame.stream, frame.elapsed):
+            marks.append(Mark(offset=offset, stream=frame.stream, elapsed=frame.elapsed))
+        offset += len(frame.octets)
+    return marks
 
 
 def remove(state_dir: str, run: str) -> None:

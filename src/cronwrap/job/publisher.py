@@ -27,7 +27,7 @@ COST, COST_OF_FLOOD = 3.0, 30.0
 output has much to do itself, so that much output is captured as fast as without this."""
 FLOOD = 0.1
 """The part of a core from which on that is so."""
-FLUSH_PATIENCE, END_PATIENCE = 0.5, 2.0
+FLUSH_PATIENCE, END_PATIENCE = 0.5, 1.0
 """Seconds that the end of a try, and that of a run, wait for the thread."""
 
 
@@ -66,6 +66,8 @@ class Publisher:
         self._idle, self._ready = _thread.allocate_lock(), _thread.allocate_lock()
         self._ready.acquire()
         self._broken = False
+        self._late = False
+        """Whether the thread was waited for in vain, which is done once."""
         self.status = 0
         """The exit status that the run will have."""
         try:
@@ -89,10 +91,13 @@ class Publisher:
 
     def _hand(self, task: Callable[[], None] | None, patience: float = 0.0) -> bool:
         """Have the thread do something, if it is done with what was before, or will be in time."""
+        patience = 0.0 if self._late else patience
         if self._broken or not (
             self._idle.acquire(timeout=patience) if patience else self._idle.acquire(False)
         ):
+            self._late = bool(patience) or self._late
             return False
+        self._late = False
         self._task = task
         self._ready.release()
         return True

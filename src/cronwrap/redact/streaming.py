@@ -40,23 +40,10 @@ CONTEXT_MAX = 64 * 1024
 HELD_MAX = 2 * KEY_BLOCK_MAX
 """Octets that are held back at most; then what may be a secret is taken for one."""
 BEGINNINGS = (*(prefix for prefix, _fewest, _kind in PREFIXES), *KEY_IDS, JWT)
-OVER_LINES = (
-    "\\s",
-    "\\S",
-    "\\n",
-    "\\r",
-    "\\v",
-    "\\f",
-    "\\W",
-    "\\D",
-    "\\x",
-    "\\u",
-    "\\U",
-    "\\N",
-    "\\0",
-    "\\1",
-)
-"""What a pattern has that can match a line end, or may, beside ``[^`` and ``(?s)``."""
+OVER_LINES = ("\\n", "\\r", "\\v", "\\f", "\\W", "\\D", "\\x", "\\u", "\\U", "\\N", "\\0", "\\1")
+"""What a pattern has that can match a line end, or may, beside ``\\s``, ``[^`` and ``(?s)``."""
+PLAIN = " _-:=/@,;'\"<>!&%~"
+"""What stands for itself in a pattern, beside letters and digits."""
 REPEATED = (")*", ")+", "){")
 
 
@@ -67,7 +54,7 @@ class Streaming:
         """``patterns`` are those of the user that the redactor has."""
         self._redactor = redactor
         self._has_patterns = bool(patterns)
-        self._lines_held, self._octets_held = reach(patterns)
+        self._reaches = [found for found in map(reach, patterns) if found[1] or found[2]]
         self._window: list[tuple[int, float, bytes]] = []
         """From the context on: stream, seconds since the start, octets."""
         self._given = 0
@@ -155,7 +142,7 @@ class Streaming:
             last = text.rfind(ESCAPE)
             held = min(held, last) if last >= len(text) - ESCAPE_MAX else held
         if self._has_patterns:
-            held = min(held, _lines_back(text, line, self._lines_held), max(0, len(text) - self._octets_held))
+            held = min([held, line, *(_held_by(text, line, *found) for found in self._reaches)])
             held = text.rfind(b"\n", 0, held) + 1
         return held
 
@@ -193,24 +180,43 @@ class Finder:
             yield from cut_at_end(text)
 
 
-def reach(patterns: Sequence[str]) -> tuple[int, int]:
-    r"""Give over how many lines, and octets, before the one under way a match of these may begin.
+def reach(pattern: str) -> tuple[bytes, int, int]:
+    r"""Give what each match begins with, and over how many lines, or octets, above the last one it may reach.
 
-    Told by their text, to the safe side: a pattern matches within a line unless it has something that can
-    match a line end; ``\s`` where nothing is repeated reaches over one line each.
+    Told by the text, to the safe side: a pattern matches within a line unless it has something that can
+    match a line end; ``\s`` where nothing is repeated reaches over one line each. The beginning is in small
+    letters, and empty where it is not known.
     """
-    lines = octets = 0
-    for pattern in patterns:
-        other = [word for word in OVER_LINES if word not in ("\\s", "\\S") and word in pattern]
-        flags = pattern.startswith("(?") and "s" in pattern[2 : max(2, pattern.find(")"))].partition(":")[0]
-        other += [sign for sign in ("[^", "\n", "(?s", "[\\S", "[\\s") if sign in pattern]
-        other += ["\\S"] if "\\S" in pattern and _in_class(pattern, "\\S") else []
-        spaces = pattern.count("\\s")
-        raw = any(ord(char) < ord(" ") and char != "\t" for char in pattern)
-        if other or flags or raw or (spaces and any(sign in pattern for sign in REPEATED)):
-            octets = KEY_BLOCK_MAX
-        lines = max(lines, spaces)
-    return lines, octets
+    other = [word for word in OVER_LINES if word in pattern]
+    flags = pattern.startswith("(?") and "s" in pattern[2 : max(2, pattern.find(")"))].partition(":")[0]
+    other += [sign for sign in ("[^", "\n", "(?s", "[\\S", "[\\s") if sign in pattern]
+    spaces = pattern.count("\\s")
+    raw = any(ord(char) < ord(" ") and char != "\t" for char in pattern)
+    far = other or flags or raw or _in_class(pattern, "\\S") or (spaces and _has_any(pattern, REPEATED))
+    return _lead(pattern), spaces, KEY_BLOCK_MAX if far else 0
+
+
+def _has_any(pattern: str, signs: Sequence[str]) -> bool:
+    return any(sign in pattern for sign in signs)
+
+
+def _lead(pattern: str) -> bytes:
+    """Give the plain text that all matches of a pattern begin with, in small letters."""
+    if "|" in pattern or not pattern.isascii():
+        return b""
+    if pattern.startswith("(?"):
+        flags, found, rest = pattern[2:].partition(")")
+        if not found or flags.strip("aims"):
+            return b""
+        pattern = rest
+    for anchor in ("^", "\\b"):
+        pattern = pattern.removeprefix(anchor)
+    length = 0
+    while length < len(pattern) and (pattern[length].isalnum() or pattern[length] in PLAIN):
+        length += 1
+    if pattern[length : length + 1] in ("*", "?", "{"):
+        length -= 1
+    return pattern[: max(0, length)].lower().encode()
 
 
 def _in_class(pattern: str, word: str) -> bool:
@@ -220,6 +226,14 @@ def _in_class(pattern: str, word: str) -> bool:
             return True
         at = pattern.find(word, at + 1)
     return False
+
+
+def _held_by(text: bytes, line: int, lead: bytes, lines: int, octets: int) -> int:
+    """Give from where on a match that reaches over line ends may begin whose end is to come."""
+    begin = min(_lines_back(text, line, lines), max(0, len(text) - octets))
+    begin = text.rfind(b"\n", 0, begin) + 1
+    at = text[begin:].lower().find(lead)
+    return begin + at if at >= 0 else len(text)
 
 
 def _lines_back(text: bytes, line: int, lines: int) -> int:
