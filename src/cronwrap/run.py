@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
-    from cronwrap.history.stopping import Place
     from cronwrap.job.overlap import Guard
     from cronwrap.job.publisher import Publisher
     from cronwrap.model import Command, Outcome, Past, Verdict
@@ -46,7 +45,7 @@ def main(invocation: Invocation) -> int:
         signals = Signals(terminal=watched())
     except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
         return _unwatched(_start_without_settings(invocation, command), signals, error)
-    if settings["jitter"] and (number := _wait_for_its_time(run, signals)):
+    if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
         why = f"signal {number} came while it waited for its time (--jitter)"
         return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
     if settings["dry-run"]:
@@ -58,7 +57,7 @@ def main(invocation: Invocation) -> int:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
         guard = Guard(settings.state_dir, run.job, run.run_id)
-        guard.waits = lambda: _place(run)
+        guard.waits = lambda: _under_way("place", run)
         alone = settings["overlap"] != "allow"
         why = guard.enter(settings["overlap"], settings["overlap-wait"], signals) if alone else ""
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
@@ -169,7 +168,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
         record = _OnRecord(run, guard, entry, faults)
         if guard:
-            supervisor.end_asked = lambda: _asked_by(run, guard)
+            supervisor.end_asked = lambda: _under_way("asked_by", run, guard) or ("", "")
         supervisor.publisher = publisher
         supervisor.on_long_run = record.settle(outcomes, publisher)
         try:
@@ -181,12 +180,13 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
             break
         if signals.wait(delay):
-            outcomes[-1] = _asked_while_it_waited(run, outcomes[-1])
+            outcomes[-1] = _under_way("asked_while_it_waited", run, outcomes[-1]) or outcomes[-1]
             break
         delay *= 2
     if guard and not entry:
         unmark(run)
-    _publish_end(run, publisher, entry, outcomes[-1])
+    if publisher or outcomes[-1].ended_by:
+        _under_way("leave", run, publisher, entry, outcomes[-1])
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
 
 
@@ -219,7 +219,7 @@ class _OnRecord:
 
         def note(others: set[int]) -> Publisher | None:
             self._settled = Beside(self._settle)
-            return publisher or (_publisher(self._run, earlier, others) if self._guard else None)
+            return publisher or (_under_way("publish", self._run, earlier, others) if self._guard else None)
 
         return note
 
@@ -246,64 +246,14 @@ class _OnRecord:
             self._entry = begun.wait()
 
 
-def _asked_by(run: RunContext, guard: Guard) -> tuple[str, str]:
-    """Give, when SIGTERM has come, whether somebody asked for the run's end: ``ended_by``, and the reason."""
-    if by := _stopped_by(run):
-        return "stop", by
-    if asker := guard.asked_by():
-        return "overlap", f"asked for by run {asker} of the same job"
-    return "", ""
-
-
-def _stopped_by(run: RunContext) -> str:
-    """Give who asked for the run's end by ``cronwrap stop``, or an empty text."""
+def _under_way(what: str, *about: Any) -> Any:
+    """Give what a function of ``pipeline.under_way`` gives, or None: a module that has gone costs no more."""
     try:
-        from cronwrap.history import stopping  # noqa: PLC0415  # rare
+        from cronwrap.pipeline import under_way  # noqa: PLC0415  # rare
 
-        by = stopping.asked(run.settings.state_dir, run.run_id)
-        if by:
-            stopping.withdraw(run.settings.state_dir, run.run_id)
-    except Exception:  # noqa: BLE001  # a module that has gone: it is a signal like any other, then
-        return ""
-    return by
-
-
-def _asked_while_it_waited(run: RunContext, last: Outcome) -> Outcome:
-    """Give the last try of a run whose wait for the next one was ended: stopped, where that was asked."""
-    by = _stopped_by(run)
-    return last.replace(ended_by="stop", ended_because=by) if by else last
-
-
-def _place(run: RunContext) -> Place | None:
-    """Give the run a place among those that wait, where ``cronwrap stop`` finds it."""
-    try:
-        from cronwrap.history.stopping import Place  # noqa: PLC0415  # who waits has the time
-        from cronwrap.pipeline.run_entry import beginning  # noqa: PLC0415
-
-        return Place(run.settings.state_dir, beginning(run))
-    except Exception:  # noqa: BLE001  # nobody sees it, then
+        return getattr(under_way, what)(*about)
+    except Exception:  # noqa: BLE001  # it is what people look on with, and end runs: the job does without
         return None
-
-
-def _publisher(run: RunContext, earlier: list[Outcome], others: set[int]) -> Publisher | None:
-    try:
-        from cronwrap.pipeline.published import published  # noqa: PLC0415  # for a job that takes its time
-
-        return published(run, earlier, others)
-    except Exception:  # noqa: BLE001  # a module that has gone: nobody can look on, no more
-        return None
-
-
-def _publish_end(run: RunContext, publisher: Publisher | None, entry: Entry | None, last: Outcome) -> None:
-    """Have the output so far go with the run, once that is on record as ended."""
-    if last.ended_by == "stop":
-        _stopped_by(run)  # somebody may have asked again meanwhile
-    if publisher:
-        publisher.status = last.exit_status
-        if entry:
-            entry.on_end = publisher.end
-        else:
-            publisher.end()
 
 
 def _withdraw(entry: Entry | None) -> None:
@@ -420,7 +370,7 @@ def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> i
     from cronwrap.pipeline.reporting import report, say  # noqa: PLC0415
     from cronwrap.report.verdict import skipped, stopped  # noqa: PLC0415
 
-    by = _stopped_by(run) if interrupted else ""
+    by = _under_way("stopped_by", run) if interrupted else ""
     if os.isatty(2):
         say(f"not run: {f'stopped {by}' if by else why}")
     faults = list(run.settings.faults)
@@ -479,24 +429,6 @@ def _limits(settings: Settings) -> Limits:
         fail_match=settings["fail-match"],
         ignore_match=settings["ignore-match"],
     )
-
-
-def _wait_for_its_time(run: RunContext, signals: Signals) -> int:
-    """Wait as ``--jitter`` says; give the signal that asked for an end meanwhile, or 0."""
-    place = None if run.settings["dry-run"] else _place(run)
-    try:
-        return signals.wait(_jitter(run))
-    finally:
-        if place:
-            place.leave()
-
-
-def _jitter(run: RunContext) -> float:
-    """Give the seconds to wait first: a part of ``--jitter`` that is the same on one host for one job."""
-    from binascii import crc32  # noqa: PLC0415
-
-    seed = f"{run.host}\0{run.user}\0{run.job}".encode(errors="surrogateescape")
-    return float(run.settings["jitter"]) * crc32(seed) / (1 << 32)
 
 
 def _ping(run: RunContext, faults: list[str]) -> Ping | None:

@@ -26,7 +26,7 @@ NEEDED = (
     "cronwrap.outbox.tend",
     "cronwrap.state_setup",
     "cronwrap.lock_by_name",
-    "cronwrap.history.stopping",
+    "cronwrap.pipeline.under_way",
     "cronwrap.job.tree",
     "cronwrap.job.procfs",
     "cronwrap.text",
