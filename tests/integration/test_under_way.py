@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
 
 from cronwrap.history import journal, stopping
+from support.cli import ATTACKER
 from support.jobs import lives, number
 
 TOKEN = "ghp_abcdefghij1234567890abcd"
@@ -300,3 +303,56 @@ def test_a_run_is_named_by_its_id_any_part_of_it_or_its_job(cli):
     part = run["run"][-8:]
     assert cli("-n", part, "--", "echo", "mine").status == 0
     assert last(cli, part)["job"] == part
+
+
+def test_root_finds_stops_and_sees_the_runs_of_others_as_those_others(cli, needs, wait_until):
+    """The command becomes the run's owner; who did it is known all the same."""
+    needs("root")
+    home = tempfile.mkdtemp(dir="/tmp")  # where another user can get to
+    os.chmod(home, 0o755)
+    mine = os.path.join(home, "mine")
+    os.mkdir(mine)
+    os.chown(mine, ATTACKER, ATTACKER)
+    state = os.path.join(mine, ".local/state/cronwrap")
+    env = {"HOME": mine, "PATH": cli.env["PATH"], "MAILTO": "", "CRONWRAP_DELIVERY_BACKGROUND": "false"}
+    # Python may be where only root may look: all is loaded before the process becomes another user.
+    load = (
+        "import importlib, os, pkgutil, pwd, sys, cronwrap\n"
+        "for module in pkgutil.walk_packages(cronwrap.__path__, 'cronwrap.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "from cronwrap.__main__ import main\n"
+    )
+    one = f"*[{ATTACKER}] * 3"
+    become = f"os.setgroups([]); os.setresgid({one}); os.setresuid({one}); sys.exit(main())"
+    words = ["-n", "theirs", "--", "sh", "-c", "echo told; sleep 60"]
+    run = subprocess.Popen([sys.executable, "-c", load + become, *words], env=env, cwd=mine)
+    code = (
+        f"{load}import cronwrap.commands.others as others\n"
+        f"user = pwd.struct_passwd(('somebody', 'x', {ATTACKER}, {ATTACKER}, '', {mine!r}, '/bin/sh'))\n"
+        "others._users = lambda: [user]; others.state_variable = lambda _environ: ''\n"
+        "sys.exit(main())"
+    )
+    try:
+        wait_until(lambda: os.path.isdir(os.path.join(state, "output")))
+
+        def by_root(*told):
+            process = cli.start("-c", code, *told, program=sys.executable, stdout=-1, stderr=-1, text=True)
+            out, err = process.communicate(timeout=30)
+            return process.returncode, out, err
+
+        status, out, err = by_root("stop", "theirs")
+        assert (status, err) == (0, "")
+        assert "of theirs: stopped after" in out
+        assert run.wait(timeout=10) == 124
+        status, out, err = by_root("show", "theirs")
+        assert (status, err) == (0, "")
+        assert "stopped by root (uid 0) with cronwrap stop" in out
+        assert out.endswith("told\n")
+        assert by_root("tail", "theirs")[:2] == (124, "told\n")
+        for place, _directories, names in os.walk(state):
+            for name in names:
+                assert os.stat(os.path.join(place, name)).st_uid == ATTACKER
+    finally:
+        run.kill()
+        run.wait()
+        shutil.rmtree(home)

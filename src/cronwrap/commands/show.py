@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import click
 
 from cronwrap.commands import views
 from cronwrap.commands.history import bring_up_to_date, public
+from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
 from cronwrap.history.kept_output import Kept
 from cronwrap.history.runs import Run, find, output_of
@@ -32,13 +34,16 @@ def command(ctx: click.Context, word: str | None, as_json: bool) -> None:
     settings = ctx.obj.settings()
     ctx.obj.report_dead(settings)
     bring_up_to_date(settings.state_dir, settings["history.keep"])
-    found = find(settings.state_dir, word)
-    kept = output_of(settings.state_dir, found)
+    state_dir = settings.state_dir
+    if not known(state_dir, word):
+        state_dir = become_owner(partial(named, word=word), word) or state_dir
+    found = find(state_dir, word)
+    kept = output_of(state_dir, found)
     if as_json:
         views.write(views.objects([whole(found, kept)]))
     else:
         screen = Screen()
-        report = waiting_report(settings.state_dir, found.run)
+        report = waiting_report(state_dir, found.run)
         views.write(itertools.chain(details(screen, found, time.time(), report), output(screen, kept)))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from typing import Any
 
 import click
 
 from cronwrap.commands import views
 from cronwrap.commands.history import bring_up_to_date
+from cronwrap.commands.others import become_owner
 from cronwrap.errors import CronwrapError, StateError
 from cronwrap.history import journal, stopping
 from cronwrap.history.runs import CANDIDATES, find
@@ -33,16 +35,19 @@ def command(ctx: click.Context, word: str | None) -> None:
     The run is the only one that runs now; a job's only one, or the one with RUN in its id.
     """
     settings = ctx.obj.settings()
-    fields = the_one(settings.state_dir, word)
-    stop(settings.state_dir, fields)
+    state_dir, asker = settings.state_dir, who()
+    if not under_way(state_dir, word):
+        state_dir = become_owner(partial(_named, word=word), word) or state_dir
+    fields = the_one(state_dir, word)
+    stop(state_dir, fields, asker)
     run, began = fields["run"], time.monotonic()
-    while _lives(settings.state_dir, run):
+    while _lives(state_dir, run):
         if time.monotonic() - began > PATIENCE:
             raise CronwrapError(f"run {run} was asked to end, and has not after {duration(PATIENCE)}")
         time.sleep(PAUSE)
-    bring_up_to_date(settings.state_dir, settings["history.keep"])
+    bring_up_to_date(state_dir, settings["history.keep"] if state_dir == settings.state_dir else None)
     try:
-        ended = find(settings.state_dir, run)
+        ended = find(state_dir, run)
     except StateError:
         views.say(f"run {run} of {fields['job']} has ended")
         return
@@ -51,13 +56,23 @@ def command(ctx: click.Context, word: str | None) -> None:
     views.say(f"run {run} of {ended.job}: {words}{took}")
 
 
-def the_one(state_dir: str, word: str | None) -> dict[str, Any]:
-    """Give what is on record of the run under way that is meant; ``StateError`` unless it is one alone."""
+def under_way(state_dir: str, word: str | None) -> list[dict[str, Any]]:
+    """Give what is on record of the runs under way that may be meant: by id, by job, by a part of an id."""
     every = [*journal.running(state_dir), *stopping.waiting(state_dir)]
     found = every if word is None else []
     for test in (_is_run, _is_job, _has_part):
         if word is not None and not found:
             found = [fields for fields in every if test(fields, word)]
+    return found
+
+
+def _named(state_dir: str, word: str | None) -> list[tuple[str, str]]:
+    return [(fields["run"], fields["job"]) for fields in under_way(state_dir, word)]
+
+
+def the_one(state_dir: str, word: str | None) -> dict[str, Any]:
+    """Give what is on record of the run under way that is meant; ``StateError`` unless it is one alone."""
+    found = under_way(state_dir, word)
     if not found:
         raise StateError(_nothing(state_dir, word))
     if len(found) > 1:
@@ -89,13 +104,13 @@ def _has_part(fields: dict[str, Any], word: str) -> bool:
     return word in str(fields["run"])
 
 
-def stop(state_dir: str, fields: dict[str, Any]) -> None:
+def stop(state_dir: str, fields: dict[str, Any], asker: str) -> None:
     """Tell a run's cronwrap to end it, and who wants that; ``StateError`` when it cannot be told."""
     run = fields["run"]
     if fields.get("node") != os.uname().nodename:
         raise StateError(f"run {run} is under way on {fields.get('node')}: stop it there")
     try:
-        stopping.ask(state_dir, run, who())
+        stopping.ask(state_dir, run, asker)
     except OSError as error:
         raise StateError(f"run {run} cannot be told to end: {error.filename}: {error.strerror}") from error
     # The record's lock has just shown that its cronwrap lives; pid and start time that this is the one.

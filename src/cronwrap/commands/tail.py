@@ -6,11 +6,13 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import click
 
 from cronwrap.commands import views
 from cronwrap.commands.history import bring_up_to_date
+from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
 from cronwrap.errors import (
     EXIT_ENDED,
@@ -50,12 +52,16 @@ def command(ctx: click.Context, word: str | None) -> int:
     state_dir = settings.state_dir
     screen = Shown(Screen())
     found = _running(state_dir, word)
+    if not found and not known(state_dir, word):
+        state_dir = become_owner(partial(named, word=word), word) or state_dir
+        found = _running(state_dir, word)
     if found:
         status = follow(state_dir, found, screen)
         if status is not None:
             return status
-    ctx.obj.report_dead(settings)
-    bring_up_to_date(state_dir, settings["history.keep"])
+    if state_dir == settings.state_dir:
+        ctx.obj.report_dead(settings)
+        bring_up_to_date(state_dir, settings["history.keep"])
     try:
         ended = find(state_dir, found.run if found else word)
     except StateError:
