@@ -70,10 +70,7 @@ class Publisher:
         """Whether the thread was waited for in vain, which is done once."""
         self.status = 0
         """The exit status that the run will have."""
-        try:
-            _thread.start_new_thread(self._work, ())
-        except RuntimeError:  # no thread is to be had
-            self._broken = True
+        self._started = False
 
     def _work(self) -> None:
         while True:
@@ -99,8 +96,20 @@ class Publisher:
             return False
         self._late = False
         self._task = task
+        try:
+            if not self._started:
+                _thread.start_new_thread(self._work, ())
+        except RuntimeError:  # no thread is to be had
+            self._broken = True
+            return False
+        self._started = task is not None
         self._ready.release()
         return True
+
+    def _let_go(self) -> None:
+        """Have the thread end once it is done: the next try is forked, as are other processes."""
+        if self._started:
+            self._hand(None, FLUSH_PATIENCE)
 
     def until(self, moment: float | None, capture: Capture, now: float) -> float | None:
         """Give when to wake at the latest, for this or for what is due at ``moment``."""
@@ -168,14 +177,12 @@ class Publisher:
         while capture.total != self._position and self._next(capture, FLUSH_PATIENCE):
             pass
         self._hand(self._sink.rest, FLUSH_PATIENCE)
+        self._let_go()
         self._position = self._lines = 0
         self._due = 0.0
 
     def end(self) -> None:
         """Note that the run has ended, and wait a moment for the thread to be done."""
         status = self.status
-        if self._hand(lambda: self._sink.end(status), END_PATIENCE) and self._idle.acquire(
-            timeout=END_PATIENCE
-        ):
-            self._idle.release()
-            self._hand(None)
+        self._hand(lambda: self._sink.end(status), END_PATIENCE)
+        self._let_go()
