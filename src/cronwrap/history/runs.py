@@ -70,6 +70,16 @@ class Run(Record):
 
 
 COLUMNS = Run.fields()
+_BY_ID = "SELECT * FROM runs WHERE run = :word LIMIT :most"
+_BY_END = (  # what people have before their eyes, and both have an index
+    "SELECT * FROM runs WHERE run >= :word AND run < :last OR substr(run, -8) = :word"
+    " ORDER BY run DESC LIMIT :most"
+)
+# The ids alone are gone through, in their index: the rows may be large. The latest have the largest ids.
+_BY_PART = (
+    "SELECT * FROM runs WHERE run IN"
+    " (SELECT run FROM runs WHERE instr(run, :word) ORDER BY run DESC LIMIT :most) ORDER BY run DESC"
+)
 # The words of the partial indexes, so that the planner sees that they hold all it needs; what is neither
 # of these counts as a failure (``tally.FAILED``).
 _FAILURES = "result NOT IN ('ok', 'skipped')"
@@ -252,8 +262,9 @@ def runs(
 def find(state_dir: str, word: str | None = None) -> Run:
     """Give the run that a person means: by its id, a job's name, or a part of an id; else the latest.
 
-    In this order: a job may be called like a part of an id, and has the right of way then. ``StateError``
-    when there is none, or when a part fits more than one: it lists them.
+    In this order: a job may be called like a part of an id, and has the right of way then; and what an id
+    begins with, or its last eight characters, go before what stands elsewhere in another. ``StateError`` when
+    there is none, or when a part fits more than one: it lists them.
     """
     if word is None:
         found = list(runs(state_dir, limit=1))
@@ -262,12 +273,13 @@ def find(state_dir: str, word: str | None = None) -> Run:
         return found[0]
     under_way = _running(state_dir)
     with reading(state_dir) as database:
-        found = [run for run in under_way if run.run == word] or _select(database, "run = :word", word)
+        found = [run for run in under_way if run.run == word] or _select(database, _BY_ID, word)
         found = found or list(runs(state_dir, job=word, limit=1))
         if not found:
-            found = [run for run in under_way if word in run.run] + _select(
-                database, "instr(run, :word)", word
-            )
+            found = [run for run in under_way if run.run.startswith(word) or run.short == word]
+            found += _select(database, _BY_END, word)
+        if not found:
+            found = [run for run in under_way if word in run.run] + _select(database, _BY_PART, word)
     found = list({run.run: run for run in found}.values())
     if not found:
         raise StateError(f"no run and no job {word} is on record; cronwrap history lists them")
@@ -303,12 +315,11 @@ def output_of(state_dir: str, found: Run) -> Kept:
     return _kept(state_dir, found.run)
 
 
-def _select(database: sqlite3.Connection | None, condition: str, word: str) -> list[Run]:
+def _select(database: sqlite3.Connection | None, query: str, word: str) -> list[Run]:
     if database is None:
         return []
     rows = database.execute(
-        f"SELECT * FROM runs WHERE {condition} ORDER BY started DESC LIMIT :most",  # noqa: S608  # our own words
-        {"word": _text(word), "most": CANDIDATES + 1},
+        query, {"word": _text(word), "last": f"{_text(word)}\U0010ffff", "most": CANDIDATES + 1}
     )
     return [_run(row) for row in rows]
 
