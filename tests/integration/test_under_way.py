@@ -189,6 +189,19 @@ def test_a_disk_that_does_not_answer_costs_the_output_so_far_alone(cli):
     assert (shown["result"], shown["output_head"]) == ("failed", "out\nmore\n")
 
 
+def test_a_disk_that_does_not_answer_keeps_no_signal_from_the_job(cli, tmp_path, wait_until):
+    code = (
+        "import sys, time; import cronwrap.history.stopping as stopping\n"
+        "stopping.asked = lambda *a: time.sleep(1000)\n"
+        "from cronwrap.__main__ import main; sys.exit(main())"
+    )
+    line = f"trap 'exit 7' TERM; echo $$ >{tmp_path}/pid; while :; do sleep 0.1; done"
+    run = cli.start("-c", code, "-n", "job", "--", "sh", "-c", line, program=sys.executable)
+    wait_until(lambda: number(str(tmp_path / "pid")))
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(timeout=10) == 7
+
+
 # stop -------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from binascii import crc32
 
 from cronwrap.history import stopping
 from cronwrap.history.stopping import Place
+from cronwrap.lock import Beside
 from cronwrap.pipeline.run_entry import beginning
 
 TYPE_CHECKING = False
@@ -20,19 +21,24 @@ if TYPE_CHECKING:
     from cronwrap.model import Outcome
     from cronwrap.pipeline.context import RunContext
 
+ANSWER = 1.0
+"""Seconds for the state directory to say who asked for a run's end: the job waits to hear of a signal."""
+
 
 def asked_by(run: RunContext, guard: Guard) -> tuple[str, str]:
     """Give, when SIGTERM has come, whether somebody asked for the run's end: ``ended_by``, and the reason."""
     if by := stopped_by(run):
         return "stop", by
-    if asker := guard.asked_by():
-        return "overlap", f"asked for by run {asker} of the same job"
-    return "", ""
+    asker: str = Beside(guard.asked_by).wait(ANSWER)
+    return ("overlap", f"asked for by run {asker} of the same job") if asker else ("", "")
 
 
 def stopped_by(run: RunContext) -> str:
-    """Give who asked for the run's end by ``cronwrap stop``, or an empty text; to be asked once."""
-    by = stopping.asked(run.settings.state_dir, run.run_id)
+    """Give who asked for the run's end by ``cronwrap stop``, or an empty text; to be asked once.
+
+    TimeoutError where the disk does not answer: the signal goes to the job then, as any other.
+    """
+    by: str = Beside(lambda: stopping.asked(run.settings.state_dir, run.run_id)).wait(ANSWER)
     if by:
         stopping.withdraw(run.settings.state_dir, run.run_id)
     return by
