@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronwrap.history import live_output
-from cronwrap.history.live_output import Reader, Writer, so_far, sweep
+from cronwrap.history.live_output import Reader, Writer, sweep
+from cronwrap.history.so_far import so_far
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 
 RUN = "20260302T020506-4711abcd"

@@ -20,7 +20,7 @@ import struct
 from binascii import crc32
 from errno import ENOSPC
 
-from cronwrap.model import STDERR, STDOUT, Mark, Output, Record
+from cronwrap.model import Mark, Output, Record
 from cronwrap.state import NEW, RUNS, state
 
 TYPE_CHECKING = False
@@ -236,7 +236,7 @@ class Reader:
 
     def _later(self) -> int | None:
         """Give the number of the next part there is; asked before this one is read to its end."""
-        numbers = [number for number in _parts(self._directory, self._run) if number > self._number]
+        numbers = [number for number in parts(self._directory, self._run) if number > self._number]
         return min(numbers, default=None)
 
     def _frames(self, data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
@@ -248,7 +248,7 @@ class Reader:
                 return
             at = data.index(b"\n") + 1
             self._place = at
-        for begin, _lines, _elapsed, kind, octets, end in _unframed(data, at):
+        for begin, _lines, _elapsed, kind, octets, end in unframed(data, at):
             yield begin, kind, octets, start + end
 
     def close(self) -> None:
@@ -258,99 +258,6 @@ class Reader:
         if self._over:
             _unlink_unless_read(self._directory, self._run, self._first)
         os.close(self._first)
-
-
-def so_far(state_dir: str, run: str) -> Output | None:
-    """Give what there is of a run's output, as it would have been kept; None when there is nothing."""
-    try:
-        directory = state(state_dir, OUTPUT)
-        contents = [_content(directory, f"{run}.{number}") for number in _parts(directory, run)]
-    except OSError:
-        return None
-    limit = 0
-    frames: list[Frame] = []
-    for content in contents:
-        head, found, rest = content.partition(b"\n")
-        if found and head.startswith(MAGIC) and head[len(MAGIC) :].isdigit():
-            limit = int(head[len(MAGIC) :])
-            frames += [Frame(*frame[:5]) for frame in _unframed(rest, 0) if frame[3] != END]
-    return _output(frames, limit - limit // 2, limit // 2) if frames else None
-
-
-class Frame:
-    """What was written in one go: octets of one stream, and where in the whole they stand."""
-
-    __slots__ = ("elapsed", "lines", "octets", "offset", "stream")
-
-    def __init__(self, offset: int, lines: int, elapsed: float, stream: int, octets: bytes) -> None:
-        self.offset, self.lines, self.elapsed, self.stream, self.octets = (
-            offset,
-            lines,
-            elapsed,
-            stream,
-            octets,
-        )
-
-    @property
-    def end(self) -> int:
-        """The offset behind it."""
-        return self.offset + len(self.octets)
-
-
-def _output(frames: list[Frame], first: int, last: int) -> Output:
-    """Give frames as an output: the first octets without a hole, and the last ones, of either so many."""
-    known = 0
-    while known < len(frames) and frames[known].offset == (frames[known - 1].end if known else 0):
-        known += 1
-    whole = known == len(frames) and frames[-1].end <= first + last
-    if not whole:
-        known = next((number for number in range(known) if frames[number].end > first), known)
-    head = b"".join(frame.octets for frame in frames[:known])
-    marks = _marked(frames[:known])
-    rest = list(_with_holes(frames[known:]))
-    tail = b"".join(frame.octets for frame in rest)
-    cut = max(0, len(tail) - last)
-    tail_marks = _marked(rest)
-    before = [mark.replace(offset=cut) for mark in tail_marks if mark.offset <= cut][-1:]
-    kept = [*before, *(mark for mark in tail_marks if mark.offset > cut)] if rest else []
-    marks += [mark.replace(offset=mark.offset - cut + len(head)) for mark in kept]
-    sizes = {STDOUT: 0, STDERR: 0}
-    for frame in frames:
-        sizes[frame.stream] = sizes.get(frame.stream, 0) + len(frame.octets)
-    # Of what is gone nobody knows the stream: it counts to standard output if that spoke.
-    sizes[STDOUT if sizes[STDOUT] else STDERR] += frames[-1].end - sum(sizes.values())
-    lines = (
-        rest[-1].lines - tail[cut:].count(b"\n") - (frames[known - 1].lines if known else 0) if rest else 0
-    )
-    return Output(
-        head=head,
-        tail=tail[cut:],
-        left_out_bytes=max(0, frames[-1].end - len(head) - len(tail[cut:])) if rest else 0,
-        left_out_lines=max(0, lines),
-        stdout_bytes=sizes[STDOUT],
-        stderr_bytes=sizes[STDERR],
-        marks=tuple(marks),
-    )
-
-
-def _with_holes(frames: list[Frame]) -> Iterator[Frame]:
-    """Give frames with a line in each hole between them that says how much is missing."""
-    for number, frame in enumerate(frames):
-        missing = frame.offset - frames[number - 1].end if number else 0
-        if missing > 0:
-            words = b"\n[... %d bytes left out ...]\n" % missing
-            yield Frame(frame.offset, frame.lines, frame.elapsed, frame.stream, words)
-        yield frame
-
-
-def _marked(frames: list[Frame]) -> list[Mark]:
-    marks: list[Mark] = []
-    offset = 0
-    for frame in frames:
-        if not marks or (marks[-1].stream, marks[-1].elapsed) != (frame.stream, frame.elapsed):
-            marks.append(Mark(offset=offset, stream=frame.stream, elapsed=frame.elapsed))
-        offset += len(frame.octets)
-    return marks
 
 
 def remove(state_dir: str, run: str) -> None:
@@ -386,17 +293,19 @@ def _unlink_unless_read(directory: Directory, run: str, first: int) -> None:
         return  # who reads does it
     except OSError:
         pass  # no locks here: an open file can be read to its end all the same
-    for number in sorted(_parts(directory, run), reverse=True):
+    for number in sorted(parts(directory, run), reverse=True):
         _unlink(directory, f"{run}.{number}")
 
 
-def _parts(directory: Directory, run: str) -> list[int]:
+def parts(directory: Directory, run: str) -> list[int]:
+    """Give the numbers of the parts there are, ascending."""
     begin = f"{run}."
     names = [name[len(begin) :] for name in directory.names() if name.startswith(begin)]
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def _content(directory: Directory, name: str) -> bytes:
+def content_of(directory: Directory, name: str) -> bytes:
+    """Give what is in a part."""
     fd = directory.open(name)
     try:
         return os.pread(fd, min(os.fstat(fd).st_size, PART_MAX), 0)
@@ -404,7 +313,7 @@ def _content(directory: Directory, name: str) -> bytes:
         os.close(fd)
 
 
-def _unframed(data: bytes, at: int) -> Iterator[tuple[int, int, float, int, bytes, int]]:
+def unframed(data: bytes, at: int) -> Iterator[tuple[int, int, float, int, bytes, int]]:
     """Give the whole frames: offset, lines, seconds, stream, octets, and where each ends."""
     while at + FRAME_BYTES <= len(data):
         offset, lines, elapsed, length, kind = HEADER.unpack_from(data, at + CHECK.size)

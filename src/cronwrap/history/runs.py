@@ -18,7 +18,7 @@ from cronwrap.errors import StateError
 from cronwrap.history import journal
 from cronwrap.history.database import exists, reading, transaction, writing
 from cronwrap.history.kept_output import Kept, unpack, whole
-from cronwrap.history.live_output import so_far
+from cronwrap.history.so_far import so_far
 from cronwrap.history.tally import REMEMBERED, Tally, after
 from cronwrap.history.tally import past as past_of
 from cronwrap.model import Past, Record

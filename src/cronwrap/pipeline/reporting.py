@@ -253,7 +253,7 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
 
 def _output_of_the_dead(run: RunContext, fields: dict[str, Any]) -> tuple[Outcome, ...]:
     """Give what a run whose cronwrap died had said, as far as it was put where others can read it."""
-    from cronwrap.history.live_output import so_far  # noqa: PLC0415
+    from cronwrap.history.so_far import so_far  # noqa: PLC0415
 
     output = so_far(run.settings.state_dir, fields["run"])
     if output is None:
