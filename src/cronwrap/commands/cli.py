@@ -39,15 +39,6 @@ class App:
         """Give the settings in force, outside of any job."""
         return load(self._flags, os.environ)
 
-    def report_dead(self, settings: Settings) -> None:
-        """Report the runs whose cronwrap died, if there are any; a job's next run would do the same."""
-        from cronwrap.history import journal  # noqa: PLC0415
-        from cronwrap.outbox import dispatch  # noqa: PLC0415
-
-        if dead := journal.abandoned(settings.state_dir):
-            self.report_abandoned(dead)
-            dispatch.leave_waiter(settings)
-
     def report_abandoned(self, entries: list[Entry]) -> None:
         """Report runs whose cronwrap died, by the settings of their jobs."""
         from cronwrap.pipeline.context import new_run  # noqa: PLC0415

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import bring_up_to_date, public
 from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
@@ -32,7 +33,7 @@ from cronwrap.text import harmless, moment, size
 def command(ctx: click.Context, word: str | None, as_json: bool) -> None:
     """Show one run whole, with its output: the latest, a job's latest, or the one with RUN in its id."""
     settings = ctx.obj.settings()
-    ctx.obj.report_dead(settings)
+    report_dead(ctx.obj, settings)
     bring_up_to_date(settings.state_dir, settings["history.keep"])
     state_dir = settings.state_dir
     if not known(state_dir, word):

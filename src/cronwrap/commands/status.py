@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import StateError
@@ -27,7 +28,7 @@ from cronwrap.text import median, size
 def command(ctx: click.Context, as_json: bool) -> None:
     """Show each job: last result, when, how long against its usual, failures in a row; and the outbox."""
     settings = ctx.obj.settings()
-    ctx.obj.report_dead(settings)
+    report_dead(ctx.obj, settings)
     if as_json:
         bring_up_to_date(settings.state_dir, settings["history.keep"])
         views.write(views.objects(itertools.starmap(public, jobs(settings.state_dir))))

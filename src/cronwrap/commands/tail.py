@@ -11,6 +11,7 @@ from functools import partial
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
@@ -60,7 +61,7 @@ def command(ctx: click.Context, word: str | None) -> int:
         if status is not None:
             return status
     if state_dir == settings.state_dir:
-        ctx.obj.report_dead(settings)
+        report_dead(ctx.obj, settings)
         bring_up_to_date(state_dir, settings["history.keep"])
     try:
         ended = find(state_dir, found.run if found else word)
