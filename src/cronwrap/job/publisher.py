@@ -130,13 +130,13 @@ class Publisher:
         self._idle.release()
         self._pause = 0.0
         wall, cpu = self._marks
-        self._marks = now, time.process_time()
-        busy = (self._marks[1] - cpu - self._cost) / max(now - wall, PAUSE)
-        rest = wall + self._cost * (COST_OF_FLOOD if busy > FLOOD else COST)
-        if now < rest:
-            self._marks = wall, cpu
-            self._due = rest
+        used = time.process_time() - cpu - self._cost
+        # Where reading has much to do the measure is what it gets of a core, however many others want one.
+        flood = used > FLOOD * max(now - wall, PAUSE)
+        if used < self._cost * COST_OF_FLOOD if flood else now < wall + self._cost * COST:
+            self._due = now + PAUSE
             return
+        self._marks = now, cpu + used + self._cost
         self._due = 0.0
         self._next(capture)
 
