@@ -6,7 +6,7 @@ _cronwrap_node() {
         '')
             flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
             valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
-            words='init doctor status history show outbox crontab config sendmail'
+            words='init doctor status history show tail stop outbox crontab config sendmail'
             ;;
         'init')
             flags='--relay --user --password-file --password-stdin --ca-file --fingerprint --mailto --mailfrom -y --yes -h --help'
@@ -24,6 +24,12 @@ _cronwrap_node() {
             ;;
         'show')
             flags='--json -h --help'
+            ;;
+        'tail')
+            flags='-h --help'
+            ;;
+        'stop')
+            flags='-h --help'
             ;;
         'outbox')
             flags='--json -h --help'

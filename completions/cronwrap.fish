@@ -13,7 +13,7 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
-                case ' init' ' doctor' ' status' ' history' ' show' ' outbox' ' crontab' ' config' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
+                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' outbox' ' crontab' ' config' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
                     set -a path $word
             end
         end
@@ -37,7 +37,9 @@ complete -c cronwrap -n '__cronwrap_at ""' -a init -d 'Set up a relay: ask, chec
 complete -c cronwrap -n '__cronwrap_at ""' -a doctor -d 'Check the way of a mail, step by step; exits 1 when something is wrong'
 complete -c cronwrap -n '__cronwrap_at ""' -a status -d 'Show each job: last result, when, how long against its usual, failures in a'
 complete -c cronwrap -n '__cronwrap_at ""' -a history -d 'Show the runs, newest first'
-complete -c cronwrap -n '__cronwrap_at ""' -a show -d 'Show one run whole, with its output: the latest, or the one whose id RUN'
+complete -c cronwrap -n '__cronwrap_at ""' -a show -d 'Show one run whole, with its output: the latest, a job\'s latest, or the one'
+complete -c cronwrap -n '__cronwrap_at ""' -a tail -d 'Show the output of a run from its beginning and as it comes; exit with the'
+complete -c cronwrap -n '__cronwrap_at ""' -a stop -d 'End a run as --timeout would: SIGTERM to its whole tree, then SIGKILL after'
 complete -c cronwrap -n '__cronwrap_at ""' -a outbox -d 'The reports that wait to be sent'
 complete -c cronwrap -n '__cronwrap_at ""' -a crontab -d 'Wrap the jobs of a crontab, find mistakes, find jobs that did not run'
 complete -c cronwrap -n '__cronwrap_at ""' -a config -d 'Show the settings in force, find mistakes in them, import another program\'s'
@@ -102,6 +104,8 @@ complete -c cronwrap -n '__cronwrap_at "history"' -l json -d 'One JSON object a 
 complete -c cronwrap -n '__cronwrap_at "history"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "show"' -l json -d 'One JSON object, output included'
 complete -c cronwrap -n '__cronwrap_at "show"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "tail"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "stop"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a drop -d 'Throw a message away, unsent'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a flush -d 'Send everything now, whatever its schedule says'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a list -d 'List what waits and what was given up, the oldest first'

@@ -125,7 +125,7 @@ class Outcome(Record):
     error_status: int = 0
     """The exit status that stands for ``error`` (125, 126 or 127)."""
     ended_by: str = ""
-    """Why cronwrap ended the job: ``timeout``, ``idle timeout``, ``memory``, ``overlap``; or empty."""
+    """Why it was ended: ``timeout``, ``idle timeout``, ``memory``, ``overlap``, ``stop``; or empty"""
     ended_because: str = ""
     """The same for a person: ``after 2 h``, ``above 512 MiB (sampled)``."""
     ended_processes: tuple[str, ...] = ()
@@ -182,7 +182,7 @@ class Verdict(Record):
     """What a run amounts to, and whether somebody is to be told."""
 
     result: str
-    """``ok``, ``failed``, ``signal``, ``timeout``, ``not-started``, ``skipped`` or ``abandoned``."""
+    """``ok failed signal timeout not-started skipped stopped abandoned``, one of these."""
     label: str
     """The value of ``X-Cronwrap-Result``: ``exit 2``, ``signal 9``, ``timeout``, ``ok``, ``recovered``, …"""
     headline: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
+from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
 from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
     from cronwrap.job.overlap import Guard
+    from cronwrap.job.publisher import Publisher
     from cronwrap.model import Command, Outcome, Output, Past, Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
@@ -44,7 +45,7 @@ def main(invocation: Invocation) -> int:
         signals = Signals(terminal=watched())
     except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
         return _unwatched(_start_without_settings(invocation, command), signals, error)
-    if settings["jitter"] and (number := signals.wait(_jitter(run))):
+    if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
         why = f"signal {number} came while it waited for its time (--jitter)"
         return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
     if settings["dry-run"]:
@@ -56,6 +57,7 @@ def main(invocation: Invocation) -> int:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
         guard = Guard(settings.state_dir, run.job, run.run_id)
+        guard.waits = lambda: _under_way("place", run)
         alone = settings["overlap"] != "allow"
         why = guard.enter(settings["overlap"], settings["overlap-wait"], signals) if alone else ""
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
@@ -153,6 +155,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     start = _start(run)
     outcomes: list[Outcome] = []
     entry: Entry | None = None
+    publisher: Publisher | None = None
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
     ping = _ping(run, faults) if guard else None
@@ -166,22 +169,26 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
         record = _OnRecord(run, guard, entry, faults)
         if guard:
-            supervisor.overlap_asked = guard.asked_by
-        supervisor.on_long_run = record.settle
+            supervisor.end_asked = lambda: _under_way("asked_by", run, guard) or ("", "")
+        supervisor.publisher = publisher
+        supervisor.on_long_run = record.settle(outcomes, publisher)
         supervisor.on_still_running = still.tell
         try:
             outcomes.append(supervisor.watch())
         except Exception as error:  # noqa: BLE001  # a bug, a module that has gone: the job goes on
             outcomes.append(supervisor.rescue(error))
-        entry = record.entry()
+        entry, publisher = record.entry(), supervisor.publisher
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
             break
         if signals.wait(delay):
+            outcomes[-1] = _under_way("asked_while_it_waited", run, outcomes[-1]) or outcomes[-1]
             break
         delay *= 2
     if guard and not entry:
         unmark(run)
+    if publisher or outcomes[-1].ended_by:
+        _under_way("leave", run, publisher, entry, outcomes[-1])
     told = still.told()
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping, told_running=told)
 
@@ -243,9 +250,16 @@ class _OnRecord:
             self._guard.join()
         return _begin(self._run, self._faults)
 
-    def settle(self) -> None:
-        """Make ready for a job that takes its time, once it has outlived its first second."""
-        self._settled = Beside(self._settle)
+    def settle(
+        self, earlier: list[Outcome], publisher: Publisher | None
+    ) -> Callable[[set[int]], Publisher | None]:
+        """Give what makes ready for a job that takes its time, once it has outlived its first second."""
+
+        def note(others: set[int]) -> Publisher | None:
+            self._settled = Beside(self._settle)
+            return publisher or (_under_way("publish", self._run, earlier, others) if self._guard else None)
+
+        return note
 
     def _settle(self) -> None:
         from cronwrap.pipeline.run_entry import settle_in  # noqa: PLC0415
@@ -268,6 +282,16 @@ class _OnRecord:
         begun, self._begun = self._begun, None
         if begun:
             self._entry = begun.wait()
+
+
+def _under_way(what: str, *about: Any) -> Any:
+    """Give what a function of ``pipeline.under_way`` gives, or None: a module that has gone costs no more."""
+    try:
+        from cronwrap.pipeline import under_way  # noqa: PLC0415  # rare
+
+        return getattr(under_way, what)(*about)
+    except Exception:  # noqa: BLE001  # it is what people look on with, and end runs: the job does without
+        return None
 
 
 def _withdraw(entry: Entry | None) -> None:
@@ -386,25 +410,29 @@ def _skipped(
     """Record, and report if that is wanted, a run that does not take place."""
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
     from cronwrap.pipeline.reporting import report, say  # noqa: PLC0415
-    from cronwrap.report.verdict import skipped  # noqa: PLC0415
+    from cronwrap.report.verdict import skipped, stopped  # noqa: PLC0415
 
+    by = _under_way("stopped_by", run) if interrupted else ""
     if os.isatty(2):
-        say(f"not run: {why}")
+        say(f"not run: {f'stopped {by}' if by else why}")
     faults = list(run.settings.faults)
     tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
-    verdict = skipped(why, _policy(run.settings))
+    policy = _policy(run.settings)
+    verdict = stopped(by, policy) if by else skipped(why, policy)
     if guard and not interrupted and run.settings["overlap"] in ("skip", "wait"):
         from cronwrap.pipeline.stuck import stuck_or  # noqa: PLC0415
 
-        verdict = stuck_or(verdict, run, why, guard.in_the_way, _policy(run.settings))
+        verdict = stuck_or(verdict, run, why, guard.in_the_way, policy)
     report(run, tries, verdict, None, signals)
     do_for_others(run, tries.entry, signals, mailed=False)
+    if by:
+        return EXIT_ENDED
     return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
 
 
 def _again(run: RunContext, outcome: Outcome, asked_to_end: int) -> bool:
     """Say whether a try failed in a way that another one may help."""
-    if asked_to_end or outcome.ended_by == "overlap":
+    if asked_to_end or outcome.ended_by in ("overlap", "stop"):
         return False
     from cronwrap.report.verdict import judge  # noqa: PLC0415
 
@@ -449,14 +477,6 @@ def _limits(settings: Settings, still_running: float | None) -> Limits:
         fail_match=settings["fail-match"],
         ignore_match=settings["ignore-match"],
     )
-
-
-def _jitter(run: RunContext) -> float:
-    """Give the seconds to wait first: a part of ``--jitter`` that is the same on one host for one job."""
-    from binascii import crc32  # noqa: PLC0415
-
-    seed = f"{run.host}\0{run.user}\0{run.job}".encode(errors="surrogateescape")
-    return float(run.settings["jitter"]) * crc32(seed) / (1 << 32)
 
 
 def _ping(run: RunContext, faults: list[str]) -> Ping | None:

@@ -80,7 +80,8 @@ def test_what_was_recorded_comes_back_whole(state):
     }
     begin(state, "r1").finish(end, Output(head=b"hello\xff\0world"))
     assert history.fold(state) == ()
-    run, kept = history.run(state, "r1")
+    run = history.find(state, "r1")
+    kept = history.output_of(state, run)
     assert {name: getattr(run, name) for name in end} == end
     assert (run.job, run.command, run.host, run.user) == ("backup", "/opt/backup", "db1", "root")
     assert run.started == NOW
@@ -285,7 +286,7 @@ def test_a_run_that_is_killed_counts_as_a_failure_once_it_is_found(state):
     [entry] = records.abandoned(state, "backup")
     entry.finish({"result": "abandoned", "ended": NOW, "mailed": True})
     history.fold(state)
-    run, _ = history.run(state, "r1")
+    run = history.find(state, "r1")
     assert (run.result, run.duration) == ("abandoned", None)
     assert history.past(state, "backup", "root").failures_in_a_row == 1
 
@@ -308,30 +309,30 @@ def test_runs_come_newest_first_with_the_ones_under_way(state):
     entry.finish({"ended": NOW, "result": "ok"})
 
 
-def test_a_run_is_found_by_the_beginning_of_its_id(state):
+def test_a_run_is_found_by_any_part_of_its_id_that_fits_no_other(state):
     record(state, "abc1", started=NOW)
     record(state, "abc2", started=NOW + 1)
     entry = begin(state, "abd", started=NOW - 1)
     history.fold(state)
-    assert history.run(state, "abc1")[0].run == "abc1"
-    assert history.run(state, "abd")[0].result == "running"
-    assert history.run(state)[0].run == "abc2"
+    assert history.find(state, "abc1").run == "abc1"
+    assert history.find(state, "abd").result == "running"
+    assert history.find(state).run == "abc2"
     record(state, "20260302T040506-1a2b3c4d", started=NOW - 5)
     history.fold(state)
-    assert history.run(state, "1a2b3c4d")[0].run == "20260302T040506-1a2b3c4d"
+    assert history.find(state, "1a2b3c4d").run == "20260302T040506-1a2b3c4d"
     with pytest.raises(StateError, match="more than one run"):
-        history.run(state, "abc")
-    with pytest.raises(StateError, match="no run x"):
-        history.run(state, "x")
-    with pytest.raises(StateError, match="no run %"):
-        history.run(state, "%")
+        history.find(state, "abc")
+    with pytest.raises(StateError, match="no job x"):
+        history.find(state, "x")
+    with pytest.raises(StateError, match="no job %"):
+        history.find(state, "%")
     entry.release()
 
 
 def test_without_any_run_there_is_nothing_and_no_database_is_made_by_looking(state):
     assert (list(history.runs(state)), history.jobs(state)) == ([], [])
     with pytest.raises(StateError, match="no run is on record"):
-        history.run(state)
+        history.find(state)
     assert not os.path.exists(state)
 
 

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from cronwrap.history import journal
+from cronwrap.history import records
 from support.jobs import number
 
 LONG = "--still-running", "0.2s"
@@ -104,7 +104,7 @@ def test_the_nth_skip_in_a_row_tells_once_which_run_is_in_the_way_and_a_run_begi
 ):
     def hang():
         process = cli.start("-n", "sync", "--", "sh", "-c", "echo $$ >pid; exec sleep 60")
-        fields = wait_until(lambda: list(journal.running(cli.state, "sync")))[0]
+        fields = wait_until(lambda: list(records.running(cli.state, "sync")))[0]
         return process, fields, os.path.join(cli.home, "pid")
 
     def skip(times):
@@ -131,7 +131,7 @@ def test_the_nth_skip_in_a_row_tells_once_which_run_is_in_the_way_and_a_run_begi
 
 def test_without_a_history_a_skip_is_a_skip_as_ever(cli, wait_until):
     process = cli.start("-n", "sync", "--", "sleep", "60")
-    wait_until(lambda: list(journal.running(cli.state, "sync")))
+    wait_until(lambda: list(records.running(cli.state, "sync")))
     os.mkdir(os.path.join(cli.state, "history.db"))
     run = cli("-n", "sync", "--overlap", "skip", "--stuck-after", "1", "--", "true")
     assert run.status == 75

@@ -6,6 +6,8 @@ SUBCOMMANDS = {
     "status": "a line a job, and the outbox",
     "history": "the runs, newest first",
     "show": "one run whole, with its output",
+    "tail": "the output of a run as it comes",
+    "stop": "end a run, as --timeout would",
     "outbox": "the reports that wait to be sent",
     "crontab": "wrap, unwrap, lint or audit a crontab",
     "config": "show, check or import settings",

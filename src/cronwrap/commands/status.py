@@ -10,14 +10,13 @@ from typing import Any
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import StateError
-from cronwrap.history import records
 from cronwrap.history.runs import Run, jobs
 from cronwrap.history.tally import Tally, durations
 from cronwrap.job import use
-from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import LOUD_AFTER, Summary, summary
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import median, size
@@ -29,10 +28,7 @@ from cronwrap.text import median, size
 def command(ctx: click.Context, as_json: bool) -> None:
     """Show each job: last result, when, how long against its usual, failures in a row; and the outbox."""
     settings = ctx.obj.settings()
-    # A run whose cronwrap died is found here or by the job's next run; whoever finds it reports it.
-    if dead := records.abandoned(settings.state_dir):
-        ctx.obj.report_abandoned(dead)
-        dispatch.leave_waiter(settings)
+    report_dead(ctx.obj, settings)
     if as_json:
         bring_up_to_date(settings.state_dir, settings["history.keep"])
         views.write(views.objects(itertools.starmap(public, jobs(settings.state_dir))))

@@ -25,6 +25,7 @@ from cronwrap.state import NEW, RUNS, boot_id, checksum, process_started, state,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from cronwrap.model import Output
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     Fields = dict[str, Any]
 
 ENDED = ".end"
+STOP = ".stop-"
+"""What the names begin with of files that ask for a run's end (``stopping``)."""
 REPORTED = "reported"
 """A key of the end of a run whose report was about to go into the queue."""
 
@@ -50,7 +53,7 @@ DATABASE = "history.db"
 class Entry:
     """A run on record that has not ended, and the lock that says so."""
 
-    __slots__ = ("_directory", "_fd", "_size", "_synced", "end", "fields", "name")
+    __slots__ = ("_directory", "_fd", "_size", "_synced", "end", "fields", "name", "on_end")
 
     def __init__(self, directory: Directory, name: str, fd: int, fields: Fields) -> None:
         self.fields = fields
@@ -59,6 +62,8 @@ class Entry:
         """How it ended, of a run that died when its report was to go into the queue."""
         self.name = name
         """Of its file."""
+        self.on_end: Callable[[], None] | None = None
+        """Called once the run is on record as ended, or off the record."""
         self._directory = directory
         self._fd = fd
         # What follows the start was foreseen, or written by halves.
@@ -111,11 +116,15 @@ class Entry:
             raise fault_of(error, self._directory.path) from error
         finally:
             self.release()
+            if self.on_end:
+                self.on_end()
 
     def withdraw(self) -> None:
         """Take the run off the record: nobody waits for this any more."""
         unlink(self._directory, self.name)
         self.release()
+        if self.on_end:
+            self.on_end()
 
     def release(self) -> None:
         """Let go of the lock without writing anything: whoever looks next may claim the run."""

@@ -10,12 +10,14 @@ import marshal
 import os
 import time
 
+from cronwrap.history import live_output
 from cronwrap.history.journal import (
     DATABASE,
     ENDED,
     HEADER_BYTES,
     MAGIC,
     REPORTED,
+    STOP,
     Entry,
     fault_of,
     frame,
@@ -165,11 +167,12 @@ def unreadable(state_dir: str) -> list[str]:
 def sweep(state_dir: str, now: float | None = None) -> None:
     """Take away what writers left behind that died before their file had its name."""
     limit = (time.time() if now is None else now) - LEFTOVER_AGE
-    _sweep(runs_directory(state_dir), (NEW,), limit)
+    _sweep(runs_directory(state_dir), (NEW, STOP), limit)
     try:
         _sweep(state(state_dir), LEFTOVERS, limit)
     except OSError:
         return
+    live_output.sweep(state_dir)
 
 
 def _sweep(directory: Directory | None, beginnings: tuple[str, ...], limit: float) -> None:

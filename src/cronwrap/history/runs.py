@@ -17,7 +17,8 @@ import time
 from cronwrap.errors import StateError
 from cronwrap.history import journal, records
 from cronwrap.history.database import exists, reading, transaction, writing
-from cronwrap.history.kept_output import Kept, unpack
+from cronwrap.history.kept_output import Kept, unpack, whole
+from cronwrap.history.so_far import so_far
 from cronwrap.history.tally import REMEMBERED, Tally, after
 from cronwrap.history.tally import past as past_of
 from cronwrap.model import Past, Record
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 FOLD_BATCH = 500
 """Records in one transaction: with their outputs some MB of memory, and a lock held but shortly."""
+CANDIDATES = 8
+"""Runs that are named where a part of an id fits several."""
 PRUNE_BATCH = 2000
 """Runs that one fold forgets at most: no run pays for what months have left."""
 
@@ -67,6 +70,16 @@ class Run(Record):
 
 
 COLUMNS = Run.fields()
+_BY_ID = "SELECT * FROM runs WHERE run = :word LIMIT :most"
+_BY_END = (  # what people have before their eyes, and both have an index
+    "SELECT * FROM runs WHERE run >= :word AND run < :last OR substr(run, -8) = :word"
+    " ORDER BY run DESC LIMIT :most"
+)
+# The ids alone are gone through, in their index: the rows may be large. The latest have the largest ids.
+_BY_PART = (
+    "SELECT * FROM runs WHERE run IN"
+    " (SELECT run FROM runs WHERE instr(run, :word) ORDER BY run DESC LIMIT :most) ORDER BY run DESC"
+)
 # The words of the partial indexes, so that the planner sees that they hold all it needs; what is neither
 # of these counts as a failure (``tally.FAILED``).
 _FAILURES = "result NOT IN ('ok', 'skipped')"
@@ -203,8 +216,8 @@ def skips_in_a_row(state_dir: str, job: str, user: str, since: float, limit: int
     Those that began before ``since`` are left out, and those beyond the newest ``limit``.
     """
     found = []
-    for _name, fields in journal.ended(state_dir, job):
-        with contextlib.suppress(journal.Unreadable):
+    for _name, fields in records.ended(state_dir, job):
+        with contextlib.suppress(records.Unreadable):
             found.append(Run(**_columns(fields)))
     job, user = _text(job), _text(user)
     with reading(state_dir) as database:
@@ -268,33 +281,69 @@ def runs(
             yield run
 
 
-def run(state_dir: str, prefix: str | None = None) -> tuple[Run, Kept]:
-    """Give one run whole, by the beginning of its id or its last eight characters, or the latest.
+def find(state_dir: str, word: str | None = None) -> Run:
+    """Give the run that a person means: by its id, a job's name, or a part of an id; else the latest.
 
-    ``StateError`` when there is none, or more than one.
+    In this order: a job may be called like a part of an id, and has the right of way then; and what an id
+    begins with, or its last eight characters, go before what stands elsewhere in another. ``StateError`` when
+    there is none, or when a part fits more than one: it lists them.
     """
-    if prefix is None:
+    if word is None:
         found = list(runs(state_dir, limit=1))
         if not found:
             raise StateError("no run is on record yet")
-    else:
-        found = [run for run in _running(state_dir) if run.run.startswith(prefix) or run.short == prefix]
-        with reading(state_dir) as database:
-            if database is not None:
-                rows = database.execute(
-                    "SELECT * FROM runs WHERE run >= :first AND run < :last"
-                    " OR substr(run, -8) = :first LIMIT 3",
-                    {"first": _text(prefix), "last": _text(prefix) + "\U0010ffff"},
-                )
-                found += [_run(row) for row in rows]
-        found = [run for run in found if run.run == prefix] or found
+        return found[0]
+    under_way = _running(state_dir)
+    with reading(state_dir) as database:
+        found = [run for run in under_way if run.run == word] or _select(database, _BY_ID, word)
+        found = found or list(runs(state_dir, job=word, limit=1))
         if not found:
-            raise StateError(f"no run {prefix} is on record; cronwrap history lists them")
-        if len(found) > 1:
-            raise StateError(
-                f"more than one run begins with {prefix}: {', '.join(run.run for run in found[:3])}, …"
-            )
-    return found[0], _kept(state_dir, found[0].run)
+            found = [run for run in under_way if run.run.startswith(word) or run.short == word]
+            found += _select(database, _BY_END, word)
+        if not found:
+            found = [run for run in under_way if word in run.run] + _select(database, _BY_PART, word)
+    found = list({run.run: run for run in found}.values())
+    if not found:
+        raise StateError(f"no run and no job {word} is on record; cronwrap history lists them")
+    if len(found) > 1:
+        raise StateError(ambiguous(word, found))
+    return found[0]
+
+
+def under_way(state_dir: str, word: str | None = None) -> list[Run]:
+    """Give the runs under way that a person may mean, latest first; by the rules of ``find``."""
+    found = _running(state_dir)
+    if word is None:
+        return found
+    return (
+        [run for run in found if run.run == word]
+        or [run for run in found if run.job == _text(word)]
+        or [run for run in found if word in run.run]
+    )
+
+
+def ambiguous(word: str | None, found: list[Run]) -> str:
+    """Say that several runs may be meant, and which."""
+    names = [f"{run.run} ({run.job})" for run in found[:CANDIDATES]]
+    more = ", …" if len(found) > CANDIDATES else ""
+    what = f"{word} may mean" if word else "there are"
+    return f"{what} more than one run: {', '.join(names)}{more}; say which"
+
+
+def output_of(state_dir: str, found: Run) -> Kept:
+    """Give what is remembered of a run's output; of one under way all it has said so far."""
+    if found.result == "running" and (output := so_far(state_dir, found.run)):
+        return whole(output)
+    return _kept(state_dir, found.run)
+
+
+def _select(database: sqlite3.Connection | None, query: str, word: str) -> list[Run]:
+    if database is None:
+        return []
+    rows = database.execute(
+        query, {"word": _text(word), "last": f"{_text(word)}\U0010ffff", "most": CANDIDATES + 1}
+    )
+    return [_run(row) for row in rows]
 
 
 def jobs(state_dir: str) -> list[tuple[Tally, Run | None]]:

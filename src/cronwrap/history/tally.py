@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FAILED = ("failed", "signal", "timeout", "not-started", "abandoned")
+FAILED = ("failed", "signal", "timeout", "not-started", "stopped", "abandoned")
 """The results that count as failures; ``skipped`` is neither a failure nor a success."""
 REMEMBERED = 20
 """Runs in the strip of a report, and the sample that the usual duration is taken from."""

@@ -14,8 +14,10 @@ from cronwrap.state import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from cronwrap.history.stopping import Place
     from cronwrap.job.signals import Signals
     from cronwrap.state import Directory
 
@@ -34,6 +36,8 @@ class Guard:
         self._place: Directory | None = None
         self._lock: Lock | None = None
         self._asked: set[str] = set()
+        self.waits: Callable[[], Place | None] = lambda: None
+        """Called when the run has to wait; gives its place among those that do."""
         self.fault = ""
         """Why there is no lock; the job runs all the same."""
         self.in_the_way: tuple[dict[str, Any], ...] = ()
@@ -80,6 +84,14 @@ class Guard:
         return f"{self._place.path}/{self._name}.lock" if self._place else ""
 
     def _wait(self, lock: Lock, how: str, limit: float | None, signals: Signals) -> str:
+        place = self.waits()
+        try:
+            return self._wait_for_others(lock, how, limit, signals)
+        finally:
+            if place:
+                place.leave()
+
+    def _wait_for_others(self, lock: Lock, how: str, limit: float | None, signals: Signals) -> str:
         self._show_whom()
         end = None if limit is None else time.monotonic() + limit
         while not lock.take():

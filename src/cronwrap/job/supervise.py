@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from cronwrap.job.live import Live
     from cronwrap.job.matching import Matching
+    from cronwrap.job.publisher import Publisher
     from cronwrap.job.tree import Tree
 else:
     import _signal
@@ -93,13 +94,15 @@ class Supervisor:
         self._capture = Capture(limits.max_output)
         self.remarks: list[str] = []
         """What could not be done for the job (its niceness, say), in words."""
-        self.on_long_run: Callable[[], None] | None = None
-        """Called once the job has outlived its first second."""
+        self.on_long_run: Callable[[set[int]], Publisher | None] | None = None
+        """Called once the job has outlived its first second, with the pids that are not its own; gives who
+        publishes its output from then on."""
+        self.publisher: Publisher | None = None
         self.on_still_running: Callable[[Callable[[], Output]], int] | None = None
         """Called when the job still runs after ``Limits.still_running``, with what gives its output so far
         and is for a child alone; gives that child's pid, or 0."""
-        self.overlap_asked: Callable[[], str] = str
-        """Says which other run, if any, asked for this one's end when SIGTERM came."""
+        self.end_asked: Callable[[], tuple[str, str]] = lambda: ("", "")
+        """Says whether SIGTERM came since somebody asked for this run's end: ``ended_by`` and the reason."""
 
     @property
     def asked_to_end(self) -> int:
@@ -138,6 +141,8 @@ class Supervisor:
 
     def _outcome(self) -> Outcome:
         status = None if self._error else self._status
+        if self.publisher:
+            self.publisher.flush(self._capture)
         output = self._capture.output()
         matcher = self._matcher
         if matcher:
@@ -210,7 +215,10 @@ class Supervisor:
         self._reap(pipes)
         while self._held or not self._course.over(output_open=bool(self._open)):
             moment = self._course.next_moment()
-            wait = LONGEST_POLL if moment is None else min(LONGEST_POLL, moment - time.monotonic())
+            now = time.monotonic()
+            if self.publisher:
+                moment = self.publisher.until(moment, self._capture, now)
+            wait = LONGEST_POLL if moment is None else min(LONGEST_POLL, moment - now)
             for descriptor, _ in self._poll.poll(max(0.0, wait) * 1000 + 1):
                 if descriptor == self._signals.descriptor:
                     self._on_signals(pipes)
@@ -221,6 +229,8 @@ class Supervisor:
             if self._matcher:
                 self._keep_pace(self._matcher)
             self._on_time(pipes)
+            if self.publisher:
+                self.publisher.look(self._capture, time.monotonic())
 
     def _keep_pace(self, matcher: Matching) -> None:
         """Read no more than the patterns can be held against; ``matching`` bounds how long that may take."""
@@ -480,9 +490,9 @@ class Supervisor:
         now = time.monotonic()
         course = self._course
         if number == _signal.SIGTERM and not course.ending and course.running:
-            run = self.overlap_asked()
-            if run and course.end("overlap", now):
-                self._terminate(pipes, f"asked for by run {run} of the same job")
+            by, because = self.end_asked()
+            if by and course.end(by, now):
+                self._terminate(pipes, because)
                 return
         if not course.asked(number, now):
             return
@@ -527,7 +537,7 @@ class Supervisor:
             return
         if self.on_long_run:
             note, self.on_long_run = self.on_long_run, None
-            note()
+            self.publisher = note(self._others)
         before = time.process_time()
         resident = self._tree(pipes).resident()
         self._peak = max(self._peak, resident)

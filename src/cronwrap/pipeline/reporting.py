@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 
 from cronwrap.address import at_home
 from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.mail import Report
-from cronwrap.model import Past
+from cronwrap.model import Outcome, Past
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
 from cronwrap.pipeline import redacted
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from cronwrap.history.journal import Entry
     from cronwrap.job.signals import Signals
     from cronwrap.mail import Message
-    from cronwrap.model import Outcome, Verdict
+    from cronwrap.model import Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
@@ -236,16 +237,19 @@ def no_relay(settings: Settings, what: str) -> str:
 
 
 def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
-    """Report the runs of this job whose cronwrap died, as failures, each once."""
+    """Report the runs of this job whose cronwrap died, as failures, each once, with their output so far."""
+    from cronwrap.history.live_output import remove  # noqa: PLC0415
     from cronwrap.history.records import why_abandoned  # noqa: PLC0415
     from cronwrap.report.verdict import ABANDONED, abandoned  # noqa: PLC0415
 
     for entry in entries:
         fields = entry.fields
+        entry.on_end = partial(remove, run.settings.state_dir, fields["run"])
         if entry.end is not None:
             _complete(run, entry, entry.end)
             continue
         verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
+        outcomes = _output_of_the_dead(run, fields)
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
             began = float(fields["started"])
@@ -259,7 +263,7 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
                     sender=sender(run.settings, run),
                     recipients=recipients(run.settings, run),
                     verdict=verdict,
-                    outcomes=(),
+                    outcomes=outcomes,
                     started=began,
                     ended=time.time(),
                     duration=max(0.0, time.time() - began),
@@ -269,7 +273,17 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
             # It may have left a report of its own before it died.
             identity = f"{fields['run']}-{ABANDONED}"
             mailed = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
-        finish(entry, verdict, (), mailed=mailed)
+        finish(entry, verdict, outcomes, mailed=mailed)
+
+
+def _output_of_the_dead(run: RunContext, fields: dict[str, Any]) -> tuple[Outcome, ...]:
+    """Give what a run whose cronwrap died had said, as far as it was put where others can read it."""
+    from cronwrap.history.so_far import so_far  # noqa: PLC0415
+
+    output = so_far(run.settings.state_dir, fields["run"])
+    if output is None:
+        return ()
+    return (Outcome(started=float(fields["started"]), duration=0.0, output=output),)
 
 
 def _complete(run: RunContext, entry: Entry, end: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ NEEDED = (
     "cronwrap.outbox.tend",
     "cronwrap.state_setup",
     "cronwrap.lock_by_name",
+    "cronwrap.pipeline.under_way",
     "cronwrap.job.tree",
     "cronwrap.job.procfs",
     "cronwrap.text",
@@ -38,7 +39,12 @@ see cronwrap upgraded, or removed, before it ends."""
 
 def begin(run: RunContext) -> Entry:
     """Put a run on record; StateError when that cannot be done."""
-    fields = {
+    return journal.begin(run.settings.state_dir, beginning(run))
+
+
+def beginning(run: RunContext) -> dict[str, Any]:
+    """Give what is written down of a run when it begins."""
+    return {
         "run": run.run_id,
         "job": run.job,
         "command": without_secrets(run.command.text, run.settings["redact.patterns"]),
@@ -46,7 +52,6 @@ def begin(run: RunContext) -> Entry:
         "user": run.user,
         "started": run.started,
     }
-    return journal.begin(run.settings.state_dir, fields)
 
 
 def settle_in(entry: Entry | None) -> list[str]:
@@ -73,10 +78,11 @@ def ending(
     last = outcomes[-1] if outcomes else None
     now = time.time()
     duration: float | None = max(0.0, now - entry.fields["started"])
-    if last and len(outcomes) == 1:
-        duration = last.duration  # by the monotonic clock: a changed clock does not show
-    elif verdict.result == "abandoned":
+    abandoned = verdict.result == "abandoned"
+    if abandoned:
         duration = None  # it is not known when its cronwrap died
+    elif last and len(outcomes) == 1:
+        duration = last.duration  # by the monotonic clock: a changed clock does not show
     fields = {
         "ended": now,
         "duration": duration,
@@ -94,7 +100,7 @@ def ending(
             "output_bytes": last.output.total_bytes,
             "stdout_bytes": last.output.stdout_bytes,
             "stderr_bytes": last.output.stderr_bytes,
-            "cpu_seconds": sum(outcome.cpu_seconds for outcome in outcomes),
+            "cpu_seconds": None if abandoned else sum(outcome.cpu_seconds for outcome in outcomes),
             "max_rss_bytes": max((outcome.max_rss_bytes or 0 for outcome in outcomes), default=0) or None,
         }
     return fields

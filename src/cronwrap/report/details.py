@@ -71,7 +71,7 @@ def _cost(report: Report) -> Rows:
 
 def _tries(report: Report) -> Rows:
     """Give how each try ended; a single one only where the headline may not say it all."""
-    if report.verdict.result == RUNNING:
+    if report.verdict.result in (ABANDONED, RUNNING):
         return []
     if len(report.outcomes) > 1:
         lines = [f"{number}: {status(outcome)}" for number, outcome in enumerate(report.outcomes, 1)]

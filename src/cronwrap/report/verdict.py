@@ -6,7 +6,7 @@ from cronwrap.model import Outcome, Past, Record, Verdict
 from cronwrap.spans import ago, count, duration
 
 OK, FAILED, SIGNAL, TIMEOUT = "ok", "failed", "signal", "timeout"
-NOT_STARTED, SKIPPED, ABANDONED = "not-started", "skipped", "abandoned"
+NOT_STARTED, SKIPPED, STOPPED, ABANDONED = "not-started", "skipped", "stopped", "abandoned"
 RUNNING, STUCK = "running", "stuck"
 
 
@@ -117,6 +117,17 @@ def stuck(reason: str, policy: Policy, row: int, in_the_way: tuple[InTheWay, ...
     return decided.replace(notes=verdict.notes) if decided.mail else decided
 
 
+def stopped(by: str, policy: Policy) -> Verdict:
+    """Judge a run that somebody stopped before it began; ``by`` says who: ``by alice (uid 1000)``."""
+    words = f"stopped {by} with cronwrap stop"
+    verdict = _failure(STOPPED, "stopped", f"stopped {_name(by)} before it began", words)
+    return _decide(verdict.replace(events=("failure",)), policy, None, 0.0)
+
+
+def _name(by: str) -> str:
+    return by.partition(" (")[0]
+
+
 def not_run(reason: str, policy: Policy) -> Verdict:
     """Judge a run that cronwrap did not come to start."""
     verdict = _failure(NOT_STARTED, "not started", f"not started: {reason}", reason)
@@ -147,6 +158,10 @@ def _result(outcome: Outcome, policy: Policy, several: str) -> Verdict:
     if outcome.error:
         headline = f"not started{f' after {several}' if several else ''}: {outcome.error}"
         return _failure(NOT_STARTED, "not started", headline, outcome.error)
+    if outcome.ended_by == "stop":
+        words = f"stopped {outcome.ended_because} with cronwrap stop"
+        headline = f"stopped {_name(outcome.ended_because)} after {took}"
+        return _failure(STOPPED, "stopped", headline, words)
     if outcome.ended_by:
         result = TIMEOUT if "timeout" in outcome.ended_by else FAILED
         because = f"({outcome.ended_because})"
