@@ -12,7 +12,16 @@ from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
 from cronwrap.lock import PATIENCE, Beside
 from cronwrap.paths import home
-from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale, mark, new_run, unmark
+from cronwrap.pipeline.context import (
+    BY_HAND,
+    RunContext,
+    Tries,
+    has_pythons_locale,
+    mark,
+    may_be_paused,
+    new_run,
+    unmark,
+)
 from cronwrap.settings.command_line import job_shell
 from cronwrap.settings.load import load
 
@@ -56,8 +65,14 @@ def main(invocation: Invocation) -> int:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
         guard = Guard(settings.state_dir, run.job, run.run_id)
-        alone = settings["overlap"] != "allow"
-        why = guard.enter(settings["overlap"], settings["overlap-wait"], signals) if alone else ""
+        why = ""
+        if may_be_paused(run, guard.name):
+            from cronwrap.pipeline.held_back import paused  # noqa: PLC0415  # rare
+
+            why, fault = paused(settings.state_dir, run.job)
+            run = run.replace(settings=settings.replace(faults=(*settings.faults, fault))) if fault else run
+        if not why and settings["overlap"] != "allow":
+            why = guard.enter(settings["overlap"], settings["overlap-wait"], signals)
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
         return _unwatched(_start(run), signals, error)
     if why:
@@ -303,7 +318,7 @@ def job_environment(
     ``secrets`` are the variables that ``password-env`` names.
     """
     found = {os.fsencode(key): os.fsencode(value) for key, value in environ.items()}
-    for name in ("CRONWRAP_RELAY_PASSWORD", *secrets):
+    for name in ("CRONWRAP_RELAY_PASSWORD", BY_HAND, *secrets):
         found.pop(os.fsencode(name), None)
     if has_pythons_locale(environ):
         del found[b"LC_CTYPE"]

@@ -13,11 +13,12 @@ from cronwrap.mail import Report
 from cronwrap.model import Past
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
-from cronwrap.pipeline import redacted
+from cronwrap.pipeline import held_back, redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.run_entry import ending, finish
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
+from cronwrap.report.verdict import OK
 from cronwrap.settings.command_line import job_shell
 from cronwrap.text import harmless
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cronwrap.job.signals import Signals
     from cronwrap.mail import Message
     from cronwrap.model import Outcome, Verdict
+    from cronwrap.pipeline.held_back import Silence
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
@@ -49,6 +51,10 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
     if verdict.mail and not recipients(run.settings, run):
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
+    if verdict.mail:
+        silence = _silence(run.settings, run.job, run.user, ok=verdict.result == OK)
+        verdict = _held_back(verdict, silence)
+        tries = tries.replace(faults=(*tries.faults, silence.fault)) if silence.fault else tries
     digest = output_digest(outcomes[-1].output) if tries.entry and verdict.failed and outcomes else ""
     words = ""
     if verdict.mail:
@@ -56,6 +62,8 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         message = addressed(run.settings, message)
         words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes, digest))
         run.posted.append(run.run_id)
+        if silence.notes:
+            held_back.told(run.settings.state_dir, run.job)
     if tries.entry:
         mailed = verdict.mail and words != PRINTED
         fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest)
@@ -65,6 +73,21 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         log(f"{run.job}: {fault}")
     if verdict.mail:
         _hand_over(run.settings, run.run_id, words, signals)
+
+
+def _silence(settings: Settings, job: str, user: str, *, ok: bool = False) -> Silence:
+    """Ask whether the job is muted; whatever is wrong with that, the report goes."""
+    try:
+        return held_back.silence(settings.state_dir, job, user, ok=ok)
+    except Exception as error:  # noqa: BLE001  # a mute may cost no report that is not muted
+        words = f"this is told, though the job may be muted: {type(error).__name__}: {error}"
+        return held_back.Silence(fault=words)
+
+
+def _held_back(verdict: Verdict, silence: Silence) -> Verdict:
+    if silence.why:
+        return verdict.replace(mail=False, quiet_reason=silence.why)
+    return verdict.replace(notes=(*verdict.notes, *silence.notes))
 
 
 def _foresee(tries: Tries, verdict: Verdict, outcomes: tuple[Outcome, ...], digest: str) -> None:
@@ -93,6 +116,7 @@ def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) 
         past=past or Past(),
         format=run.settings["format"],
         timestamps=run.settings["timestamps"],
+        by_hand=run.by_hand,
         faults=(*tries.faults, *([words] if (words := Outbox(run.settings.state_dir).given_up()) else [])),
     )
 
@@ -221,6 +245,8 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
             _complete(run, entry, entry.end)
             continue
         verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
+        if verdict.mail:
+            verdict = _held_back(verdict, silence := _silence(run.settings, run.job, run.user))
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
             began = float(fields["started"])
@@ -238,12 +264,15 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
                     started=began,
                     ended=time.time(),
                     duration=max(0.0, time.time() - began),
+                    by_hand=bool(fields.get("by_hand")),
                     environment=_environment(),
                 )
             )
             # It may have left a report of its own before it died.
             identity = f"{fields['run']}-{ABANDONED}"
             mailed = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
+            if silence.notes:
+                held_back.told(run.settings.state_dir, run.job)
         finish(entry, verdict, (), mailed=mailed)
 
 

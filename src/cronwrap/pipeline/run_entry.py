@@ -21,6 +21,7 @@ NEEDED = (
     "cronwrap.pipeline.reporting",
     "cronwrap.pipeline.housekeeping",
     "cronwrap.pipeline.mistakes",
+    "cronwrap.pipeline.held_back",
     "cronwrap.report.html",
     "cronwrap.history.kept_output",
     "cronwrap.outbox.tend",
@@ -43,6 +44,7 @@ def begin(run: RunContext) -> Entry:
         "host": run.host,
         "user": run.user,
         "started": run.started,
+        **({"by_hand": True} if run.by_hand else {}),
     }
     return journal.begin(run.settings.state_dir, fields)
 
