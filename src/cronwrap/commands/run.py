@@ -104,8 +104,7 @@ def shown(found: NamedJob, what: ByHand) -> Iterator[str]:
     yield f"# {views.printable(name)}: {found.line}, as {what.account.name}"
     if not found.wrapped:
         yield "# the line has no cronwrap: it is run under cronwrap all the same, so that it is on record"
-    niceness = "" if what.daemon.nice is None else f"; niceness {what.daemon.nice}, and its limits"
-    yield f"# in a session of its own{niceness}"
+    yield f"# in a session of its own, with niceness {what.daemon.nice} and the limits of cron's daemon"
     yield f"cd {quote(what.environment['HOME'])}"
     yield f"umask {what.daemon.umask:04o}"
     given = f"printf %s {quote(what.stdin.decode('utf-8', 'surrogateescape'))} |" if what.stdin else ""

@@ -104,11 +104,10 @@ def _inherit(daemon: Daemon) -> None:
             most = resource.getrlimit(number)[1]  # a user cannot raise it
             fits = most == resource.RLIM_INFINITY or 0 <= soft <= most
             resource.setrlimit(number, (soft if fits else most, most))
-    if daemon.nice is not None:
-        try:
-            os.setpriority(os.PRIO_PROCESS, 0, daemon.nice)
-        except OSError:
-            _say(f"the niceness stays {os.getpriority(os.PRIO_PROCESS, 0)}; cron's is {daemon.nice}")
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, daemon.nice)
+    except OSError:
+        _say(f"the niceness stays {os.getpriority(os.PRIO_PROCESS, 0)}; cron's is {daemon.nice}")
 
 
 def _enter(home: str) -> None:

@@ -61,8 +61,7 @@ class Daemon(Record):
     """What a job inherits from the cron daemon."""
 
     umask: int = USUAL_UMASK
-    nice: int | None = None
-    """None where no daemon runs."""
+    nice: int = 0
     limits: tuple[tuple[int, tuple[int, int]], ...] = ()
     """By the numbers of setrlimit(2): soft and hard."""
 
