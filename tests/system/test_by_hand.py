@@ -33,7 +33,7 @@ FOO = bar baz
 @pytest.fixture
 def place():
     """A directory that every user may write to."""
-    directory = tempfile.mkdtemp()
+    directory = tempfile.mkdtemp(dir="/tmp")  # what leads to the other temporary directories is closed
     os.chmod(directory, 0o777)
     yield directory
     shutil.rmtree(directory)
