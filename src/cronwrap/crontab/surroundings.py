@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cronwrap.crontab.dialect import BSD, BUSYBOX, CRONIE, Dialect
 from cronwrap.crontab.lines import Job
@@ -28,6 +28,9 @@ DAEMONS = ("cron", "crond")
 FILE_LIMIT = 1 << 20
 """Octets of a file of /proc or /etc; these have hundreds."""
 _PAM_ENV = re.compile(r"^\s*-?(?:auth|session)\s+(?:\[[^]]*\]|\S+)\s+\S*pam_env\.so\b(.*)$", re.MULTILINE)
+_PAM_LIMITS = re.compile(r"^\s*-?session\s+(?:\[[^]]*\]|\S+)\s+\S*pam_limits\.so\b", re.MULTILINE)
+FD_SETSIZE = 1024
+"""Debian's pam_limits lets no session begin with more open files: select(2) takes no higher ones."""
 _LIMITS = {
     "cpu time": "CPU",
     "file size": "FSIZE",
@@ -130,8 +133,19 @@ def daemon() -> Daemon:
         except OSError:
             continue  # it has just ended
         umask = int(status[1], 8) if status else USUAL_UMASK
-        return Daemon(umask=umask, nice=nice, limits=tuple(_limits(_read(f"/proc/{pid}/limits"))))
-    return Daemon()
+        return Daemon(umask=umask, nice=nice, limits=_capped(_limits(_read(f"/proc/{pid}/limits"))))
+    return Daemon(limits=_capped(()))
+
+
+def _capped(limits: Iterable[tuple[int, tuple[int, int]]]) -> tuple[tuple[int, tuple[int, int]], ...]:
+    """Give limits as Debian's pam_limits(8) leaves them, where cron's PAM file asks for it."""
+    found = dict(limits)
+    service = next((text for text in map(_read, PAM_FILES) if text), "")
+    if _PAM_LIMITS.search(service) and os.path.exists(DEBIAN_MARK):
+        soft, hard = found.get(resource.RLIMIT_NOFILE) or resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft > FD_SETSIZE:
+            found[resource.RLIMIT_NOFILE] = (FD_SETSIZE, hard)
+    return tuple(found.items())
 
 
 def _daemons() -> Iterator[int]:

@@ -33,6 +33,8 @@ class Silence(Record):
     """Why it must not go; empty when it may."""
     notes: tuple[str, ...] = ()
     """What went unsaid before, for the first report after."""
+    over: bool = False
+    """Whether something has ended that this report is the first after: ``told`` is to be called."""
     fault: str = ""
 
 
@@ -81,7 +83,7 @@ def silence(state_dir: str, job: str, user: str, *, ok: bool) -> Silence:
     if mute and active(state_dir, mute, user, ok=ok):
         return Silence(why=f"{MUTED} {until(mute)}{_by(mute)}")
     found = [unsaid(state_dir, hold, user) for hold in (mute, pause) if hold]
-    return Silence(notes=tuple(note for note in found if note))
+    return Silence(notes=tuple(note for note in found if note), over=True)
 
 
 def active(state_dir: str, mute: Hold, user: str, *, ok: bool = False) -> bool:

@@ -62,7 +62,7 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         message = addressed(run.settings, message)
         words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes, digest))
         run.posted.append(run.run_id)
-        if silence.notes:
+        if silence.over:
             held_back.told(run.settings.state_dir, run.job)
     if tries.entry:
         mailed = verdict.mail and words != PRINTED
@@ -271,7 +271,7 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
             # It may have left a report of its own before it died.
             identity = f"{fields['run']}-{ABANDONED}"
             mailed = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
-            if silence.notes:
+            if silence.over:
                 held_back.told(run.settings.state_dir, run.job)
         finish(entry, verdict, (), mailed=mailed)
 
