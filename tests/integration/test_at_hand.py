@@ -8,6 +8,7 @@ from email.parser import BytesParser
 
 import pytest
 
+from cronwrap.errors import StateError
 from cronwrap.job import holds
 from cronwrap.job.holds import Hold
 from support.cli import SCRIPTS
@@ -146,6 +147,21 @@ def test_a_damaged_pause_pauses_nothing_and_is_told_of(hand, content):
     assert done.status == 0
     assert "it may be paused" in done.stderr
     assert "runs again" in hand("resume", "j").stdout
+
+
+def test_a_full_disk_is_told_of_and_leaves_no_half_of_a_pause(hand, monkeypatch):
+    monkeypatch.setattr(holds.os, "write", lambda _fd, octets: len(octets) - 1)
+    with pytest.raises(StateError, match=r"j\.pause cannot be written: No space left"):
+        holds.write(hand.state, Hold(kind=holds.PAUSE, job="j", since=1.0))
+    assert os.listdir(os.path.join(hand.state, "pauses")) == []
+
+
+def test_a_signal_goes_on_to_the_job(hand, wait_until):
+    (hand.out.parent / "table").write_text(f"@daily : >{hand.out}; exec sleep 60; : cronwrap -- x\n")
+    process = hand.start("run", "--line", "1")
+    wait_until(hand.out.exists)
+    process.terminate()
+    assert process.wait() == 128 + 15
 
 
 @pytest.mark.parametrize("name", ["a/../b", "ä b%c", "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 60, ".x"])

@@ -58,7 +58,9 @@ def find(settings: Settings, name: str | None, line: str | None, user: str) -> N
         hint = hint or (f"; it has {', '.join(known)}" if known else "")
         raise CronwrapError(f"{what} is in the crontab of {whose}{hint}{f' ({fault})' if fault else ''}")
     if line is not None:
-        here = [one for one in matching if line in (str(one.job.number), one.line)]
+        # A number alone is first of all a line of one's own crontab.
+        own = [one for one in matching if line in (one.line, one.line.removeprefix("crontab:"))]
+        here = own or [one for one in matching if line == str(one.job.number)]
         if not here:
             raise CronwrapError(f"line {line} is none of the job's:\n{_listed(matching)}")
         matching = here

@@ -91,6 +91,7 @@ def write(state_dir: str, hold: Hold) -> None:
     try:
         directory = state(state_dir, PAUSES, make=True)
         new = f".{os.getpid()}.new"
+        _unlink(directory, new)  # of a writer with this pid that was killed
         fd = directory.create(new)
         try:
             try:
