@@ -9,11 +9,11 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
         else if test "$word" = --; and not set -q path[1]
             echo -- --
             return
-        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --grace --dialect --prefix --kind --account -o --output
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
-                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' outbox' ' crontab' ' config' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
+                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
                     set -a path $word
             end
         end
@@ -40,6 +40,11 @@ complete -c cronwrap -n '__cronwrap_at ""' -a history -d 'Show the runs, newest 
 complete -c cronwrap -n '__cronwrap_at ""' -a show -d 'Show one run whole, with its output: the latest, a job\'s latest, or the one'
 complete -c cronwrap -n '__cronwrap_at ""' -a tail -d 'Show the output of a run from its beginning and as it comes; exit with the'
 complete -c cronwrap -n '__cronwrap_at ""' -a stop -d 'End a run as --timeout would: SIGTERM to its whole tree, then SIGKILL after'
+complete -c cronwrap -n '__cronwrap_at ""' -a run -d 'Run a job of the crontab now, in the surroundings that cron gives it; exit'
+complete -c cronwrap -n '__cronwrap_at ""' -a pause -d 'Skip the runs of a job until then, or until it is resumed'
+complete -c cronwrap -n '__cronwrap_at ""' -a resume -d 'End the pause of a job; say what was skipped'
+complete -c cronwrap -n '__cronwrap_at ""' -a mute -d 'Let a job run, and mail nothing until then; the first mail after says what'
+complete -c cronwrap -n '__cronwrap_at ""' -a unmute -d 'End the mute of a job; say what was left unsaid'
 complete -c cronwrap -n '__cronwrap_at ""' -a outbox -d 'The reports that wait to be sent'
 complete -c cronwrap -n '__cronwrap_at ""' -a crontab -d 'Wrap the jobs of a crontab, find mistakes, find jobs that did not run'
 complete -c cronwrap -n '__cronwrap_at ""' -a config -d 'Show the settings in force, find mistakes in them, import another program\'s'
@@ -94,6 +99,8 @@ complete -c cronwrap -n '__cronwrap_at "init"' -s h -l help -d 'Show this messag
 complete -c cronwrap -n '__cronwrap_at "doctor"' -l send -d 'Send a test message as well'
 complete -c cronwrap -n '__cronwrap_at "doctor"' -l json -d 'One JSON object a step'
 complete -c cronwrap -n '__cronwrap_at "doctor"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "status"' -l next -d 'Tell when each job of the crontab is due; soonest first'
+complete -c cronwrap -n '__cronwrap_at "status"' -l long -d 'Tell the ids of the runs, and what was held back'
 complete -c cronwrap -n '__cronwrap_at "status"' -l json -d 'One JSON object a job'
 complete -c cronwrap -n '__cronwrap_at "status"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "history"' -s j -l job -x -d 'Only the runs of this job'
@@ -106,6 +113,19 @@ complete -c cronwrap -n '__cronwrap_at "show"' -l json -d 'One JSON object, outp
 complete -c cronwrap -n '__cronwrap_at "show"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "tail"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "stop"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "run"' -l user -x -d 'The job of this user\'s crontab, or of the system\'s; for root'
+complete -c cronwrap -n '__cronwrap_at "run"' -l line -x -d 'The job in this line, as 5 or /etc/crontab:5'
+complete -c cronwrap -n '__cronwrap_at "run"' -l print -d 'Show what would be run, and run nothing'
+complete -c cronwrap -n '__cronwrap_at "run"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "pause"' -l for -x -d 'For so long: 30m, 2h, 1d'
+complete -c cronwrap -n '__cronwrap_at "pause"' -l until -x -d 'Until then: 18:00, tomorrow, monday 9:00, 2026-03-01 08:00'
+complete -c cronwrap -n '__cronwrap_at "pause"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "resume"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "mute"' -l for -x -d 'For so long: 30m, 2h, 1d'
+complete -c cronwrap -n '__cronwrap_at "mute"' -l until -x -d 'Until then: 18:00, tomorrow, monday 9:00, 2026-03-01 08:00'
+complete -c cronwrap -n '__cronwrap_at "mute"' -l until-ok -d 'Until it succeeds'
+complete -c cronwrap -n '__cronwrap_at "mute"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "unmute"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a drop -d 'Throw a message away, unsent'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a flush -d 'Send everything now, whatever its schedule says'
 complete -c cronwrap -n '__cronwrap_at "outbox"' -a list -d 'List what waits and what was given up, the oldest first'

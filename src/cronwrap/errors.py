@@ -12,7 +12,7 @@ from __future__ import annotations
 EXIT_USAGE = 2
 """The command line cannot be understood; the job is not run."""
 EXIT_SKIPPED = 75
-"""Not run because the same job still runs (EX_TEMPFAIL of sysexits(3))."""
+"""Not run because the same job still runs, or is paused (EX_TEMPFAIL of sysexits(3))."""
 EXIT_ENDED = 124
 """cronwrap ended the job: timeout, idle timeout, memory (as timeout(1))."""
 EXIT_INTERNAL = 125

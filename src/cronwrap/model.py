@@ -189,7 +189,7 @@ class Verdict(Record):
     """The first line of the mail: ``exit status 2 after 3.1 s``."""
     failed: bool
     reasons: tuple[str, ...] = ()
-    """Why it counts as failed, one phrase each; empty when it does not."""
+    """Why it counts as failed, or did not take place, one phrase each; empty for a good run."""
     events: tuple[str, ...] = ()
     """What happened, in the words of ``--on``."""
     mail: bool = False

@@ -12,7 +12,16 @@ from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
 from cronwrap.lock import PATIENCE, Beside
 from cronwrap.paths import home
-from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale, mark, new_run, unmark
+from cronwrap.pipeline.context import (
+    BY_HAND,
+    RunContext,
+    Tries,
+    has_pythons_locale,
+    mark,
+    may_be_paused,
+    new_run,
+    unmark,
+)
 from cronwrap.settings.command_line import job_shell
 from cronwrap.settings.load import load
 
@@ -58,12 +67,19 @@ def main(invocation: Invocation) -> int:
 
         guard = Guard(settings.state_dir, run.job, run.run_id)
         guard.waits = lambda: _under_way("place", run)
-        alone = settings["overlap"] != "allow"
-        why = guard.enter(settings["overlap"], settings["overlap-wait"], signals) if alone else ""
+        pause = ""
+        if may_be_paused(run, guard.name):
+            from cronwrap.pipeline.held_back import paused  # noqa: PLC0415  # rare
+
+            pause, fault = paused(settings.state_dir, run.job)
+            run = run.replace(settings=settings.replace(faults=(*settings.faults, fault))) if fault else run
+        why = pause
+        if not pause and settings["overlap"] != "allow":
+            why = guard.enter(settings["overlap"], settings["overlap-wait"], signals)
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
         return _unwatched(_start(run), signals, error)
     if why:
-        return _skipped(run, why, signals, guard.interrupted, guard)
+        return _skipped(run, why, signals, guard.interrupted, None if pause else guard)
     return _watched(run, signals, guard)
 
 
@@ -367,7 +383,7 @@ def job_environment(run_id: str, secrets: tuple[str, ...] = ()) -> dict[bytes, b
     ``secrets`` are the variables that ``password-env`` names.
     """
     found = os.environb.copy()
-    for name in ("CRONWRAP_RELAY_PASSWORD", *secrets):
+    for name in ("CRONWRAP_RELAY_PASSWORD", BY_HAND, *secrets):
         found.pop(os.fsencode(name), None)
     if has_pythons_locale(os.environ):
         del found[b"LC_CTYPE"]

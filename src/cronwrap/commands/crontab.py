@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ from cronwrap import spans, text
 from cronwrap.commands import SUBCOMMANDS, views
 from cronwrap.crontab.audit import EARLY, Missed, Unwatched, Watched, Window, judge, watch
 from cronwrap.crontab.dialect import BY_NAME, Dialect, guess
+from cronwrap.crontab.host_zone import host_zone
 from cronwrap.crontab.lines import decode, encode, jobs, parse
 from cronwrap.crontab.lint import CRON_PATH, ERROR, NOTE, Finding, World
 from cronwrap.crontab.lint import lint as find_mistakes
@@ -137,7 +137,7 @@ def audit_command(
     watched, unwatched = watch(table.text, system=table.system, user=user_name(), dialect=table.dialect)
     now = time.time()
     begin = max(now - since, table.store.installed() or 0.0)
-    window = Window(begin=begin, now=now, zone=_zone(), grace=grace)
+    window = Window(begin=begin, now=now, zone=host_zone(), grace=grace)
     found, more = _missed(watched, ctx.obj.settings().state_dir, window)
     _print_audit(table.name, watched, (*unwatched, *more), verbose=verbose)
     _print_missed(table.name, found)
@@ -232,18 +232,6 @@ def _first_known(job: Watched, runs: dict[str, list[float]], begin: float) -> fl
     """Give when a job was first seen to run, or else when the user's first job was."""
     own = [start for name in job.names for start in runs.get(name, ())]
     return min(own or [start for starts in runs.values() for start in starts], default=begin)
-
-
-def _zone() -> tzinfo:
-    """Give the time zone that cron keeps: ``TZ``, or the host's."""
-    name = os.environ.get("TZ", "").lstrip(":")
-    try:
-        if name:
-            return ZoneInfo(name)
-        with open("/etc/localtime", "rb") as file:
-            return ZoneInfo.from_file(file)
-    except (OSError, ValueError, KeyError):
-        return UTC if not name else datetime.now().astimezone().tzinfo or UTC
 
 
 def _is_zone(name: str) -> bool:

@@ -82,7 +82,8 @@ def bring_up_to_date(state_dir: str, keep: float | None) -> None:
 def public(run: Run) -> dict[str, Any]:
     """Give a run for programs."""
     found = {name: getattr(run, name) for name in KEYS}
-    return {**found, "started": views.moment(run.started), "ended": views.moment(run.ended)}
+    found |= {"started": views.moment(run.started), "ended": views.moment(run.ended)}
+    return {**found, "by_hand": True} if run.by_hand else found
 
 
 def lines(screen: Screen, found: list[Run], now: float, *, with_job: bool) -> Iterator[str]:
@@ -97,7 +98,7 @@ def lines(screen: Screen, found: list[Run], now: float, *, with_job: bool) -> It
 def _row(run: Run, now: float, *, with_job: bool) -> list[Cell]:
     row = [
         Cell(text=run.short, colour=views.DIM),
-        Cell(text=ago(now - run.started)),
+        Cell(text=ago(now - run.started) + (" by hand" if run.by_hand else "")),
         views.result_cell(run),
         Cell(text="" if run.duration is None else duration(run.duration)),
     ]

@@ -55,6 +55,7 @@ def whole(found: Run, kept: Kept) -> dict[str, Any]:
         "stdout_bytes": found.stdout_bytes,
         "stderr_bytes": found.stderr_bytes,
         "quiet_reason": found.quiet_reason,
+        "by_hand": found.by_hand,
         "uses": views.uses(use.of_run(found) if found.result == "running" else None),
         "output_head": kept.head.decode("utf-8", "backslashreplace"),
         "output_tail": kept.tail.decode("utf-8", "backslashreplace"),
@@ -90,7 +91,7 @@ def details(screen: Screen, found: Run, now: float, report: Item | None = None) 
         ("uses", _uses(use.of_run(found)) if found.result == "running" else ""),
         ("CPU time", "" if found.cpu_seconds is None else duration(found.cpu_seconds)),
         ("memory", "" if found.max_rss_bytes is None else f"{size(found.max_rss_bytes)} at most"),
-        ("by", f"{found.user} at {found.host}"),
+        ("by", f"{found.user} at {found.host}{', by hand' if found.by_hand else ''}"),
         ("mailed", _not_yet(report) if report else _mailed(found)),
         ("output", _sizes(found)),
     ]

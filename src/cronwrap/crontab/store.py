@@ -97,14 +97,17 @@ class Standard:
 
 
 class Own:
-    """The crontab of the user, by crontab(1)."""
+    """The crontab of the user, or for root of another one, by crontab(1)."""
 
     name = "crontab"
     system = False
 
+    def __init__(self, user: str = "") -> None:
+        self._whose = ["-u", user] if user else []
+
     def read(self) -> bytes:
         """Give the whole crontab; empty when the user has none."""
-        done = _crontab(["-l"])
+        done = _crontab([*self._whose, "-l"])
         if done.returncode == 0:
             return done.stdout
         said = done.stderr.decode(errors="replace").strip()
@@ -116,7 +119,7 @@ class Own:
         """Install a new crontab, which crontab(1) checks once more."""
         if self.read() != old:
             raise CronwrapError("the crontab was changed in the meantime; nothing is written, try again")
-        done = _crontab(["-"], new)
+        done = _crontab([*self._whose, "-"], new)
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
             raise CronwrapError(f"crontab does not take it: {said or f'exit status {done.returncode}'}")

@@ -61,6 +61,7 @@ SCHEMA = (
         last_success REAL, last_mailed REAL, unmailed INTEGER NOT NULL, digest TEXT NOT NULL,
         PRIMARY KEY (job, user));
     """,
+    "ALTER TABLE runs ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0",
 )
 """What leads from one ``user_version`` to the next; the number of steps is the version we write."""
 VERSION = len(SCHEMA)

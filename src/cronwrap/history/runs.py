@@ -62,6 +62,8 @@ class Run(Record):
     digest: str = ""
     boot_id: str = ""
     pid: int = 0
+    by_hand: bool = False
+    """Whether a person asked for it (``cronwrap run``)."""
 
     @property
     def short(self) -> str:
@@ -213,7 +215,8 @@ def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
 def skips_in_a_row(state_dir: str, job: str, user: str, since: float, limit: int) -> list[Run]:
     """Give the last runs of a job that were skipped, none that took place among them, newest first.
 
-    Those that began before ``since`` are left out, and those beyond the newest ``limit``.
+    Those that were paused do not count. Those that began before ``since`` are left out, and those beyond
+    the newest ``limit``.
     """
     found = []
     for _name, fields in records.ended(state_dir, job):
@@ -227,9 +230,54 @@ def skips_in_a_row(state_dir: str, job: str, user: str, since: float, limit: int
                 (job, since, limit),
             )
             found += [_run(row) for row in rows]
-    by_id = {run.run: run for run in found if (run.job, run.user) == (job, user) and run.started >= since}
+    by_id = {
+        run.run: run
+        for run in found
+        if (run.job, run.user) == (job, user)
+        and run.started >= since
+        and not any(reason.startswith("paused ") for reason in run.reasons)  # nothing was in its way
+    }
     newest = sorted(by_id.values(), key=lambda run: -run.started)
     return list(itertools.takewhile(lambda run: run.result == "skipped", newest))
+
+
+class HeldBack(Record):
+    """Runs of one result that a pause or a mute held back."""
+
+    result: str
+    paused: bool
+    muted: bool
+    number: int
+    first: float
+    """When the first of them began, and the last."""
+    last: float
+
+
+def held_back(state_dir: str, job: str, user: str, since: float) -> tuple[HeldBack, ...]:
+    """Give the runs that ended since a time and were skipped in a pause, or told nobody in a mute."""
+    fold(state_dir)
+    values = {"job": _text(job), "user": _text(user), "since": since}
+    with reading(state_dir) as database:
+        if database is None:
+            return ()
+        rows = database.execute(
+            "SELECT result, result = 'skipped' AND reasons LIKE 'paused %' AS paused,"
+            " quiet_reason LIKE 'muted %' AS muted, COUNT(*), MIN(started), MAX(started) FROM runs"
+            " WHERE job = :job AND user = :user AND ended >= :since AND (paused OR muted)"
+            " GROUP BY result, paused, muted",
+            values,
+        )
+        return tuple(
+            HeldBack(
+                result=row[0],
+                paused=bool(row[1]),
+                muted=bool(row[2]),
+                number=row[3],
+                first=row[4],
+                last=row[5],
+            )
+            for row in rows
+        )
 
 
 def starts(state_dir: str, since: float) -> dict[str, list[float]]:
@@ -366,7 +414,7 @@ def _running(state_dir: str, job: str | None = None) -> list[Run]:
         for name in ("run", "job", "command", "host", "user", "boot_id"):
             known[name] = _text(str(fields.get(name, "")))
         if job is None or known["job"] == _text(job):
-            found.append(Run(**known))
+            found.append(Run(**known, by_hand=bool(fields.get("by_hand"))))
     return sorted(found, key=lambda run: -run.started)
 
 
@@ -392,5 +440,5 @@ def _known(database: sqlite3.Connection, run_id: str) -> bool:
 def _run(row: sqlite3.Row) -> Run:
     values = dict(row)
     values["reasons"] = tuple(values["reasons"].split("\n")) if values["reasons"] else ()
-    values["mailed"] = bool(values["mailed"])
+    values["mailed"], values["by_hand"] = bool(values["mailed"]), bool(values.get("by_hand"))
     return Run(**values)

@@ -32,7 +32,8 @@ class Guard:
         self._state_dir = state_dir
         self._job = job
         self._run_id = run_id
-        self._name = file_name(job)
+        self.name = file_name(job)
+        """The job's name as a file name."""
         self._place: Directory | None = None
         self._lock: Lock | None = None
         self._asked: set[str] = set()
@@ -77,11 +78,11 @@ class Guard:
 
     def _open(self) -> Lock:
         self._place = state(self._state_dir, "locks", make=True)
-        self._lock = Lock(f"{self._name}.lock", self._place.fd)
+        self._lock = Lock(f"{self.name}.lock", self._place.fd)
         return self._lock
 
     def _path(self) -> str:
-        return f"{self._place.path}/{self._name}.lock" if self._place else ""
+        return f"{self._place.path}/{self.name}.lock" if self._place else ""
 
     def _wait(self, lock: Lock, how: str, limit: float | None, signals: Signals) -> str:
         place = self.waits()
@@ -157,7 +158,7 @@ class Guard:
             return
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            with open(self._place.open(f"{self._name}.end", flags), "a", encoding="ascii") as stream:
+            with open(self._place.open(f"{self.name}.end", flags), "a", encoding="ascii") as stream:
                 stream.write(f"{run} {self._run_id}\n")
         except OSError:
             return
@@ -167,7 +168,7 @@ class Guard:
         if not self._place:
             return ""
         try:
-            handle = self._place.open(f"{self._name}.end")
+            handle = self._place.open(f"{self.name}.end")
             with open(handle, encoding="ascii", errors="replace") as stream:
                 for line in stream:
                     target, _, asker = line.strip().partition(" ")
@@ -181,7 +182,7 @@ class Guard:
         """Remove what was asked: whoever holds the lock alone has nobody left to ask."""
         try:
             if self._place:
-                self._place.unlink(f"{self._name}.end")
+                self._place.unlink(f"{self.name}.end")
         except OSError:
             return
 

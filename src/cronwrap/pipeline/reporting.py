@@ -14,12 +14,12 @@ from cronwrap.mail import Report
 from cronwrap.model import Outcome, Past
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
-from cronwrap.pipeline import redacted
+from cronwrap.pipeline import held_back, redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.run_entry import ending, finish
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
-from cronwrap.report.verdict import RUNNING, ended_after_all, still_running
+from cronwrap.report.verdict import OK, RUNNING, ended_after_all, still_running
 from cronwrap.settings.command_line import job_shell
 from cronwrap.text import harmless
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cronwrap.job.signals import Signals
     from cronwrap.mail import Message
     from cronwrap.model import Verdict
+    from cronwrap.pipeline.held_back import Silence
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
@@ -51,6 +52,10 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
     if verdict.mail and not recipients(run.settings, run):
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
+    if verdict.mail:
+        silence = _silence(run.settings, run.job, run.user, ok=verdict.result == OK)
+        verdict = _held_back(verdict, silence)
+        tries = tries.replace(faults=(*tries.faults, silence.fault)) if silence.fault else tries
     digest = output_digest(outcomes[-1].output) if tries.entry and verdict.failed and outcomes else ""
     words = ""
     if verdict.mail:
@@ -58,6 +63,8 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         message = addressed(run.settings, message)
         words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes, digest))
         run.posted.append(run.run_id)
+        if silence.over:
+            held_back.told(run.settings.state_dir, run.job)
     if tries.entry:
         # For ``--remind`` a failure is mailed by its own mail alone.
         mailed = words != PRINTED if verdict.mail else tries.told_running and not verdict.failed
@@ -68,6 +75,21 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
         log(f"{run.job}: {fault}")
     if verdict.mail:
         _hand_over(run.settings, run.run_id, words, signals)
+
+
+def _silence(settings: Settings, job: str, user: str, *, ok: bool = False) -> Silence:
+    """Ask whether the job is muted; whatever is wrong with that, the report goes."""
+    try:
+        return held_back.silence(settings.state_dir, job, user, ok=ok)
+    except Exception as error:  # noqa: BLE001  # a mute may cost no report that is not muted
+        words = f"this is told, though the job may be muted: {type(error).__name__}: {error}"
+        return held_back.Silence(fault=words)
+
+
+def _held_back(verdict: Verdict, silence: Silence) -> Verdict:
+    if silence.why:
+        return verdict.replace(mail=False, quiet_reason=silence.why)
+    return verdict.replace(notes=(*verdict.notes, *silence.notes))
 
 
 def _foresee(tries: Tries, verdict: Verdict, outcomes: tuple[Outcome, ...], digest: str) -> None:
@@ -96,6 +118,7 @@ def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) 
         past=past or Past(),
         format=run.settings["format"],
         timestamps=run.settings["timestamps"],
+        by_hand=run.by_hand,
         faults=(*tries.faults, *([words] if (words := Outbox(run.settings.state_dir).given_up()) else [])),
     )
 
@@ -153,6 +176,9 @@ def sender(settings: Settings, run: RunContext) -> str:
 def post_still_running(run: RunContext, outcome: Outcome, policy: Policy) -> bool:
     """Store, or print for ``--dry-run``, the mail that the run still goes on; False when there is none."""
     verdict = still_running(outcome.duration, policy)
+    if verdict.mail:
+        silence = _silence(run.settings, run.job, run.user)
+        verdict = _held_back(verdict, silence)
     if not verdict.mail or not recipients(run.settings, run):
         return False
     secrets = redactor(run.settings["redact.patterns"])
@@ -170,7 +196,10 @@ def post_still_running(run: RunContext, outcome: Outcome, policy: Policy) -> boo
         sys.stdout.flush()
         return True
     identity = f"{run.run_id}-{RUNNING}"
-    return post(run.settings, identity, addressed(run.settings, message)) != PRINTED
+    stored = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
+    if stored and silence.over:
+        held_back.told(run.settings.state_dir, run.job)
+    return stored
 
 
 # On its way -------------------------------------------------------------------------------------
@@ -250,6 +279,8 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
             continue
         verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
         outcomes = _output_of_the_dead(run, fields)
+        if verdict.mail:
+            verdict = _held_back(verdict, silence := _silence(run.settings, run.job, run.user))
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
             began = float(fields["started"])
@@ -267,12 +298,15 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
                     started=began,
                     ended=time.time(),
                     duration=max(0.0, time.time() - began),
+                    by_hand=bool(fields.get("by_hand")),
                     environment=_environment(),
                 )
             )
             # It may have left a report of its own before it died.
             identity = f"{fields['run']}-{ABANDONED}"
             mailed = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
+            if silence.over:
+                held_back.told(run.settings.state_dir, run.job)
         finish(entry, verdict, outcomes, mailed=mailed)
 
 

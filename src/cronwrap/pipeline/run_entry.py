@@ -22,6 +22,7 @@ NEEDED = (
     "cronwrap.pipeline.still_running",
     "cronwrap.pipeline.housekeeping",
     "cronwrap.pipeline.mistakes",
+    "cronwrap.pipeline.held_back",
     "cronwrap.report.html",
     "cronwrap.history.kept_output",
     "cronwrap.history.records",
@@ -51,6 +52,7 @@ def beginning(run: RunContext) -> dict[str, Any]:
         "host": run.host,
         "user": run.user,
         "started": run.started,
+        **({"by_hand": True} if run.by_hand else {}),
     }
 
 

@@ -44,7 +44,7 @@ def rows(report: Report, attached: dict[int, str], *, same_output: bool | None) 
         ("job", one_line(report.job)),
         ("host", one_line(report.host)),
         ("user", one_line(report.user)),
-        ("started", moment(report.started)),
+        ("started", moment(report.started) + (" by hand" if report.by_hand else "")),
         *(_cost(report) if report.verdict.result != ABANDONED else []),  # nobody saw its end
         *_tries(report),
         *_processes(report),

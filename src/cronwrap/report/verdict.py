@@ -60,9 +60,14 @@ def judge(
 
 
 def skipped(reason: str, policy: Policy) -> Verdict:
-    """Judge a run that did not take place because the same job still runs."""
+    """Judge a run that did not take place: the same job still runs, or is paused."""
     verdict = Verdict(
-        result=SKIPPED, label="skipped", headline=f"skipped: {reason}", failed=False, events=("skip",)
+        result=SKIPPED,
+        label="skipped",
+        headline=f"skipped: {reason}",
+        failed=False,
+        reasons=(reason,),
+        events=("skip",),
     )
     return _decide(verdict, policy, None, 0.0)
 
