@@ -14,7 +14,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from cronwrap.settings import files, relays, values
+from cronwrap.settings import files, relays, table_reader, values
 from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
 
 if TYPE_CHECKING:
@@ -264,9 +264,9 @@ def _relay_keys() -> dict[str, Schema]:
         "source": {"type": "string", "pattern": f"^(?:{_IPV4}|{_IPV6}){END}"},
         "proxy": {
             "type": "string",
-            "pattern": f"^(?:{_one(tuple(relays.PROXY_PORTS))}|socks5h)://(?:{_LOGIN})?{_HOST}{_PORT}/?{END}",
+            "pattern": f"^(?:{_one(tuple(table_reader.PROXY_PORTS))}|socks5h)://(?:{_LOGIN})?{_HOST}{_PORT}/?{END}",
         },
-        "timeout": _durations(relays.LONGEST_TIMEOUT, bare=True, zero=False),
+        "timeout": _durations(table_reader.LONGEST_TIMEOUT, bare=True, zero=False),
     }
     return {key: known.get(key, text) for key in relays.KEYS}
 

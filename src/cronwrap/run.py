@@ -18,13 +18,14 @@ from cronwrap.settings.load import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
     from cronwrap.job.overlap import Guard
     from cronwrap.model import Command, Outcome, Past, Verdict
+    from cronwrap.pipeline.notifying import Told
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
@@ -251,16 +252,23 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     earlier = tries.outcomes[:-1]
     verdict = judge(last, policy, None, time.time(), earlier)
     past: Past | None = None
-    if verdict.failed or verdict.mail or "recovery" in policy.on:
+    recovery = "recovery" in policy.on or (run.settings.notify and _asks_for_recovery(run.settings))
+    if verdict.failed or verdict.mail or recovery:
         past, fault = _past(run)
         verdict = judge(last, policy, past, time.time(), earlier)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
         tries = _tell_monitor(run, tries, verdict, past)
-    if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
-        from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
+    told, fault = (
+        _whom_to_notify(run, lambda policy: judge(last, policy, past, time.time(), earlier))
+        if run.settings.notify
+        else ((), "")
+    )
+    tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
+    if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes or told:
+        from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415  # a quiet run has no use for it
 
-        report(run, tries, verdict, past, signals)
+        report(run, tries, Judged(verdict=verdict, past=past, told=told), signals)
     elif tries.entry:
         from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
 
@@ -269,6 +277,20 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
 
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
+
+
+def _asks_for_recovery(settings: Settings) -> bool:
+    return any("recovery" in (on or settings["on"]) for _key, _name, on, _jobs in settings.notify)
+
+
+def _whom_to_notify(run: RunContext, decide: Callable[[Policy], Verdict]) -> tuple[tuple[Told, ...], str]:
+    """Give the targets of ``[[notify]]`` that are to be told, and what kept us from finding out."""
+    try:
+        from cronwrap.pipeline.notifying import due  # noqa: PLC0415  # for those who have any
+
+        return due(run.settings, _policy(run.settings), decide), ""
+    except Exception as error:  # noqa: BLE001  # a module that has gone: it costs the notification, no more
+        return (), f"nobody could be notified: {type(error).__name__}: {error}"
 
 
 def _without_secrets(run: RunContext, tries: Tries) -> Tries:
@@ -343,14 +365,16 @@ def _past(run: RunContext) -> tuple[Past | None, str]:
 def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> int:
     """Record, and report if that is wanted, a run that does not take place."""
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
-    from cronwrap.pipeline.reporting import report, say  # noqa: PLC0415
+    from cronwrap.pipeline.reporting import Judged, report, say  # noqa: PLC0415
     from cronwrap.report.verdict import skipped  # noqa: PLC0415
 
     if os.isatty(2):
         say(f"not run: {why}")
     faults = list(run.settings.faults)
+    told, fault = _whom_to_notify(run, lambda policy: skipped(why, policy))
+    faults += [fault] if fault else []
     tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
-    report(run, tries, skipped(why, _policy(run.settings)), None, signals)
+    report(run, tries, Judged(verdict=skipped(why, _policy(run.settings)), told=told), signals)
     do_for_others(run, tries.entry, signals, mailed=False)
     return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
 

@@ -10,14 +10,17 @@ from cronwrap.address import at_home
 from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.mail import Report
-from cronwrap.model import Past
-from cronwrap.outbox import dispatch
+from cronwrap.model import Past, Record
+from cronwrap.outbox import dispatch, lanes
 from cronwrap.outbox.store import Outbox
-from cronwrap.pipeline import redacted
+from cronwrap.pipeline import notifying, redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
+from cronwrap.pipeline.monitor import end_of
+from cronwrap.pipeline.notifying import Facts
 from cronwrap.pipeline.run_entry import ending, finish
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
+from cronwrap.report.notification import OUTPUT_LIMIT
 from cronwrap.settings.command_line import job_shell
 from cronwrap.text import harmless
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
     from cronwrap.history.journal import Entry
     from cronwrap.job.signals import Signals
     from cronwrap.mail import Message
-    from cronwrap.model import Outcome, Verdict
+    from cronwrap.model import Verdict
+    from cronwrap.pipeline.notifying import Told
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
@@ -40,8 +44,17 @@ PRINTED = "printed"
 """What became of a message that could be neither stored nor sent."""
 
 
-def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, signals: Signals) -> None:
-    """Report a run if that is due, and put it on record."""
+class Judged(Record):
+    """A run as it is to be told: by mail, and to the targets of ``[[notify]]``."""
+
+    verdict: Verdict
+    past: Past | None = None
+    told: tuple[Told, ...] = ()
+
+
+def report(run: RunContext, tries: Tries, judged: Judged, signals: Signals) -> None:
+    """Report a run where that is due, and put it on record."""
+    verdict, past = judged.verdict, judged.past
     secrets = redactor(run.settings["redact.patterns"])
     outcomes = tuple(redacted.output(outcome, secrets) for outcome in tries.outcomes)
     verdict = _redacted_verdict(verdict, secrets)
@@ -50,27 +63,58 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     if verdict.mail and not recipients(run.settings, run):
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
     digest = output_digest(outcomes[-1].output) if tries.entry and verdict.failed and outcomes else ""
+    targets = tuple(one.replace(verdict=_redacted_verdict(one.verdict, secrets)) for one in judged.told)
+    notified = bool(targets)
+    facts = _facts(run, tries, verdict, (job, command)) if targets else None
+    prepared, faults = notifying.prepare(run.settings, targets, facts) if facts else ([], [])
+
+    def foresee() -> None:
+        """Have whoever finds this run dead know that its report is on its way."""
+        if tries.entry:
+            fields = ending(
+                run.started, verdict, outcomes, mailed=verdict.mail, digest=digest, notified=notified
+            )
+            tries.entry.foresee(fields)
+
     words = ""
+    if prepared and not verdict.mail:
+        foresee()
     if verdict.mail:
         message = compose(_report(run, tries, verdict, past).replace(job=job, command=command))
         message = addressed(run.settings, message)
-        words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes, digest))
+        words = post(run.settings, run.run_id, message, foresee)
         run.posted.append(run.run_id)
+    faults += notifying.enter(run.settings, prepared)
     if tries.entry:
         mailed = verdict.mail and words != PRINTED
-        fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest)
-        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
-    for fault in tries.faults:  # stored first, then told: who reads may be slow, or nobody
+        fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest, notified=notified)
+        faults += [fault] if fault else []
+    for fault in (*tries.faults, *faults):  # stored first, then told: who reads may be slow, or nobody
         say(fault)
         log(f"{run.job}: {fault}")
+    senders = lanes.begin(run.settings, [one.item.id for one in prepared]) if prepared else []
     if verdict.mail:
         _hand_over(run.settings, run.run_id, words, signals)
+    _hear_of(lanes.wait_for(run.settings, senders, signals))
 
 
-def _foresee(tries: Tries, verdict: Verdict, outcomes: tuple[Outcome, ...], digest: str) -> None:
-    """Have whoever finds this run dead know that its report is on its way."""
-    if tries.entry:
-        tries.entry.foresee(ending(tries.entry, verdict, outcomes, mailed=True, digest=digest))
+def _hear_of(answers: list[str]) -> None:
+    """Say what became of notifications that did not go at once."""
+    for words in answers:
+        if words.startswith(("kept", "failed")):
+            say(f"a notification {'is ' if words.startswith('kept') else ''}{words}")
+
+
+def _facts(run: RunContext, tries: Tries, verdict: Verdict, names: tuple[str, str]) -> Facts:
+    """Give what a target is told; ``names`` are job and command without their secrets."""
+    fields = ending(run.started, verdict, tries.outcomes, mailed=verdict.mail)
+    known = {"run": run.run_id, "host": run.host, "user": run.user, "started": run.started}
+    said = tries.outcomes[-1].output if tries.outcomes else None
+    return Facts(
+        identity=run.run_id,
+        run={**known, "job": names[0], "command": names[1], **fields},
+        output=end_of(said, OUTPUT_LIMIT) if said and said.total_bytes else "",
+    )
 
 
 def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) -> Report:
@@ -220,7 +264,10 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
         if entry.end is not None:
             _complete(run, entry, entry.end)
             continue
-        verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
+        why = why_abandoned(fields)
+        verdict = abandoned(why, on=run.settings["on"])
+        identity = f"{fields['run']}-{ABANDONED}"  # it may have left a report of its own before it died
+        told = _notify_abandoned(run, fields, verdict, why, identity)
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
             began = float(fields["started"])
@@ -241,10 +288,25 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
                     environment=_environment(),
                 )
             )
-            # It may have left a report of its own before it died.
-            identity = f"{fields['run']}-{ABANDONED}"
             mailed = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
-        finish(entry, verdict, (), mailed=mailed)
+        finish(entry, verdict, (), mailed=mailed, notified=told)
+
+
+def _notify_abandoned(
+    run: RunContext, fields: dict[str, Any], verdict: Verdict, why: str, identity: str
+) -> bool:
+    """Tell the targets of ``[[notify]]`` of a run whose cronwrap died; give whether there are any."""
+    from cronwrap.report.verdict import Policy, abandoned  # noqa: PLC0415
+
+    policy = Policy(on=run.settings["on"])
+    told = notifying.due(run.settings, policy, lambda policy: abandoned(why, on=policy.on))
+    ended = ending(float(fields["started"]), verdict, (), mailed=verdict.mail)
+    facts = Facts(identity=identity, run={**fields, **ended})
+    prepared, faults = notifying.prepare(run.settings, told, facts)
+    for fault in (*faults, *notifying.enter(run.settings, prepared)):
+        say(fault)
+        log(f"{run.job}: {fault}")
+    return bool(told)
 
 
 def _complete(run: RunContext, entry: Entry, end: dict[str, Any]) -> None:

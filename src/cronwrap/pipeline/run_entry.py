@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 NEEDED = (
     "cronwrap.pipeline.reporting",
     "cronwrap.pipeline.housekeeping",
+    "cronwrap.pipeline.notifying",
     "cronwrap.pipeline.mistakes",
     "cronwrap.report.html",
     "cronwrap.history.kept_output",
@@ -65,12 +66,18 @@ def settle_in(entry: Entry | None) -> list[str]:
 
 
 def ending(
-    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool, digest: str
+    started: float,
+    verdict: Verdict,
+    outcomes: tuple[Outcome, ...],
+    *,
+    mailed: bool,
+    digest: str = "",
+    notified: bool = False,
 ) -> dict[str, Any]:
     """Give what is written down of how a run ended, but for its output."""
     last = outcomes[-1] if outcomes else None
     now = time.time()
-    duration: float | None = max(0.0, now - entry.fields["started"])
+    duration: float | None = max(0.0, now - started)
     if last and len(outcomes) == 1:
         duration = last.duration  # by the monotonic clock: a changed clock does not show
     elif verdict.result == "abandoned":
@@ -85,6 +92,8 @@ def ending(
         "quiet_reason": verdict.quiet_reason,
         "digest": digest,
     }
+    if notified:
+        fields["notified"] = True  # as a mail it is what --remind and recovery go by
     if last:
         fields |= {
             "exit_code": last.exit_code,
@@ -99,11 +108,19 @@ def ending(
 
 
 def finish(
-    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
+    entry: Entry,
+    verdict: Verdict,
+    outcomes: tuple[Outcome, ...],
+    *,
+    mailed: bool = False,
+    digest: str = "",
+    notified: bool = False,
 ) -> str:
     """Write down how a run ended; give an empty text, or why that could not be done."""
     try:
-        fields = ending(entry, verdict, outcomes, mailed=mailed, digest=digest)
+        fields = ending(
+            entry.fields["started"], verdict, outcomes, mailed=mailed, digest=digest, notified=notified
+        )
         entry.finish(fields, outcomes[-1].output if outcomes else None)
     except StateError as error:
         return str(error)
