@@ -187,7 +187,8 @@ def _secured(target: Target, context: ssl.SSLContext, sock: socket.socket, deadl
     try:
         secured = context.wrap_socket(sock, server_hostname=target.way.host)
     except ssl.SSLCertVerificationError as error:
-        raise RelayFault("tls", *certificate.untrusted(target.way, error, None)) from None
+        der = _shown_certificate(target, deadline)
+        raise RelayFault("tls", *certificate.untrusted(target.way, error, der)) from None
     except ssl.SSLError as error:
         why = readable((error.reason or "").replace("_", " ").lower() or str(error))
         raise RelayFault("tls", f"no TLS with {target.way.display}: {why}", "check the port") from None
@@ -197,6 +198,17 @@ def _secured(target: Target, context: ssl.SSLContext, sock: socket.socket, deadl
             secured.close()
             raise RelayFault("tls", text, advice)
     return secured
+
+
+def _shown_certificate(target: Target, deadline: float) -> bytes | None:
+    """Give the certificate that a server shows to anybody, for words; None when there is no time for it."""
+    try:
+        with _connected(target, deadline) as sock:
+            sock.settimeout(_left(deadline))
+            with certificate.lenient_context().wrap_socket(sock, server_hostname=target.way.host) as secured:
+                return secured.getpeercert(binary_form=True)
+    except (OSError, ValueError, RelayFault):
+        return None
 
 
 # The exchange -----------------------------------------------------------------------------------
@@ -271,6 +283,8 @@ def _body(answer: HTTPResponse) -> str:
 def _no_answer(target: Target, error: Exception) -> Answer:
     if isinstance(error, TimeoutError):
         why = f"no answer within {target.timeout:g} s"
+    elif isinstance(error, ConnectionError):
+        why = "it hung up without an answer"
     elif isinstance(error, HTTPException):
         why = f"what it said is no HTTP ({type(error).__name__})"
     else:

@@ -17,7 +17,7 @@ from cronwrap.pipeline import notifying, redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.monitor import end_of
 from cronwrap.pipeline.notifying import Facts
-from cronwrap.pipeline.run_entry import ending, finish
+from cronwrap.pipeline.run_entry import ending, write_down
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
 from cronwrap.report.notification import OUTPUT_LIMIT
@@ -64,17 +64,14 @@ def report(run: RunContext, tries: Tries, judged: Judged, signals: Signals) -> N
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
     digest = output_digest(outcomes[-1].output) if tries.entry and verdict.failed and outcomes else ""
     targets = tuple(one.replace(verdict=_redacted_verdict(one.verdict, secrets)) for one in judged.told)
-    notified = bool(targets)
-    facts = _facts(run, tries, verdict, (job, command)) if targets else None
+    ended = ending(run.started, verdict, outcomes, mailed=verdict.mail, digest=digest, notified=bool(targets))
+    facts = _facts(run, tries, ended, (job, command)) if targets else None
     prepared, faults = notifying.prepare(run.settings, targets, facts) if facts else ([], [])
 
     def foresee() -> None:
         """Have whoever finds this run dead know that its report is on its way."""
         if tries.entry:
-            fields = ending(
-                run.started, verdict, outcomes, mailed=verdict.mail, digest=digest, notified=notified
-            )
-            tries.entry.foresee(fields)
+            tries.entry.foresee(ended)
 
     words = ""
     if prepared and not verdict.mail:
@@ -86,8 +83,8 @@ def report(run: RunContext, tries: Tries, judged: Judged, signals: Signals) -> N
         run.posted.append(run.run_id)
     faults += notifying.enter(run.settings, prepared)
     if tries.entry:
-        mailed = verdict.mail and words != PRINTED
-        fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest, notified=notified)
+        ended["mailed"] = verdict.mail and words != PRINTED
+        fault = write_down(tries.entry, ended, outcomes)
         faults += [fault] if fault else []
     for fault in (*tries.faults, *faults):  # stored first, then told: who reads may be slow, or nobody
         say(fault)
@@ -105,14 +102,13 @@ def _hear_of(answers: list[str]) -> None:
             say(f"a notification {'is ' if words.startswith('kept') else ''}{words}")
 
 
-def _facts(run: RunContext, tries: Tries, verdict: Verdict, names: tuple[str, str]) -> Facts:
+def _facts(run: RunContext, tries: Tries, ended: dict[str, Any], names: tuple[str, str]) -> Facts:
     """Give what a target is told; ``names`` are job and command without their secrets."""
-    fields = ending(run.started, verdict, tries.outcomes, mailed=verdict.mail)
     known = {"run": run.run_id, "host": run.host, "user": run.user, "started": run.started}
     said = tries.outcomes[-1].output if tries.outcomes else None
     return Facts(
         identity=run.run_id,
-        run={**known, "job": names[0], "command": names[1], **fields},
+        run={**known, "job": names[0], "command": names[1], **ended},
         output=end_of(said, OUTPUT_LIMIT) if said and said.total_bytes else "",
     )
 
@@ -264,13 +260,12 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
         if entry.end is not None:
             _complete(run, entry, entry.end)
             continue
-        why = why_abandoned(fields)
+        why, began = why_abandoned(fields), float(fields["started"])
         verdict = abandoned(why, on=run.settings["on"])
         identity = f"{fields['run']}-{ABANDONED}"  # it may have left a report of its own before it died
         told = _notify_abandoned(run, fields, verdict, why, identity)
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
-            began = float(fields["started"])
             message = compose(
                 Report(
                     run_id=fields["run"],
@@ -289,7 +284,7 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
                 )
             )
             mailed = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
-        finish(entry, verdict, (), mailed=mailed, notified=told)
+        write_down(entry, ending(began, verdict, (), mailed=mailed, notified=told), ())
 
 
 def _notify_abandoned(

@@ -107,20 +107,15 @@ def ending(
     return fields
 
 
-def finish(
-    entry: Entry,
-    verdict: Verdict,
-    outcomes: tuple[Outcome, ...],
-    *,
-    mailed: bool = False,
-    digest: str = "",
-    notified: bool = False,
-) -> str:
+def finish(entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False) -> str:
     """Write down how a run ended; give an empty text, or why that could not be done."""
+    fields = ending(entry.fields["started"], verdict, outcomes, mailed=mailed)
+    return write_down(entry, fields, outcomes)
+
+
+def write_down(entry: Entry, fields: dict[str, Any], outcomes: tuple[Outcome, ...]) -> str:
+    """Write down how a run ended, by ``ending``; give an empty text, or why that could not be done."""
     try:
-        fields = ending(
-            entry.fields["started"], verdict, outcomes, mailed=mailed, digest=digest, notified=notified
-        )
         entry.finish(fields, outcomes[-1].output if outcomes else None)
     except StateError as error:
         return str(error)

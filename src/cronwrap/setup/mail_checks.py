@@ -80,7 +80,7 @@ def checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
         yield Check(
             name="outbox",
             ok=False,
-            text=f"{count(waiting.failed, 'report')} could not be delivered",
+            text=f"{count(waiting.failed, 'report')} could not be delivered{waiting.refusing}",
             advice="read: cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID",
         )
 
