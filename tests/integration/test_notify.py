@@ -95,7 +95,7 @@ def test_what_holds_a_mail_back_holds_a_notification_back(cli, notify, make_hook
     options = ("-n", "job", "--after", "2", "--remind", "1d", "--on", "never", "--")
     for command in ("false", "true", "false", "false", "false", "true"):
         cli(*options, command)
-    # One failure alone is told to nobody, nor is its end; the second in a row is, the third is reminded of late.
+    # One failure alone is told to nobody, nor is its end; the second in a row is, the third not again.
     assert [call.data["event"] for call in hook.calls] == ["failure", "recovery"]
 
 
@@ -131,7 +131,7 @@ def test_other_answers_are_final(send, make_hook, status):
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503, 507])
 def test_answers_that_may_pass_are_tried_again(send, make_hook, status):
     answer = send(make_hook(status))
-    assert not (answer.final or answer.taken)
+    assert (answer.final, answer.taken) == (False, False)
 
 
 def test_a_redirect_is_not_followed(send, make_hook):
@@ -204,7 +204,7 @@ def test_a_name_that_leads_to_a_link_local_address_is_refused_by_the_address(sen
     monkeypatch.setattr(webhook.dial, "resolve", lambda *_: [(2, ("169.254.169.254", 443))])
     answer = send(hook)
     assert "169.254.169.254" in answer.words
-    assert not (answer.taken or answer.final)
+    assert (answer.final, answer.taken) == (False, False)
 
 
 def test_retry_after_is_kept_to_by_every_run(cli, notify, make_hook):
@@ -240,7 +240,7 @@ def test_an_attempt_is_repeated_under_the_same_id_and_in_order(cli, notify, make
     assert outbox(cli) == []
 
 
-def test_what_is_refused_for_good_is_named_until_somebody_deals_with_it(cli, notify, make_hook, relay):
+def test_what_is_refused_for_good_is_named_until_somebody_deals_with_it(cli, make_hook, relay):
     hook = make_hook(410)
     cli.write_config(f'mailto = "a@example.test"\n{relay.table}\n{hook.table}')
     ran = cli("-n", "job", "--", "false")

@@ -29,7 +29,7 @@ class World:
         self.slept.append(seconds)
         self.now += seconds
 
-    def send(self, lane):
+    def send(self, _lane):
         self.sent.append(self.now)
         for item in self.box.items()[0]:
             if self.now >= self.works_at:

@@ -152,7 +152,7 @@ def main(words: list[str]) -> int:
         if words[:1] == [SEND]:
             from cronwrap.outbox.sender import send_due  # noqa: PLC0415  # all that sending loads
 
-            if not send_due(words[1]):
+            if not send_due("".join(words[1:2])):
                 return NO_WAY
         else:
             wait()
