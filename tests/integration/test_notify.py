@@ -12,6 +12,7 @@ import pytest
 
 from cronwrap.channels import connect, webhook
 from cronwrap.settings.notify import parse
+from support import documents
 from support.cli import write_private
 from support.hook import SECRET
 
@@ -114,6 +115,15 @@ def test_skipped_and_abandoned_runs_are_told_too(cli, notify, make_hook, wait_un
     assert [call.data["event"] for call in hook.calls] == ["skip", "failure"]
     assert hook.calls[1].data["result"] == "abandoned"
     assert hook.calls[1].data["id"].partition(".")[0].endswith("-abandoned")
+
+
+def test_a_crontabs_line_that_cannot_be_understood_is_told(cli, notify, make_hook):
+    hook = make_hook()
+    notify(hook.table)
+    assert cli("--timeuot", "2h", "-n", "job", "--", "true").status == 2
+    [call] = hook.calls
+    assert (call.data["job"], call.data["event"], call.data["result"]) == ("job", "failure", "not-started")
+    assert "--timeuot" in call.data["headline"]
 
 
 # What a server may do ------------------------------------------------------------------------------
@@ -359,6 +369,53 @@ def test_apprise_that_is_not_there_says_how_to_have_it_and_keeps_what_it_is_told
     [item] = outbox(cli)
     assert (item["state"], item["to"]) == ("queued", ["ntfy://…"])
     assert "topic-nobody" not in json.dumps(item) + stderr + cli("config", "show").stdout
+
+
+# The cookbook's programs ---------------------------------------------------------------------------
+
+
+def cookbook(cli, name, **instead):
+    """Write a program as the cookbook has it, with other addresses and files."""
+    text = documents.read("docs/cookbook.md").partition(f"cat > {name} <<'END'\n")[2].partition("END\n")[0]
+    for old, new in instead.items():
+        text = "\n".join(
+            f"{old} = {new!r}" if line.startswith(f"{old} = ") else line for line in text.split("\n")
+        )
+    path = write_private(f"{cli.directory}/{name}", text, 0o700)
+    return f'[[notify]]\nurl = "exec:{path}"\non = ["failure", "recovery"]\n'
+
+
+def test_pagerdutys_incident_and_alertmanagers_alert_are_opened_and_closed_by_the_job(cli, notify, make_hook):
+    pager, alerts = make_hook(202, tls=False), make_hook(200, tls=False)
+    key = write_private(f"{cli.directory}/key", "routing\n")
+    notify(
+        cookbook(cli, "notify-pagerduty", URL=pager.url, KEY_FILE=key),
+        cookbook(cli, "notify-alertmanager", URL=alerts.url),
+    )
+    cli("-n", "job", "--", "false")
+    cli("-n", "job", "--", "true")
+    opened, closed = (call.json for call in pager.calls)
+    assert (opened["event_action"], closed["event_action"]) == ("trigger", "resolve")
+    assert opened["dedup_key"] == closed["dedup_key"]
+    assert opened["routing_key"] == "routing"
+    [[started], [ended]] = (call.json for call in alerts.calls)
+    assert started["labels"] == ended["labels"]
+    assert started["endsAt"] > ended["endsAt"]
+    pager.answers = [400]
+    cli("-n", "job", "--", "false")
+    assert [item["state"] for item in outbox(cli)] == ["failed"]
+
+
+def test_uptime_kuma_hears_of_each_run(cli, notify, make_hook):
+    kuma = make_hook(200, tls=False)
+    token = write_private(f"{cli.directory}/token", "t0ken\n")
+    table = cookbook(cli, "notify-kuma", URL=f"{kuma.url}/", TOKEN_FILE=token)
+    notify(table.replace('["failure", "recovery"]', '["always"]'))
+    cli("-n", "backup", "--", "true")
+    cli("-n", "backup", "--", "false")
+    up, down = (call.path for call in kuma.calls)
+    assert up.startswith("/hooks/cron/t0ken?status=up&msg=ok+after")
+    assert down.startswith("/hooks/cron/t0ken?status=down&msg=exit+status+1+after")
 
 
 # By hand -------------------------------------------------------------------------------------------

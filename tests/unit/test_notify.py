@@ -161,7 +161,7 @@ def test_a_notification_is_json_that_every_parser_takes(text):
 def test_apprise_gets_words_for_people():
     run = {"job": "backup", "host": "web1", "event": "failure", "headline": "exit status 3", "output": "no\n"}
     said = apprise.wording({"data": run})
-    assert said == {"title": "backup on web1: failure", "body": "exit status 3\n\nno\n", "kind": "failure"}
+    assert said == {"title": "backup on web1", "body": "exit status 3\n\nno\n", "kind": "failure"}
 
 
 class Job:

@@ -49,7 +49,8 @@ def wording(message: dict[str, object]) -> dict[str, str]:
     event = str(run.get("event", ""))
     lines = [str(run.get("headline", "")), str(run.get("output", ""))[-BODY_LIMIT:]]
     return {
-        "title": f"{run.get('job', 'cronwrap')} on {run.get('host', 'this host')}: {event}",
+        # The same for failure and recovery: services tell by it what belongs together.
+        "title": f"{run.get('job', 'cronwrap')} on {run.get('host', 'this host')}",
         "body": "\n\n".join(line for line in lines if line.strip()) or event,
         "kind": KINDS.get(event, "warning"),
     }
