@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
 
+    Decide = Callable[[Policy], Verdict]
+
 
 def main(invocation: Invocation) -> int:
     """Run a command as the command line says; give the exit status.
@@ -252,19 +254,19 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     earlier = tries.outcomes[:-1]
     verdict = judge(last, policy, None, time.time(), earlier)
     past: Past | None = None
-    recovery = "recovery" in policy.on or (run.settings.notify and _asks_for_recovery(run.settings))
+    recovery = "recovery" in policy.on or (run.settings.notify and "recovery" in _asked_for(run.settings))
     if verdict.failed or verdict.mail or recovery:
         past, fault = _past(run)
         verdict = judge(last, policy, past, time.time(), earlier)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
         tries = _tell_monitor(run, tries, verdict, past)
-    told, fault = (
-        _whom_to_notify(run, lambda policy: judge(last, policy, past, time.time(), earlier))
-        if run.settings.notify
-        else ((), "")
-    )
-    tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
+    told: tuple[Told, ...] = ()
+    if run.settings.notify:
+        events = (*verdict.events, "recovery") if past and past.failures_in_a_row else verdict.events
+        decide: Decide = lambda policy: judge(last, policy, past, time.time(), earlier)  # noqa: E731
+        told, fault = _whom_to_notify(run, events, decide)
+        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes or told:
         from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415  # a quiet run has no use for it
 
@@ -279,12 +281,15 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
 
 
-def _asks_for_recovery(settings: Settings) -> bool:
-    return any("recovery" in (on or settings["on"]) for _key, _name, on, _jobs in settings.notify)
+def _asked_for(settings: Settings) -> set[str]:
+    """Give the events that the targets of ``[[notify]]`` want to hear of, all together."""
+    return {event for _key, _name, on, _jobs in settings.notify for event in on or settings["on"]}
 
 
-def _whom_to_notify(run: RunContext, decide: Callable[[Policy], Verdict]) -> tuple[tuple[Told, ...], str]:
-    """Give the targets of ``[[notify]]`` that are to be told, and what kept us from finding out."""
+def _whom_to_notify(run: RunContext, events: tuple[str, ...], decide: Decide) -> tuple[tuple[Told, ...], str]:
+    """Give the targets of ``[[notify]]`` that are to be told of events, and what kept us from finding out."""
+    if not _asked_for(run.settings) & {*events, "always"}:
+        return (), ""  # as a rule: nothing need be loaded
     try:
         from cronwrap.pipeline.notifying import due  # noqa: PLC0415  # for those who have any
 
@@ -371,7 +376,7 @@ def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> i
     if os.isatty(2):
         say(f"not run: {why}")
     faults = list(run.settings.faults)
-    told, fault = _whom_to_notify(run, lambda policy: skipped(why, policy))
+    told, fault = _whom_to_notify(run, ("skip",), lambda policy: skipped(why, policy))
     faults += [fault] if fault else []
     tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
     report(run, tries, Judged(verdict=skipped(why, _policy(run.settings)), told=told), signals)
