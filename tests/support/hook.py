@@ -68,6 +68,8 @@ class Hook:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+                if len(body) < int(self.headers["Content-Length"] or 0):
+                    return  # who told it has died
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 hook.calls.append(Call(path=self.path, headers=headers, body=body))
                 hook._answer(self)

@@ -249,7 +249,7 @@ class _Incoming:
 def _exchange(
     target: Target, sock: socket.socket, headers: dict[str, str], body: bytes, deadline: float
 ) -> Answer:
-    request = HTTPConnection(target.way.host)  # it writes the head; the connection is ours
+    request = HTTPConnection(target.way.host, target.way.port)  # it writes the head; the connection is ours
     request.sock = sock
     sock.settimeout(_left(deadline))
     request.putrequest("POST", target.address, skip_host=True, skip_accept_encoding=True)

@@ -273,14 +273,14 @@ def _sender(work: _Work, report: int) -> NoReturn:
 def _send(work: _Work, told: Callable[[Item, str], None]) -> None:
     settings, box = work.settings, work.box
     # Names of files in settings and environment are relative to where the run is.
+    hurry = PATIENCE.left(settings["delivery.inline"]) if work.own or not work.stays else 0.0
     if work.lane:
-        targets = lane_drainers(settings, box, work.lane, told)
+        targets = lane_drainers(settings, box, work.lane, told, hurry)
         detach()
         drain_and_look_again(box, work.claim, obedient(targets), lane=work.lane)
         return
     from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
 
-    hurry = PATIENCE.left(settings["delivery.inline"]) if work.own or not work.stays else 0.0
     found = in_time(relays_in_force(settings.paths), hurry)
     detach()
     drain_and_look_again(box, work.claim, obedient(drainers(settings, box, found, told)), first=work.own)

@@ -13,7 +13,7 @@ from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.outbox import order
 from cronwrap.outbox.backoff import enough, retry_after
-from cronwrap.outbox.drain import CUT_SHORT, CutShort
+from cronwrap.outbox.drain import CutShort
 from cronwrap.outbox.sent import Sent
 from cronwrap.outbox.store import Damaged, Item, Outbox
 from cronwrap.spans import count
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cronwrap.settings.notify import Target
 
 NO_TARGET = "no [[notify]] of the configuration has this address any more; put it back, or drop this"
+CUT_SHORT = "the sending process was told to end before the target had answered"
 FAILURES_IN_A_ROW = 3
 """Notifications that a target does not take for now, one after the other: the rest is spared the time."""
 
@@ -100,45 +101,54 @@ class LaneDrainer:
             log(f"nothing is sent from {self._box.directory}: what is sent could not be taken off")
             return
         self._sent.forget(self._box.ids())
-        while due := self._due(first, everything=everything):
-            for item in due:
-                if self._ending:
-                    return
+        for item in self._box.items(self._lane)[0] if first else ():
+            if item.id == first:
                 self._attempt(item)
+        while self._round(everything=everything):
+            pass  # what came meanwhile goes, too
 
-    def _due(self, first: str, *, everything: bool) -> list[Item]:
-        items, _ = self._box.items(lane=self._lane)
-        asked_for = [item for item in items if item.id == first and item.id not in self._tried]
-        others = order.ready(
-            items,
-            self._clock(),
-            besides=lambda item: everything or (item.relay_fault and self._alive),
-        )
-        return asked_for or [item for item in others if item.id not in self._tried]
+    def _round(self, *, everything: bool) -> bool:
+        """Try what is due, nothing of a job before what that had to say earlier; False when nothing was."""
+        items, _ = self._box.items(self._lane)
+        now = self._clock()
+        quiet = not everything and bool(order.held(items, now))
+        waiting: set[str] = set()
+        tried = False
+        for item in items:
+            if self._ending:
+                return False
+            due = everything or (not quiet and item.due(now)) or (item.relay_fault and self._alive)
+            if item.job in waiting or item.id in self._tried or not due:
+                waiting.add(item.job)
+                continue
+            tried = True
+            if not self._attempt(item):
+                waiting.add(item.job)
+        return tried
 
-    def _attempt(self, item: Item) -> None:
-        """Try one notification, and mark what became of it."""
+    def _attempt(self, item: Item) -> bool:
+        """Try one notification, and mark what became of it; tell whether it has left the queue."""
         self._tried.add(item.id)
         if not self._sent.left(item.id, item.envelope.recipients):
             self._take_off(item)
-            return
+            return True
         try:
             content = self._box.content(item)
         except FileNotFoundError:
-            return  # its owner dropped it
+            return True  # its owner dropped it
         except (Damaged, OSError) as error:
             log(f"notification {item.id} cannot be read: {error}")
-            return
+            return False
         if self._down:
-            self._told(item, self._keep(item, self._down, asked=False, target_fault=True))
-            return
-        try:
-            answer = self._hand_over(item, content)
-        except CutShort:
-            self._down = CUT_SHORT
-            self._told(item, self._keep(item, CUT_SHORT, asked=True, target_fault=True))
-            return
-        self._told(item, self._mark(item, answer))
+            words = self._keep(item, self._down, asked=False, target_fault=True)
+        else:
+            try:
+                words = self._mark(item, self._hand_over(item, content))
+            except CutShort:
+                self._down = CUT_SHORT
+                words = self._keep(item, CUT_SHORT, asked=True, target_fault=True)
+        self._told(item, words)
+        return not words.startswith("kept")
 
     def _hand_over(self, item: Item, content: bytes) -> Answer:
         """Make one attempt; nothing it may come upon stops the others."""

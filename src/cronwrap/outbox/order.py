@@ -1,4 +1,4 @@
-"""Which of a target's notifications may go now: the oldest of each job, unless it asked for peace. Pure."""
+"""When a target's notifications may go: the oldest of each job, unless it asked for peace. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cronwrap.outbox.backoff import LONGEST_RETRY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from cronwrap.outbox.message_file import Item
 
@@ -27,14 +27,6 @@ def heads(items: Sequence[Item]) -> list[Item]:
     for item in items:
         found.setdefault(item.job, item)
     return list(found.values())
-
-
-def ready(
-    items: Sequence[Item], now: float, *, besides: Callable[[Item], bool] = lambda _item: False
-) -> list[Item]:
-    """Give those that are to be tried at a Unix time, the oldest first; ``besides`` those of the schedule."""
-    quiet = bool(held(items, now))
-    return [item for item in heads(items) if besides(item) or (not quiet and item.due(now))]
 
 
 def next_attempt(items: Sequence[Item], now: float) -> float:

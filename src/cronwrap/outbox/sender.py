@@ -36,13 +36,20 @@ def lock_of(lane: str) -> str:
 
 
 def lane_drainers(
-    settings: Settings, box: Outbox, lane: str, told: Callable[[Item, str], None]
+    settings: Settings, box: Outbox, lane: str, told: Callable[[Item, str], None], hurry: float = 0.0
 ) -> Callable[[], LaneDrainer]:
-    """Give what makes drainers of one target's notifications."""
+    """Give what makes drainers of one target's notifications; somebody waits for their word for ``hurry``."""
     from cronwrap.outbox.lane import LaneDrainer, to_targets  # noqa: PLC0415
     from cronwrap.settings.files import targets_in_force  # noqa: PLC0415  # imports `tomllib`
 
-    send = to_targets(targets_in_force(settings.paths), settings["redact.patterns"])
+    found = targets_in_force(settings.paths)
+    if hurry:  # a program has its whole time: what it has half done it may do twice
+        longest = hurry * PUNCTUAL
+        found = tuple(
+            target if target.way.path else target.replace(timeout=min(target.timeout, longest))
+            for target in found
+        )
+    send = to_targets(found, settings["redact.patterns"])
     return lambda: LaneDrainer(box, lane, send, settings["delivery.lifetime"], told=told)
 
 

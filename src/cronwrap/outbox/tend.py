@@ -30,9 +30,10 @@ def tend_outbox(settings: Settings, signals: Interrupts, *, sent: bool = False) 
         return
     now = time.time()
     if now - oldest.queued > LOUD_AFTER:
+        nothing = "it was not tried" if oldest.lane else "no relay is configured"
         log(
             f"the outbox {box.directory} holds {count(len(box.ids()), 'report')}, the oldest for "
-            f"{duration(now - oldest.queued)}: {oldest.last_error or 'no relay is configured'}"
+            f"{duration(now - oldest.queued)}: {oldest.last_error or nothing}"
         )
     if waits(box):
         return
