@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
 import json
+import logging
+import socket
+import sys
 import time
 from email.utils import formatdate
+from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronwrap.channels import apprise, webhook
@@ -68,6 +74,26 @@ def test_retry_after_is_bounded_whatever_it_says(text):
 )
 def test_retry_after_has_two_forms(text, seconds):
     assert retry_after(text, NOW) == seconds
+
+
+HEADS = st.sampled_from(
+    [b"", b"HTTP/1.1 ", b"HTTP/1.1 503 x\r\n", b"HTTP/1.1 429 x\r\nRetry-After: ", b"HTTP/1.1 100 \r\n"]
+)
+
+
+@settings(max_examples=60)
+@given(head=HEADS, rest=st.binary(max_size=300))
+def test_whatever_octets_a_server_answers_an_attempt_has_an_outcome(head, rest):
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(head + rest)
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(webhook, "_connected", lambda *_: ours)
+            answer = webhook.send(parse({"url": "http://localhost/", "timeout": "2s"}, "t"), "r.k", b"{}")
+    assert answer.taken or answer.words
+    assert answer.words.isprintable()
+    assert 0 <= answer.wait <= LONGEST_WAIT
 
 
 # Secrets and URLs ----------------------------------------------------------------------------------
@@ -162,6 +188,26 @@ def test_apprise_gets_words_for_people():
     run = {"job": "backup", "host": "web1", "event": "failure", "headline": "exit status 3", "output": "no\n"}
     said = apprise.wording({"data": run})
     assert said == {"title": "backup on web1", "body": "exit status 3\n\nno\n", "kind": "failure"}
+
+
+@pytest.mark.parametrize(
+    ("known", "taken", "status"), [(True, True, 0), (True, False, 75), (False, False, 78), (None, False, 69)]
+)
+def test_what_apprise_says_becomes_an_exit_status(monkeypatch, capsys, known, taken, status):
+    told = {"url": "ntfy://t", "title": "t", "body": "b", "kind": "failure"}
+    sender = SimpleNamespace(add=lambda _url: known, notify=lambda **_: taken)
+    stub = SimpleNamespace(
+        Apprise=lambda: sender,
+        LogCapture=lambda **_: contextlib.nullcontext(io.StringIO("no such topic")),
+        logging=logging,
+    )
+    monkeypatch.setitem(sys.modules, "apprise", None if known is None else stub)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(told)))
+    with pytest.raises(SystemExit) as ended:
+        apprise.main()
+    assert ended.value.code == status
+    said = {75: "no such topic", 78: apprise.UNKNOWN, 69: apprise.INSTALL}.get(status, "")
+    assert capsys.readouterr().err == said
 
 
 class Job:

@@ -34,7 +34,7 @@ def send(target: Target, identity: str, body: bytes, patterns: tuple[str, ...]) 
     code = f"import sys; sys.path.append({place!r}); from cronwrap.channels import apprise; apprise.main()"
     content = json.dumps({"url": target.address, **wording(json.loads(body))}).encode()
     secret = target.address.partition("://")[2]
-    answer = execute.run(target, [sys.executable, "-I", "-c", code], identity, content, patterns)
+    answer = execute.run(target, [sys.executable, "-P", "-c", code], identity, content, patterns)
     hidden = [part for part in secret.replace("?", "/").replace("@", "/").split("/") if len(part) > 3]
     words = answer.words
     for part in sorted([secret, *hidden], key=len, reverse=True):

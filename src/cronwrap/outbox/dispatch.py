@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from typing import NoReturn, Protocol
 
     from cronwrap.lock import Lock
-    from cronwrap.mail import Message
     from cronwrap.outbox.store import Item
     from cronwrap.settings.load import Settings
 
@@ -159,10 +158,10 @@ def wait_for(settings: Settings, sender: Sender, signals: Interrupts) -> tuple[s
     """Give a sender's word as far as there is time to wait, and whether it has died."""
     stays = bool(settings["delivery.background"]) and os.getpid() != 1
     seconds = PATIENCE.left(settings["delivery.inline"]) if sender.own or not stays else 0.0
-    words, died = _await(sender.descriptor, seconds, signals, to_end=not stays)
+    words, died = await_word(sender.descriptor, seconds, signals, to_end=not stays)
     os.close(sender.descriptor)
     if not stays:
-        _end(sender.pid)
+        end_soon(sender.pid)
     return words, died
 
 
@@ -176,7 +175,9 @@ def _replace(settings: Settings, box: Outbox) -> None:
     leave_waiter(settings)
 
 
-def _await(descriptor: int, seconds: float, signals: Interrupts | None, *, to_end: bool) -> tuple[str, bool]:
+def await_word(
+    descriptor: int, seconds: float, signals: Interrupts | None, *, to_end: bool
+) -> tuple[str, bool]:
     """Wait for the sender's word, or for its end; a signal that asks for an end stops the waiting.
 
     Gives the word, and whether the sender has let go of the pipe, which it does when it has nothing to say.
@@ -200,7 +201,7 @@ def _await(descriptor: int, seconds: float, signals: Interrupts | None, *, to_en
     return words.decode(errors="replace").strip(), False
 
 
-def _end(pid: int) -> None:
+def end_soon(pid: int) -> None:
     """End a sender that must not stay; it writes down how far it got, if it can do so in a moment."""
     try:
         os.kill(pid, _signal.SIGTERM)
@@ -312,70 +313,7 @@ def _to_send(settings: Settings, box: Outbox) -> bool:
     return any(lane or settings.relays for lane in box.lanes())
 
 
-# Without the outbox, and by hand ----------------------------------------------------------------
-
-
-def send_from_memory(settings: Settings, message: Message) -> str:
-    """Send a message that could not be stored; give an empty text, or why that failed.
-
-    Takes what is left of ``delivery.inline`` at most. Nothing is raised.
-    """
-
-    def send(hurry: float) -> str:
-        from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
-
-        found = in_time(relays_in_force(settings.paths), hurry)
-        detach()
-        from cronwrap.outbox import drain  # noqa: PLC0415
-
-        return drain.send_from_memory(found, message.envelope, message.content)
-
-    return _beside(settings, send, "no relay has taken it")
-
-
-def notify_from_memory(settings: Settings, identity: str, message: Message) -> str:
-    """Tell a target what could not be stored; give an empty text, or why that failed. As above."""
-
-    def send(_hurry: float) -> str:
-        from cronwrap.channels.connect import send  # noqa: PLC0415
-        from cronwrap.settings.files import targets_in_force  # noqa: PLC0415  # imports `tomllib`
-        from cronwrap.settings.notify import find  # noqa: PLC0415
-
-        found = find(targets_in_force(settings.paths), lane_of(identity), message.envelope.recipients[0])
-        detach()
-        if found is None:
-            return "the configuration has changed"
-        return send(found, identity, message.content, settings["redact.patterns"]).words
-
-    return _beside(settings, send, "it did not take it")
-
-
-def _beside(settings: Settings, send: Callable[[float], str], why_not: str) -> str:
-    """Give the word of a process that sends, or why there is none, in what is left of ``delivery.inline``."""
-    seconds = PATIENCE.left(settings["delivery.inline"])
-    try:
-        ours, theirs = os.pipe()
-        pid = os.fork()
-    except OSError as error:
-        return f"no process can be started: {error.strerror}"
-    if not pid:
-        _send_beside(lambda: send(seconds), theirs)
-    os.close(theirs)
-    words, _ = _await(ours, seconds, None, to_end=False)
-    os.close(ours)
-    _end(pid)
-    return "" if words == "delivered" else words or f"{why_not} within {seconds:.0f} s"
-
-
-def _send_beside(send: Callable[[], str], report: int) -> NoReturn:
-    try:
-        why = send() or "delivered"
-    except BaseException as error:  # noqa: BLE001  # the last boundary of this process
-        why = f"{type(error).__name__}: {error}"
-    try:
-        os.write(report, " ".join(why.split()).encode(errors="replace")[: WORDS_LIMIT - 1] + b"\n")
-    finally:
-        os._exit(0)
+# By hand ----------------------------------------------------------------------------------------
 
 
 def flush(

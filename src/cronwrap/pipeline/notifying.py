@@ -13,7 +13,7 @@ from cronwrap.errors import StateError
 from cronwrap.history.as_object import as_object
 from cronwrap.mail import Envelope, Message
 from cronwrap.model import Record
-from cronwrap.outbox import dispatch
+from cronwrap.outbox import from_memory
 from cronwrap.outbox.message_file import LANE_MARK
 from cronwrap.outbox.store import Outbox
 from cronwrap.report import notification
@@ -84,7 +84,7 @@ def prepare(settings: Settings, told: tuple[Told, ...], facts: Facts) -> tuple[l
         try:
             found.append(box.prepare(identity, message, time.time()))
         except StateError as error:
-            why = dispatch.notify_from_memory(settings, identity, message)
+            why = from_memory.notify_from_memory(settings, identity, message)
             if why:
                 faults.append(f"{one.display} could not be told: {error}; {why}")
     return found, faults

@@ -11,7 +11,7 @@ from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.mail import Report
 from cronwrap.model import Past, Record
-from cronwrap.outbox import dispatch, lanes
+from cronwrap.outbox import dispatch, from_memory, lanes
 from cronwrap.outbox.store import Outbox
 from cronwrap.pipeline import notifying, redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
@@ -202,7 +202,7 @@ def post(
     except StateError as error:
         say(str(error))
         log(str(error))
-        why = dispatch.send_from_memory(settings, message)
+        why = from_memory.send_from_memory(settings, message)
         if not why:
             return "delivered"
         words = f"the report could be neither stored nor sent ({why}); it follows"
