@@ -14,7 +14,7 @@ import pytest
 from cronwrap.channels import connect, webhook
 from cronwrap.settings.notify import parse
 from support import documents, proxies
-from support.cli import write_private
+from support.cli import CRONWRAP, write_private
 from support.hook import SECRET
 
 NO_MAIL = 'mailto = ""\n'
@@ -353,6 +353,14 @@ def test_a_program_gets_the_same_on_standard_input_and_a_small_environment(cli, 
         environment = dict(line.rstrip("\n").split("=", 1) for line in file)
     assert environment["CRONWRAP_NOTIFY_ID"] == told["data"]["id"]
     assert {"AWS_SECRET_ACCESS_KEY", "CRONWRAP_RELAY_PASSWORD", "CRONWRAP_STATE_DIR"}.isdisjoint(environment)
+
+
+def test_a_program_that_runs_cronwrap_is_not_called_for_that_again(cli, notify):
+    again = f"CRONWRAP_STATE_DIR={cli.state} CRONWRAP_CONFIG={cli.config} {CRONWRAP} -n hook -- false"
+    notify(hook_program(cli, f"echo called >> {cli.directory}/calls; {again}; exit 0"))
+    cli("-n", "job", "--", "false")
+    with open(f"{cli.directory}/calls", encoding="utf-8") as file:
+        assert file.read() == "called\n"
 
 
 @pytest.mark.parametrize(("status", "state"), [(75, "queued"), (7, "queued"), (65, "failed")])

@@ -7,6 +7,7 @@ holds a mail back (``--after``, ``--remind``) holds a notification back as well.
 
 from __future__ import annotations
 
+import os
 import time
 
 from cronwrap.errors import StateError
@@ -32,6 +33,10 @@ SENDER = "cronwrap"
 """An envelope has one; no target sees it."""
 
 
+WITHIN = "CRONWRAP_NOTIFY_ID"
+"""Set for the program of a target (``channels.execute``), which is not to be called by its own runs."""
+
+
 class Told(Record):
     """One target that is to be told of a run."""
 
@@ -54,6 +59,8 @@ class Facts(Record):
 def due(settings: Settings, policy: Policy, decide: Callable[[Policy], Verdict]) -> tuple[Told, ...]:
     """Give the targets that are to be told, each once, with the verdict by what each wants to hear."""
     found: dict[str, Told] = {}
+    if WITHIN in os.environ:
+        return ()
     for key, display, on in _concerned(settings):
         if key not in found and (verdict := decide(policy.replace(on=on or policy.on))).mail:
             found[key] = Told(key=key, display=display, verdict=verdict)

@@ -8,6 +8,7 @@ import time
 
 from cronwrap.address import at_home
 from cronwrap.errors import StateError
+from cronwrap.history.journal import COMMAND_MAX
 from cronwrap.log import log
 from cronwrap.mail import Report
 from cronwrap.model import Past, Record
@@ -108,7 +109,7 @@ def _facts(run: RunContext, tries: Tries, ended: dict[str, Any], names: tuple[st
     said = tries.outcomes[-1].output if tries.outcomes else None
     return Facts(
         identity=run.run_id,
-        run={**known, "job": names[0], "command": names[1], **ended},
+        run={**known, "job": names[0], "command": names[1][:COMMAND_MAX], **ended},
         output=end_of(said, OUTPUT_LIMIT) if said and said.total_bytes else "",
     )
 
