@@ -252,6 +252,7 @@ def test_an_attempt_is_repeated_under_the_same_id_and_in_order(cli, notify, make
     waiting = outbox(cli)
     assert [item["to"] for item in waiting] == [[hook.url], [hook.url]]
     assert "answered 500" in waiting[0]["last_error"]
+    assert cli("outbox").stdout.count("due once what the job had to say before has gone") == 1
     assert {call.data["event"] for call in hook.calls} == {"failure"}
     cli("outbox", "flush")
     cli("outbox", "flush")

@@ -22,7 +22,7 @@ from cronwrap.channels.answer import LONGEST_WAIT, Answer, judge, retry_after
 from cronwrap.errors import ConfigError, StateError, TemporaryError
 from cronwrap.mail import Envelope, Message
 from cronwrap.model import Verdict
-from cronwrap.outbox import order, waiter
+from cronwrap.outbox import order, tend, waiter
 from cronwrap.outbox.lane import LaneDrainer
 from cronwrap.outbox.store import Outbox
 from cronwrap.pipeline.notifying import due
@@ -31,6 +31,7 @@ from cronwrap.report.verdict import Policy
 from cronwrap.settings.notify import find, parse
 
 NOW = 1_772_420_706.0
+ENVELOPE = Envelope(sender="cronwrap", recipients=("https://h/",))
 LIFETIME = 5 * 86400.0
 
 
@@ -249,8 +250,7 @@ class Lane:
         self.box, self.now, self.answers, self.tried = Outbox(str(directory)), NOW, {}, []
 
     def store(self, name, job="job", key="k"):
-        envelope = Envelope(sender="cronwrap", recipients=("https://h/",))
-        message = Message(envelope=envelope, content=b"{}", job=job, subject=name)
+        message = Message(envelope=ENVELOPE, content=b"{}", job=job, subject=name)
         self.now += 1
         return self.box.store(f"{name}.{key}", message, self.now)
 
@@ -365,8 +365,7 @@ def test_other_lanes_and_mail_are_left_alone(lane):
 
 
 def test_a_run_that_died_before_all_was_queued_has_it_queued_whole(lane):
-    envelope = Envelope(sender="cronwrap", recipients=("https://h/",))
-    message = Message(envelope=envelope, content=b"{}", job="j", subject="s")
+    message = Message(envelope=ENVELOPE, content=b"{}", job="j", subject="s")
     for identity in ("r", "r.k", "r.other", "r2.k"):
         lane.box.prepare(identity, message, NOW)
     assert lane.box.complete("r")
@@ -391,6 +390,24 @@ def test_the_waiter_has_a_sender_for_each_target_and_waits_for_none(tmp_path, mo
     monkeypatch.setattr(waiter, "_start", start)
     waiter.wait(None, lambda: lane.now, sleep)
     assert started == ["hangs", "works"]
+
+
+def test_a_run_that_looks_after_the_queue_waits_for_a_target_behind_the_mail(tmp_path, monkeypatch):
+    lane = Lane(tmp_path)
+    lane.store("a")
+    lane.box.store("m", Message(envelope=ENVELOPE, content=b"x", job="j", subject="s"), NOW)
+    done = []
+    monkeypatch.setattr(tend.lanes, "begin", lambda _settings, keys: done.append(("begin", list(keys))))
+    monkeypatch.setattr(tend.lanes, "wait_for", lambda *_: done.append("wait"))
+    monkeypatch.setattr(tend.dispatch, "dispatch", lambda *_: done.append("mail"))
+    monkeypatch.setattr(tend, "log", lambda _text: None)
+
+    class Found(SimpleNamespace):
+        def __getitem__(self, key):
+            return {"delivery.background": False}[key]
+
+    tend.tend_outbox(Found(state_dir=str(tmp_path), relays=1), None)
+    assert done == [("begin", ["k"]), "mail", "wait"]
 
 
 def test_for_mail_without_a_relay_nobody_waits(monkeypatch):

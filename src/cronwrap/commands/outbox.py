@@ -227,6 +227,12 @@ def as_object(item: Item) -> dict[str, Any]:
     }
 
 
+def _when(item: Item, before: set[tuple[str, str]]) -> str:
+    """Say when a message that is due goes; ``before`` has what the targets were to be told until then."""
+    waits = item.lane and (item.lane, item.job) in before
+    return "once what the job had to say before has gone" if waits else "now"
+
+
 def _iso(moment: float) -> str | None:
     return datetime.fromtimestamp(moment).astimezone().isoformat(timespec="seconds") if moment else None
 
@@ -234,6 +240,7 @@ def _iso(moment: float) -> str | None:
 def lines(items: Iterable[Item], now: float) -> Iterator[str]:
     """Give the lines that a person reads."""
     nothing = True
+    before: set[tuple[str, str]] = set()
     for item in items:
         nothing = False
         yield f"{item.id}  {item.state}, {ago(now - item.queued) if item.queued else 'age unknown'}"
@@ -242,9 +249,11 @@ def lines(items: Iterable[Item], now: float) -> Iterator[str]:
         tries = f"{item.attempts} attempts" if item.attempts != 1 else "1 attempt"
         if item.state == "queued":
             due = item.next_attempt - now
-            tries += f", next in {duration(due)}" if due > 0 else ", due now"
+            tries += f", next in {duration(due)}" if due > 0 else f", due {_when(item, before)}"
         yield f"    {tries}"
         if item.last_error:
             yield f"    {harmless(item.last_error)}"
+        if item.state == "queued":
+            before.add((item.lane, item.job))
     if nothing:
         yield "the outbox is empty"

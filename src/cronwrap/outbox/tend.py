@@ -45,11 +45,10 @@ def tend_outbox(settings: Settings, signals: Interrupts, *, sent: bool = False) 
         if lane and (background or order.next_attempt(_of(lane, waiting), now) <= now)
     ]
     # A target that the run has told itself has its process already: the claim tells.
-    lanes.wait_for(settings, lanes.begin(settings, concerned), signals)
-    if sent or not settings.relays:
-        return
-    if background or any(item.due(now) for item in _of("", waiting)):
+    senders = lanes.begin(settings, concerned)
+    if not sent and settings.relays and (background or any(item.due(now) for item in _of("", waiting))):
         dispatch.dispatch(settings, "", signals)
+    lanes.wait_for(settings, senders, signals)
 
 
 def _of(lane: str, items: list[Item]) -> list[Item]:
