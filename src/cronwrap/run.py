@@ -35,9 +35,12 @@ if TYPE_CHECKING:
     from cronwrap.job.overlap import Guard
     from cronwrap.job.publisher import Publisher
     from cronwrap.model import Command, Outcome, Output, Past, Verdict
+    from cronwrap.pipeline.notifying import Told
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
+
+    Decide = Callable[[Policy], Verdict]
 
 
 def main(invocation: Invocation) -> int:
@@ -317,8 +320,6 @@ def _withdraw(entry: Entry | None) -> None:
 
 def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     """Judge the run, report it if that is due, put it on record."""
-    from cronwrap.report.verdict import judge  # noqa: PLC0415
-
     tries = _without_secrets(run, tries)
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
@@ -326,23 +327,31 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
 
         say(last.error)
     policy = _policy(run.settings)
-    earlier = tries.outcomes[:-1]
-    verdict = judge(last, policy, None, time.time(), earlier)
+    verdict = _judged(tries, policy, None)
     past: Past | None = None
-    if verdict.failed or verdict.mail or "recovery" in policy.on:
+    recovery = "recovery" in policy.on or (run.settings.notify and "recovery" in _asked_for(run.settings))
+    if verdict.failed or verdict.mail or recovery:
         past, fault = _past(run)
-        verdict = judge(last, policy, past, time.time(), earlier)
+        verdict = _judged(tries, policy, past)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
-    if tries.told_running:
-        from cronwrap.report.verdict import ended_after_all  # noqa: PLC0415
-
-        verdict = ended_after_all(verdict, policy)
     if tries.ping:
         tries = _tell_monitor(run, tries, verdict, past)
-    if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes or tries.told_running:
-        from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
+    told: tuple[Told, ...] = ()
+    if run.settings.notify:
+        events = (*verdict.events, "recovery") if past and past.failures_in_a_row else verdict.events
+        told, fault = _whom_to_notify(run, events, lambda policy: _judged(tries, policy, past))
+        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
+    if (
+        verdict.mail
+        or verdict.failed
+        or tries.faults
+        or last.output.total_bytes
+        or tries.told_running
+        or told
+    ):
+        from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415  # a quiet run has no use for it
 
-        report(run, tries, verdict, past, signals)
+        report(run, tries, Judged(verdict=verdict, past=past, told=told), signals)
     elif tries.entry:
         from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
 
@@ -351,6 +360,34 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
 
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
+
+
+def _judged(tries: Tries, policy: Policy, past: Past | None) -> Verdict:
+    from cronwrap.report.verdict import judge  # noqa: PLC0415
+
+    verdict = judge(tries.outcomes[-1], policy, past, time.time(), tries.outcomes[:-1])
+    if not tries.told_running:
+        return verdict
+    from cronwrap.report.verdict import ended_after_all  # noqa: PLC0415
+
+    return ended_after_all(verdict, policy)
+
+
+def _asked_for(settings: Settings) -> set[str]:
+    """Give the events that the targets of ``[[notify]]`` want to hear of, all together."""
+    return {event for _key, _name, on, _jobs in settings.notify for event in on or settings["on"]}
+
+
+def _whom_to_notify(run: RunContext, events: tuple[str, ...], decide: Decide) -> tuple[tuple[Told, ...], str]:
+    """Give the targets of ``[[notify]]`` that are to be told of events, and what kept us from finding out."""
+    if not _asked_for(run.settings) & {*events, "always"}:
+        return (), ""  # as a rule: nothing need be loaded
+    try:
+        from cronwrap.pipeline.notifying import due  # noqa: PLC0415  # for those who have any
+
+        return due(run.settings, _policy(run.settings), decide), ""
+    except Exception as error:  # noqa: BLE001  # a module that has gone: it costs the notification, no more
+        return (), f"nobody could be notified: {type(error).__name__}: {error}"
 
 
 def _without_secrets(run: RunContext, tries: Tries) -> Tries:
@@ -425,21 +462,27 @@ def _skipped(
 ) -> int:
     """Record, and report if that is wanted, a run that does not take place."""
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
-    from cronwrap.pipeline.reporting import report, say  # noqa: PLC0415
+    from cronwrap.pipeline.reporting import Judged, report, say  # noqa: PLC0415
     from cronwrap.report.verdict import skipped, stopped  # noqa: PLC0415
 
     by = _under_way("stopped_by", run) if interrupted else ""
     if os.isatty(2):
         say(f"not run: {f'stopped {by}' if by else why}")
     faults = list(run.settings.faults)
-    tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
-    policy = _policy(run.settings)
-    verdict = stopped(by, policy) if by else skipped(why, policy)
-    if guard and not interrupted and run.settings["overlap"] in ("skip", "wait"):
-        from cronwrap.pipeline.stuck import stuck_or  # noqa: PLC0415
 
-        verdict = stuck_or(verdict, run, why, guard.in_the_way, policy)
-    report(run, tries, verdict, None, signals)
+    def decide(policy: Policy) -> Verdict:
+        verdict = stopped(by, policy) if by else skipped(why, policy)
+        if guard and not interrupted and run.settings["overlap"] in ("skip", "wait"):
+            from cronwrap.pipeline.stuck import stuck_or  # noqa: PLC0415
+
+            return stuck_or(verdict, run, why, guard.in_the_way, policy)
+        return verdict
+
+    verdict = decide(_policy(run.settings))
+    told, fault = _whom_to_notify(run, verdict.events, decide)
+    faults += [fault] if fault else []
+    tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
+    report(run, tries, Judged(verdict=verdict, told=told), signals)
     do_for_others(run, tries.entry, signals, mailed=False)
     if by:
         return EXIT_ENDED

@@ -378,7 +378,7 @@ def test_a_byte_order_mark_is_no_fault(ground):
     ("text", "said"),
     [
         ('mialto = "a@b"', "unknown key 'mialto': did you mean mailto?"),
-        ("zzz = 1", "allowed: mailto, mailfrom, relay, delivery, defaults, jobs, history, redact"),
+        ("zzz = 1", "allowed: mailto, mailfrom, relay, notify, delivery, defaults, jobs, history, redact"),
         ('timeout = "2h"', "it belongs into [defaults]"),
         ("[defaults]\ntimeuot = 1", "defaults: unknown key 'timeuot': did you mean timeout?"),
         ("[defaults]\nzzz = 1", "unknown key 'zzz'; allowed: chdir, on, ok-codes"),

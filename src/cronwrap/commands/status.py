@@ -171,7 +171,7 @@ def outbox_line(screen: Screen, waiting: Summary, *, loud: bool) -> str:
         waits = "waits" if waiting.queued == 1 else "wait, the oldest"
         parts.append(f"{count(waiting.queued, 'report')} {waits} for {duration(waiting.oldest_age)}")
     if waiting.failed:
-        parts.append(f"{count(waiting.failed, 'report')} could not be delivered")
+        parts.append(f"{count(waiting.failed, 'report')} could not be delivered{waiting.refusing}")
     why = f" ({views.printable(waiting.last_error)})" if waiting.last_error else ""
     line = f"outbox: {', '.join(parts)}{why}; see: cronwrap outbox list"
     return screen.paint(line, views.RED if loud else views.YELLOW)

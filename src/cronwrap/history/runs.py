@@ -179,7 +179,8 @@ def _columns(fields: dict[str, Any]) -> dict[str, Any]:
         raise records.Unreadable from None
     if run.ended is None or run.result == "running":
         raise records.Unreadable
-    return {name: getattr(run, name) for name in COLUMNS}
+    # No column: what --remind and recovery go by is in the row of the job.
+    return {name: getattr(run, name) for name in COLUMNS} | {"notified": fields.get("notified") is True}
 
 
 def _text(value: str) -> str:

@@ -21,6 +21,7 @@ NEEDED = (
     "cronwrap.pipeline.reporting",
     "cronwrap.pipeline.still_running",
     "cronwrap.pipeline.housekeeping",
+    "cronwrap.pipeline.notifying",
     "cronwrap.pipeline.mistakes",
     "cronwrap.pipeline.held_back",
     "cronwrap.report.html",
@@ -74,12 +75,18 @@ def settle_in(entry: Entry | None) -> list[str]:
 
 
 def ending(
-    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool, digest: str
+    started: float,
+    verdict: Verdict,
+    outcomes: tuple[Outcome, ...],
+    *,
+    mailed: bool,
+    digest: str = "",
+    notified: bool = False,
 ) -> dict[str, Any]:
     """Give what is written down of how a run ended, but for its output."""
     last = outcomes[-1] if outcomes else None
     now = time.time()
-    duration: float | None = max(0.0, now - entry.fields["started"])
+    duration: float | None = max(0.0, now - started)
     abandoned = verdict.result == "abandoned"
     if abandoned:
         duration = None  # it is not known when its cronwrap died
@@ -95,6 +102,8 @@ def ending(
         "quiet_reason": verdict.quiet_reason,
         "digest": digest,
     }
+    if notified:
+        fields["notified"] = True  # as a mail it is what --remind and recovery go by
     if last:
         fields |= {
             "exit_code": last.exit_code,
@@ -108,12 +117,15 @@ def ending(
     return fields
 
 
-def finish(
-    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
-) -> str:
+def finish(entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False) -> str:
     """Write down how a run ended; give an empty text, or why that could not be done."""
+    fields = ending(entry.fields["started"], verdict, outcomes, mailed=mailed)
+    return write_down(entry, fields, outcomes)
+
+
+def write_down(entry: Entry, fields: dict[str, Any], outcomes: tuple[Outcome, ...]) -> str:
+    """Write down how a run ended, by ``ending``; give an empty text, or why that could not be done."""
     try:
-        fields = ending(entry, verdict, outcomes, mailed=mailed, digest=digest)
         entry.finish(fields, outcomes[-1].output if outcomes else None)
     except StateError as error:
         return str(error)

@@ -143,6 +143,14 @@ def events(value: object) -> tuple[str, ...]:
     return items
 
 
+def globs(value: object) -> tuple[str, ...]:
+    """Read names of jobs, ``*``, ``?`` and ``[…]`` standing for characters, else ValueError."""
+    items = tuple(item for item in _items(value) if isinstance(item, str))
+    if not all(items) or not items or len(items) != len(_items(value)):
+        raise ValueError("write names of jobs, as backup-*; leave it out for all of them")
+    return items
+
+
 def one_of(*allowed: str) -> Callable[[object], str]:
     """Give a reader of one word out of a few."""
 

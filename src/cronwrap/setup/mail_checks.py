@@ -89,7 +89,7 @@ def checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
         yield Check(
             name="outbox",
             ok=False,
-            text=f"{count(waiting.failed, 'report')} could not be delivered",
+            text=f"{count(waiting.failed, 'report')} could not be delivered{waiting.refusing}",
             advice="read: cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID",
         )
 
@@ -279,7 +279,9 @@ def _relays(settings: Settings) -> Iterator[Check]:
         found = relays_in_force(settings.paths)
     except ConfigError:
         found = ()  # told among the faults of the settings
-    if not found:
+    if not found and settings.notify and not people.recipients and not settings.faults:
+        yield Check(name="relay", ok=True, text="none, and nobody to be mailed to: [[notify]] tells of runs")
+    elif not found:
         missing, first = (
             ("can be used", "correct the settings, or ") if settings.faults else ("is configured", "")
         )
