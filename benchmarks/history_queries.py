@@ -97,7 +97,8 @@ def measure(_installation: Installation) -> Iterator[Row]:
             "history -n 20 --failed": lambda: list(history.runs(state_dir, failed=True)),
             "history -n 20 --failed --job": lambda: list(history.runs(state_dir, job="job-007", failed=True)),
             "history -n 20 --since 1h": lambda: list(history.runs(state_dir, since=end - 3600)),
-            "show RUN": lambda: history.run(state_dir, f"{RUNS // 2:012x}"),
+            "show RUN": lambda: history.find(state_dir, f"{RUNS // 2:012x}"),
+            "show END": lambda: history.find(state_dir, f"{RUNS // 2:012x}"[-8:]),
             "status": lambda: history.jobs(state_dir),
             "past of a job": lambda: history.past(state_dir, "job-007", "root"),
         }

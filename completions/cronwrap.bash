@@ -4,9 +4,9 @@ _cronwrap_node() {
     flags= valued= words= files=
     case $path in
         '')
-            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
-            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
-            words='init doctor status history show outbox crontab config metrics sendmail'
+            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
+            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
+            words='init doctor status history show tail stop run pause resume mute unmute outbox crontab config sendmail'
             ;;
         'init')
             flags='--relay --user --password-file --password-stdin --ca-file --fingerprint --mailto --mailfrom -y --yes -h --help'
@@ -16,7 +16,7 @@ _cronwrap_node() {
             flags='--send --json -h --help'
             ;;
         'status')
-            flags='--json -h --help'
+            flags='--next --long --json -h --help'
             ;;
         'history')
             flags='-j --job --failed --since -n --json -h --help'
@@ -24,6 +24,30 @@ _cronwrap_node() {
             ;;
         'show')
             flags='--json -h --help'
+            ;;
+        'tail')
+            flags='-h --help'
+            ;;
+        'stop')
+            flags='-h --help'
+            ;;
+        'run')
+            flags='--user --line --print -h --help'
+            valued='--user --line'
+            ;;
+        'pause')
+            flags='--for --until -h --help'
+            valued='--for --until'
+            ;;
+        'resume')
+            flags='-h --help'
+            ;;
+        'mute')
+            flags='--for --until --until-ok -h --help'
+            valued='--for --until'
+            ;;
+        'unmute')
+            flags='-h --help'
             ;;
         'outbox')
             flags='--json -h --help'
@@ -85,9 +109,6 @@ _cronwrap_node() {
             flags='--job --json -h --help'
             valued='--job'
             ;;
-        'metrics')
-            flags='-h --help'
-            ;;
         'sendmail')
             flags=''
             ;;
@@ -135,7 +156,7 @@ _cronwrap() {
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
                 ;;
             --on)
-                mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W 'failure output stderr success recovery skip always never' -- "${cur##*,}")
+                mapfile -t COMPREPLY < <(compgen -P "${cur%"${cur##*,}"}" -W 'failure output stderr success recovery skip running stuck always never' -- "${cur##*,}")
                 ;;
             --format)
                 mapfile -t COMPREPLY < <(compgen -W 'report cron' -- "$cur")

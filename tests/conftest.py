@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ import pytest
 from support import debian
 from support.cli import Cli, user_name, write_private
 from support.guard import Guard, real_directories
+from support.hook import Hook
 from support.misbehaving import Misbehaving
 from support.pki import Authority
 from support.relay import Policy, Relay
@@ -156,6 +158,13 @@ def make_relay(authority):
 def relay(make_relay):
     """A relay with implicit TLS that wants a login."""
     return make_relay()
+
+
+@pytest.fixture
+def make_hook(authority):
+    """Start servers of webhooks: ``make_hook(500, 204)``, see support.hook.Hook."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *answers, **how: stack.enter_context(Hook(authority, *answers, **how))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from cronwrap.settings import files, relays, values
+from cronwrap.settings import files, notify, relays, table_reader, values
 from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
 
 if TYPE_CHECKING:
@@ -182,6 +182,12 @@ READERS: dict[Any, Schema] = {
     values.boolean: _booleans(),
     values.codes: _codes(),
     values.events: _events(),
+    values.globs: {
+        "anyOf": [
+            {"type": "string", "pattern": _listed(r"[^\s,](?:[^,]*[^\s,])?")},
+            {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+        ]
+    },
     values.plain_text: TEXT,
     values.directory: {**TEXT, "pattern": f"^(?:/|{END})"},
     values.url: {"type": "string", "pattern": rf"^https?://[^\u0000-\u0020]*{END}"},
@@ -248,27 +254,32 @@ def _url() -> str:
     return f"^(?:{remote}|{plain}|{local}){END}"
 
 
-def _relay_keys() -> dict[str, Schema]:
-    text = {"type": "string", "pattern": rf"^[^{CONTROL}]+{END}"}
+def _shared_keys() -> dict[str, Schema]:
+    """Give what relays and targets of ``[[notify]]`` have in common."""
     path = {"type": "string", "pattern": rf"^[/~][^{CONTROL}]*{END}"}
-    name = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
-    known = {
-        "url": {"type": "string", "pattern": _url()},
+    proxies = f"{_one(tuple(table_reader.PROXY_PORTS))}|socks5h"
+    return {
         "password-file": path,
+        "secret-file": path,
         "ca-file": path,
         "fingerprint": {
             "type": "string",
             "pattern": rf"^(?:{_any_case('sha256')}:)?:*(?:[0-9A-Fa-f]:*){{64}}{END}",
         },
+        "proxy": {"type": "string", "pattern": f"^(?:{proxies})://(?:{_LOGIN})?{_HOST}{_PORT}/?{END}"},
+        "timeout": _durations(table_reader.LONGEST_TIMEOUT, bare=True, zero=False),
+    }
+
+
+def _relay_keys() -> dict[str, Schema]:
+    text = {"type": "string", "pattern": rf"^[^{CONTROL}]+{END}"}
+    name = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+    known = {
+        "url": {"type": "string", "pattern": _url()},
         "auth": {"type": "string", "pattern": f"^{_one(relays.MECHANISMS)}{END}"},
         "helo": {"type": "string", "pattern": rf"^(?:\[[^{CONTROL}]+\]|{name}(?:\.{name})*){END}"},
         "source": {"type": "string", "pattern": f"^(?:{_IPV4}|{_IPV6}){END}"},
-        "proxy": {
-            "type": "string",
-            "pattern": f"^(?:{_one(tuple(relays.PROXY_PORTS))}|socks5h)://(?:{_LOGIN})?{_HOST}{_PORT}/?{END}",
-        },
-        "timeout": _durations(relays.LONGEST_TIMEOUT, bare=True, zero=False),
-    }
+    } | _shared_keys()
     return {key: known.get(key, text) for key in relays.KEYS}
 
 
@@ -309,6 +320,47 @@ def _relay() -> Schema:
     }
 
 
+# Targets ----------------------------------------------------------------------------------------
+
+
+def _target_url() -> str:
+    part = rf"(?:[^%:/?#{CONTROL}]|{_ENCODED})+"
+    login = rf"(?:{part}(?::(?:[^%/?#{CONTROL}]|{_ENCODED})+)?@)?"
+    behind = rf"(?:[/?#][^ {CONTROL}]*)?"
+    port = _PORT.replace(f"(?:/|{END})", f"(?:[/?#]|{END})")
+    web = rf"{_any_case('https')}://{login}{_HOST}{port}{behind}"
+    plain = rf"{_any_case('http')}://{login}{_LOOPBACK}\.?{port}{behind}"
+    program = rf"{_any_case('exec')}:(?://(?=/))?(?:/(?!/)|~)[^{CONTROL}]*"
+    apprise = rf"(?!{_one(('http', 'https', 'exec'))}:)\+*[A-Za-z0-9][A-Za-z0-9+]*://[^{CONTROL}]*"
+    return f"^(?:{web}|{plain}|{program}|{apprise}){END}"
+
+
+def _target() -> Schema:
+    known = {
+        "url": {"type": "string", "pattern": _target_url()},
+        "on": _named(values.events),
+        "jobs": _named(values.globs),
+    }
+    shared = _shared_keys()
+    of_kind = {
+        kind: {"properties": {"url": {"pattern": rf"^{kind}:"}}, "required": ["url"]}
+        for kind in (_any_case("https"), _any_case("http"))
+    }
+    plain_keys = [key for key in notify.KEYS if key not in ("ca-file", "fingerprint", "proxy")]
+    others = [key for key in plain_keys if key != "secret-file"]
+    https, http = of_kind.values()
+    return {
+        "type": "object",
+        "properties": {key: known.get(key) or shared[key] for key in notify.KEYS},
+        "required": ["url"],
+        "additionalProperties": False,
+        "allOf": [
+            {"if": http, "then": {"propertyNames": {"enum": plain_keys}}},
+            {"if": {"not": {"anyOf": [https, http]}}, "then": {"propertyNames": {"enum": others}}},
+        ],
+    }
+
+
 # The whole --------------------------------------------------------------------------------------
 
 
@@ -330,6 +382,8 @@ def document() -> Schema:
     relay = {"$ref": "#/$defs/relay"}
     properties: dict[str, Schema] = {key: {"$ref": f"#/$defs/option-{key}"} for key in files.TOP_LEVEL}
     properties["relay"] = {"anyOf": [relay, {"type": "array", "items": relay}]}
+    target = {"$ref": "#/$defs/target"}
+    properties["notify"] = {"anyOf": [target, {"type": "array", "items": target}]}
     properties["defaults"] = _table(options)
     properties["jobs"] = {"type": "object", "additionalProperties": _table(options)}
     properties |= {name: _table(keys) for name, keys in tables.items()}
@@ -344,6 +398,7 @@ def document() -> Schema:
         "$defs": {
             **{f"option-{key}": schema_of(BY_KEY[key]) for key in options},
             "relay": _relay(),
+            "target": _target(),
             **{read.__name__: schema for read, schema in READERS.items()},
         },
     }

@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Do what a command line says; give the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = sys.argv[0].rpartition("/")[2]
-    return _bounded(lambda: _main([*ALIASES.get(name, ()), *words]))
+    words = [*ALIASES.get(name, ()), *words]
+    return _bounded(lambda: _main(words), words)
 
 
 def shell_main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +54,7 @@ def shell_main(argv: Sequence[str] | None = None) -> int:
             _become([SHELL, *words])
         return _run(invocation)
 
-    return _bounded(shell)
+    return _bounded(shell, words)
 
 
 def _become(shell: list[str]) -> NoReturn:
@@ -107,15 +108,15 @@ def _become_job(invocation: Invocation, error: Exception) -> NoReturn:
         leave(EXIT_NOT_FOUND if isinstance(fault, FileNotFoundError) else EXIT_NOT_EXECUTABLE)
 
 
-def _bounded(work: Callable[[], int]) -> int:
+def _bounded(work: Callable[[], int], words: Sequence[str]) -> int:
     """Be the one boundary that turns an error into a line for a person and an exit status."""
     try:
         _open_standard_streams()
         return work()
     except UsageError as error:
-        from cronwrap.pipeline.mistakes import report_mistake  # noqa: PLC0415
+        from cronwrap.commands.mistaken import tell  # noqa: PLC0415
 
-        report_mistake(str(error))
+        tell(words, error)
         return EXIT_USAGE
     except CronwrapError as error:
         _say(str(error))

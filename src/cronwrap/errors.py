@@ -2,7 +2,6 @@
 
 CronwrapError           something a person must be told in one line; ``status`` is the exit status
 ├── UsageError          the command line cannot be understood (2)
-├── SubcommandError     the words after a subcommand cannot be understood (2)
 ├── ConfigError         a configuration file or variable cannot be used
 ├── StateError          the state directory, the outbox or the history cannot be used
 └── TemporaryError      a relay did not take a message; trying again later may help
@@ -13,7 +12,7 @@ from __future__ import annotations
 EXIT_USAGE = 2
 """The command line cannot be understood; the job is not run."""
 EXIT_SKIPPED = 75
-"""Not run because the same job still runs (EX_TEMPFAIL of sysexits(3))."""
+"""Not run because the same job still runs, or is paused (EX_TEMPFAIL of sysexits(3))."""
 EXIT_ENDED = 124
 """cronwrap ended the job: timeout, idle timeout, memory (as timeout(1))."""
 EXIT_INTERNAL = 125
@@ -46,12 +45,6 @@ class CronwrapError(Exception):
 
 class UsageError(CronwrapError):
     """The command line cannot be understood."""
-
-    status = EXIT_USAGE
-
-
-class SubcommandError(CronwrapError):
-    """The words after a subcommand cannot be understood: no job is behind it, so nobody is mailed."""
 
     status = EXIT_USAGE
 

@@ -13,7 +13,7 @@ FACILITY = 9
 """LOG_CRON (syslog(3))."""
 ERROR, INFORMATION = 3, 6
 """LOG_ERR for a failure, LOG_INFO for the rest."""
-NO_FAILURE = ("ok", "skipped", "stopped")
+NO_FAILURE = ("ok", "skipped")
 VALUE_LIMIT = 4096
 """Octets; a job's name has 200 at most, so that a datagram is always small enough (net.core.wmem_max)."""
 FIELDS = (

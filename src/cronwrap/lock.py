@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from errno import EPERM, ETIMEDOUT
 from stat import S_ISREG
 
 TYPE_CHECKING = False
@@ -41,6 +40,8 @@ class Lock:
         found = os.fstat(self._handle)
         if not S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             self.release()
+            from errno import EPERM  # noqa: PLC0415  # rare, and not loaded yet
+
             raise PermissionError(EPERM, "not a regular file of this user", path)
 
     def take(self, *, shared: bool = False, waited_for: bool = True) -> bool:
@@ -135,6 +136,8 @@ class Beside:
         """Give what the work gives, or raise what it raised; TimeoutError when it takes too long. Once."""
         if not self._over.acquire(timeout=seconds):
             if self._decided.acquire(blocking=False):
+                from errno import ETIMEDOUT  # noqa: PLC0415  # rare, and not loaded yet
+
                 raise TimeoutError(ETIMEDOUT, "the file system does not answer")
             self._over.acquire()
         if self._raised:

@@ -34,6 +34,8 @@ class Report(Record):
     format: str = "report"
     """``report`` or ``cron``."""
     timestamps: bool = False
+    by_hand: bool = False
+    """Whether a person asked for the run (``cronwrap run``)."""
     faults: tuple[str, ...] = ()
     """What was wrong with cronwrap itself (a configuration that could not be used, say)."""
 

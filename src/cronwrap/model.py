@@ -28,12 +28,14 @@ class Record:
     """An immutable record: annotated names are its fields, class attributes their defaults."""
 
     def __init__(self, **values: Any) -> None:
-        fields, given = type(self).__annotations__.keys(), values.keys()
+        kind = type(self)
+        fields, given = kind.__annotations__.keys(), values.keys()
         if not given <= fields:
-            raise TypeError(f"{type(self).__name__} has no field {min(given - fields)!r}")
-        for name in fields - given:
-            if not hasattr(type(self), name):
-                raise TypeError(f"{type(self).__name__} lacks the field {name!r}")
+            raise TypeError(f"{kind.__name__} has no field {min(given - fields)!r}")
+        defaults = kind.__dict__
+        for name in fields:
+            if name not in values and name not in defaults:
+                raise TypeError(f"{kind.__name__} lacks the field {name!r}")
         self.__dict__.update(values)
 
     @classmethod
@@ -123,7 +125,7 @@ class Outcome(Record):
     error_status: int = 0
     """The exit status that stands for ``error`` (125, 126 or 127)."""
     ended_by: str = ""
-    """Why cronwrap ended the job: ``timeout``, ``idle timeout``, ``memory``, ``overlap``; or empty."""
+    """Why it was ended: ``timeout``, ``idle timeout``, ``memory``, ``overlap``, ``stop``; or empty"""
     ended_because: str = ""
     """The same for a person: ``after 2 h``, ``above 512 MiB (sampled)``."""
     ended_processes: tuple[str, ...] = ()
@@ -180,14 +182,14 @@ class Verdict(Record):
     """What a run amounts to, and whether somebody is to be told."""
 
     result: str
-    """``ok``, ``failed``, ``signal``, ``timeout``, ``not-started``, ``skipped`` or ``abandoned``."""
+    """``ok failed signal timeout not-started skipped stopped abandoned``, one of these."""
     label: str
     """The value of ``X-Cronwrap-Result``: ``exit 2``, ``signal 9``, ``timeout``, ``ok``, ``recovered``, …"""
     headline: str
     """The first line of the mail: ``exit status 2 after 3.1 s``."""
     failed: bool
     reasons: tuple[str, ...] = ()
-    """Why it counts as failed, one phrase each; empty when it does not."""
+    """Why it counts as failed, or did not take place, one phrase each; empty for a good run."""
     events: tuple[str, ...] = ()
     """What happened, in the words of ``--on``."""
     mail: bool = False

@@ -5,29 +5,42 @@ from __future__ import annotations
 import os
 import time
 
-from cronwrap.errors import EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
+from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
 from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
 from cronwrap.lock import PATIENCE, Beside
 from cronwrap.paths import home
-from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale, mark, new_run, unmark
+from cronwrap.pipeline.context import (
+    BY_HAND,
+    RunContext,
+    Tries,
+    has_pythons_locale,
+    mark,
+    may_be_paused,
+    new_run,
+    unmark,
+)
 from cronwrap.settings.command_line import job_shell
 from cronwrap.settings.load import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
     from cronwrap.job.overlap import Guard
-    from cronwrap.model import Command, Outcome, Past, Verdict
+    from cronwrap.job.publisher import Publisher
+    from cronwrap.model import Command, Outcome, Output, Past, Verdict
+    from cronwrap.pipeline.notifying import Told
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
+
+    Decide = Callable[[Policy], Verdict]
 
 
 def main(invocation: Invocation) -> int:
@@ -39,12 +52,12 @@ def main(invocation: Invocation) -> int:
     command = invocation.command(os.environ)
     signals: Signals | None = None
     try:
-        settings = load(invocation.flags, os.environ, command.text, lean=True)
+        settings = load(invocation.flags, os.environ.copy(), command.text, lean=True)
         run = new_run(command, settings)
         signals = Signals(terminal=watched())
     except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
         return _unwatched(_start_without_settings(invocation, command), signals, error)
-    if settings["jitter"] and (number := signals.wait(_jitter(run))):
+    if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
         why = f"signal {number} came while it waited for its time (--jitter)"
         return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
     if settings["dry-run"]:
@@ -56,12 +69,20 @@ def main(invocation: Invocation) -> int:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
         guard = Guard(settings.state_dir, run.job, run.run_id)
-        alone = settings["overlap"] != "allow"
-        why = guard.enter(settings["overlap"], settings["overlap-wait"], signals) if alone else ""
+        guard.waits = lambda: _under_way("place", run)
+        pause = ""
+        if may_be_paused(run, guard.name):
+            from cronwrap.pipeline.held_back import paused  # noqa: PLC0415  # rare
+
+            pause, fault = paused(settings.state_dir, run.job)
+            run = run.replace(settings=settings.replace(faults=(*settings.faults, fault))) if fault else run
+        why = pause
+        if not pause and settings["overlap"] != "allow":
+            why = guard.enter(settings["overlap"], settings["overlap-wait"], signals)
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
         return _unwatched(_start(run), signals, error)
     if why:
-        return _skipped(run, why, signals, guard.interrupted)
+        return _skipped(run, why, signals, guard.interrupted, None if pause else guard)
     return _watched(run, signals, guard)
 
 
@@ -86,7 +107,7 @@ def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
 def _start(run: RunContext) -> Start:
     return Start(
         command=run.command,
-        environment=job_environment(os.environ, run.run_id, run.settings.password_variables),
+        environment=job_environment(run.run_id, run.settings.password_variables),
         chdir=_directory(run.settings["chdir"] or ""),
         nice=run.settings["nice"],
     )
@@ -103,7 +124,7 @@ class NotStartedError(Exception):
 def _start_without_settings(invocation: Invocation, command: Command) -> Start:
     return Start(
         command=command,
-        environment=job_environment(os.environ, ""),
+        environment=job_environment(""),
         chdir=_directory(invocation.flags.get("chdir") or ""),
         nice=invocation.flags.get("nice"),
     )
@@ -153,39 +174,82 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     start = _start(run)
     outcomes: list[Outcome] = []
     entry: Entry | None = None
+    publisher: Publisher | None = None
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
     ping = _ping(run, faults) if guard else None
+    still = _Still(run)
     if guard:
         mark(run)
     while True:
-        supervisor, why_not = _spawned(start, run, signals)
+        supervisor, why_not = _spawned(start, _limits(settings, still.left()), signals)
         if why_not and not outcomes and guard:
             raise NotStartedError(start) from why_not
         # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
         record = _OnRecord(run, guard, entry, faults)
         if guard:
-            supervisor.overlap_asked = guard.asked_by
-        supervisor.on_long_run = record.settle
+            supervisor.end_asked = lambda: _under_way("asked_by", run, guard) or ("", "")
+        supervisor.publisher = publisher
+        supervisor.on_long_run = record.settle(outcomes, publisher)
+        supervisor.on_still_running = still.tell
         try:
             outcomes.append(supervisor.watch())
         except Exception as error:  # noqa: BLE001  # a bug, a module that has gone: the job goes on
             outcomes.append(supervisor.rescue(error))
-        entry = record.entry()
+        entry, publisher = record.entry(), supervisor.publisher
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
             break
         if signals.wait(delay):
+            outcomes[-1] = _under_way("asked_while_it_waited", run, outcomes[-1]) or outcomes[-1]
             break
         delay *= 2
     if guard and not entry:
         unmark(run)
-    return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping)
+    if publisher or outcomes[-1].ended_by:
+        _under_way("leave", run, publisher, entry, outcomes[-1])
+    told = still.told()
+    return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping, told_running=told)
 
 
-def _spawned(start: Start, run: RunContext, signals: Signals) -> tuple[Supervisor, Exception | None]:
+class _Still:
+    """Telling, once in a run, that it still goes on: ``--still-running``, over all its tries."""
+
+    def __init__(self, run: RunContext) -> None:
+        self._run = run
+        self._began = time.monotonic()
+        self._due = run.settings["still-running"]
+        self._word = -1
+        """The end of a pipe in which the child says that its mail is stored."""
+
+    def left(self) -> float | None:
+        """Give the seconds until it is due, None when it never is, or not any more."""
+        return None if self._due is None else max(0.0, self._began + self._due - time.monotonic())
+
+    def tell(self, output: Callable[[], Output]) -> int:
+        """Tell it in a process of its own; give its pid."""
+        elapsed = time.monotonic() - self._began
+        self._due = None
+        from cronwrap.pipeline.still_running import tell  # noqa: PLC0415  # rare
+
+        pid, self._word = tell(self._run, _policy(self._run.settings), elapsed, output)
+        return pid
+
+    def told(self) -> bool:
+        """Say whether a mail that told it is stored."""
+        if self._word < 0:
+            return False
+        try:
+            return os.read(self._word, 1) == b"1"
+        except OSError:
+            return False  # it is at it, or hangs: the end is told as if it were not
+        finally:
+            os.close(self._word)
+
+
+def _spawned(start: Start, limits: Limits, signals: Signals) -> tuple[Supervisor, Exception | None]:
     """Start the job; give who watches it, and None or why it could not be started for a cause of ours."""
-    supervisor = Supervisor(start, _limits(run.settings), signals)
+    supervisor = Supervisor(start, limits, signals)
     try:
         return supervisor, supervisor.spawn()
     except Exception as error:  # noqa: BLE001  # nothing is raised once there is a process
@@ -205,9 +269,16 @@ class _OnRecord:
             self._guard.join()
         return _begin(self._run, self._faults)
 
-    def settle(self) -> None:
-        """Make ready for a job that takes its time, once it has outlived its first second."""
-        self._settled = Beside(self._settle)
+    def settle(
+        self, earlier: list[Outcome], publisher: Publisher | None
+    ) -> Callable[[set[int]], Publisher | None]:
+        """Give what makes ready for a job that takes its time, once it has outlived its first second."""
+
+        def note(others: set[int]) -> Publisher | None:
+            self._settled = Beside(self._settle)
+            return publisher or (_under_way("publish", self._run, earlier, others) if self._guard else None)
+
+        return note
 
     def _settle(self) -> None:
         from cronwrap.pipeline.run_entry import settle_in  # noqa: PLC0415
@@ -236,6 +307,16 @@ class _OnRecord:
             self._entry = begun.wait()
 
 
+def _under_way(what: str, *about: Any) -> Any:
+    """Give what a function of ``pipeline.under_way`` gives, or None: a module that has gone costs no more."""
+    try:
+        from cronwrap.pipeline import under_way  # noqa: PLC0415  # rare
+
+        return getattr(under_way, what)(*about)
+    except Exception:  # noqa: BLE001  # it is what people look on with, and end runs: the job does without
+        return None
+
+
 def _withdraw(entry: Entry | None) -> None:
     if entry:
         entry.withdraw()
@@ -243,8 +324,6 @@ def _withdraw(entry: Entry | None) -> None:
 
 def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     """Judge the run, report it if that is due, put it on record."""
-    from cronwrap.report.verdict import judge  # noqa: PLC0415
-
     tries = _without_secrets(run, tries)
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
@@ -252,19 +331,31 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
 
         say(last.error)
     policy = _policy(run.settings)
-    earlier = tries.outcomes[:-1]
-    verdict = judge(last, policy, None, time.time(), earlier)
+    verdict = _judged(tries, policy, None)
     past: Past | None = None
-    if verdict.failed or verdict.mail or "recovery" in policy.on:
+    recovery = "recovery" in policy.on or (run.settings.notify and "recovery" in _asked_for(run.settings))
+    if verdict.failed or verdict.mail or recovery:
         past, fault = _past(run)
-        verdict = judge(last, policy, past, time.time(), earlier)
+        verdict = _judged(tries, policy, past)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     if tries.ping:
         tries = _tell_monitor(run, tries, verdict, past)
-    if verdict.mail or verdict.failed or tries.faults or last.output.total_bytes:
-        from cronwrap.pipeline.reporting import report  # noqa: PLC0415  # a quiet run has no use for it
+    told: tuple[Told, ...] = ()
+    if run.settings.notify:
+        events = (*verdict.events, "recovery") if past and past.failures_in_a_row else verdict.events
+        told, fault = _whom_to_notify(run, events, lambda policy: _judged(tries, policy, past))
+        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
+    if (
+        verdict.mail
+        or verdict.failed
+        or tries.faults
+        or last.output.total_bytes
+        or tries.told_running
+        or told
+    ):
+        from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415  # a quiet run has no use for it
 
-        report(run, tries, verdict, past, signals)
+        report(run, tries, Judged(verdict=verdict, past=past, told=told), signals)
     elif tries.entry:
         from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
 
@@ -273,6 +364,34 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
 
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
+
+
+def _judged(tries: Tries, policy: Policy, past: Past | None) -> Verdict:
+    from cronwrap.report.verdict import judge  # noqa: PLC0415
+
+    verdict = judge(tries.outcomes[-1], policy, past, time.time(), tries.outcomes[:-1])
+    if not tries.told_running:
+        return verdict
+    from cronwrap.report.verdict import ended_after_all  # noqa: PLC0415
+
+    return ended_after_all(verdict, policy)
+
+
+def _asked_for(settings: Settings) -> set[str]:
+    """Give the events that the targets of ``[[notify]]`` want to hear of, all together."""
+    return {event for _key, _name, on, _jobs in settings.notify for event in on or settings["on"]}
+
+
+def _whom_to_notify(run: RunContext, events: tuple[str, ...], decide: Decide) -> tuple[tuple[Told, ...], str]:
+    """Give the targets of ``[[notify]]`` that are to be told of events, and what kept us from finding out."""
+    if not _asked_for(run.settings) & {*events, "always"}:
+        return (), ""  # as a rule: nothing need be loaded
+    try:
+        from cronwrap.pipeline.notifying import due  # noqa: PLC0415  # for those who have any
+
+        return due(run.settings, _policy(run.settings), decide), ""
+    except Exception as error:  # noqa: BLE001  # a module that has gone: it costs the notification, no more
+        return (), f"nobody could be notified: {type(error).__name__}: {error}"
 
 
 def _without_secrets(run: RunContext, tries: Tries) -> Tries:
@@ -299,20 +418,18 @@ def _tell_monitor(run: RunContext, tries: Tries, verdict: Verdict, past: Past | 
     return tries
 
 
-def job_environment(
-    environ: Mapping[str, str], run_id: str, secrets: tuple[str, ...] = ()
-) -> dict[bytes, bytes]:
+def job_environment(run_id: str, secrets: tuple[str, ...] = ()) -> dict[bytes, bytes]:
     """Give the job's environment: ours, but for the run's id, our passwords and what Python added.
 
     ``secrets`` are the variables that ``password-env`` names.
     """
-    found = {os.fsencode(key): os.fsencode(value) for key, value in environ.items()}
-    for name in ("CRONWRAP_RELAY_PASSWORD", *secrets):
+    found = os.environb.copy()
+    for name in ("CRONWRAP_RELAY_PASSWORD", BY_HAND, *secrets):
         found.pop(os.fsencode(name), None)
-    if has_pythons_locale(environ):
+    if has_pythons_locale(os.environ):
         del found[b"LC_CTYPE"]
-    if "SHELL" in environ:
-        found[b"SHELL"] = os.fsencode(job_shell(environ))
+    if b"SHELL" in found:
+        found[b"SHELL"] = os.fsencode(job_shell(os.environ))
     found[b"CRONWRAP_RUN_ID"] = run_id.encode()
     return found
 
@@ -344,24 +461,41 @@ def _past(run: RunContext) -> tuple[Past | None, str]:
         return None, f"the history could not be asked: {type(error).__name__}: {error}"
 
 
-def _skipped(run: RunContext, why: str, signals: Signals, interrupted: int) -> int:
+def _skipped(
+    run: RunContext, why: str, signals: Signals, interrupted: int, guard: Guard | None = None
+) -> int:
     """Record, and report if that is wanted, a run that does not take place."""
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
-    from cronwrap.pipeline.reporting import report, say  # noqa: PLC0415
-    from cronwrap.report.verdict import skipped  # noqa: PLC0415
+    from cronwrap.pipeline.reporting import Judged, report, say  # noqa: PLC0415
+    from cronwrap.report.verdict import skipped, stopped  # noqa: PLC0415
 
+    by = _under_way("stopped_by", run) if interrupted else ""
     if os.isatty(2):
-        say(f"not run: {why}")
+        say(f"not run: {f'stopped {by}' if by else why}")
     faults = list(run.settings.faults)
+
+    def decide(policy: Policy) -> Verdict:
+        verdict = stopped(by, policy) if by else skipped(why, policy)
+        if guard and not interrupted and run.settings["overlap"] in ("skip", "wait"):
+            from cronwrap.pipeline.stuck import stuck_or  # noqa: PLC0415
+
+            return stuck_or(verdict, run, why, guard.in_the_way, policy)
+        return verdict
+
+    verdict = decide(_policy(run.settings))
+    told, fault = _whom_to_notify(run, verdict.events, decide)
+    faults += [fault] if fault else []
     tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
-    report(run, tries, skipped(why, _policy(run.settings)), None, signals)
+    report(run, tries, Judged(verdict=verdict, told=told), signals)
     do_for_others(run, tries.entry, signals, mailed=False)
+    if by:
+        return EXIT_ENDED
     return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
 
 
 def _again(run: RunContext, outcome: Outcome, asked_to_end: int) -> bool:
     """Say whether a try failed in a way that another one may help."""
-    if asked_to_end or outcome.ended_by == "overlap":
+    if asked_to_end or outcome.ended_by in ("overlap", "stop"):
         return False
     from cronwrap.report.verdict import judge  # noqa: PLC0415
 
@@ -393,26 +527,19 @@ def _live(settings: Settings) -> bool:
     return os.isatty(1) or os.isatty(2) if live is None else bool(live)
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings, still_running: float | None) -> Limits:
     same: dict[str, Any] = {
         name: settings[name.replace("_", "-")]
         for name in ("timeout", "idle_timeout", "kill_after", "drain", "max_memory", "max_output")
     }
     return Limits(
         **same,
+        still_running=still_running,
         timed=settings["timestamps"],
         live=_live(settings),
         fail_match=settings["fail-match"],
         ignore_match=settings["ignore-match"],
     )
-
-
-def _jitter(run: RunContext) -> float:
-    """Give the seconds to wait first: a part of ``--jitter`` that is the same on one host for one job."""
-    from binascii import crc32  # noqa: PLC0415
-
-    seed = f"{run.host}\0{run.user}\0{run.job}".encode(errors="surrogateescape")
-    return float(run.settings["jitter"]) * crc32(seed) / (1 << 32)
 
 
 def _ping(run: RunContext, faults: list[str]) -> Ping | None:

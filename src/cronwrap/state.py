@@ -17,8 +17,10 @@ CHECK_MODULUS = 0xFFFFFFFFFFFFFFC5
 """The largest prime of 64 bits: a remainder tells a torn file as a CRC would, and needs no import."""
 RUNS, NEW = "runs", ".new-"
 """Where runs are put on record, and what the names there begin with until they are."""
+PAUSES = "pauses"
+"""Where it is written down that a job is paused, or muted."""
 MOST_HELD = 16
-"""Directories that are kept open; a state has eight."""
+"""Directories that are kept open; a state has nine."""
 
 _held: dict[str, Directory] = {}
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -84,6 +86,11 @@ class Directory:
     def stat(self, name: str) -> os.stat_result:
         """Give what the system knows of a file, or of a link as such."""
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+
+
+def descriptors() -> set[int]:
+    """Give those of the directories that are kept open; for a child that closes all others."""
+    return {held.fd for held in _held.values()}
 
 
 def state(path: str, *names: str, make: bool = False) -> Directory:

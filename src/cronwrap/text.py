@@ -197,3 +197,12 @@ def one_line(content: bytes | str, limit: int = 0, *, undecodable: str = "backsl
 def shorten(text: str, limit: int) -> str:
     """Give text of at most ``limit`` characters; the last one is an ellipsis where something is missing."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def iso(unix: float | None) -> str | None:
+    """Give a Unix time in ISO 8601, local, with its offset from UTC."""
+    if unix is None:
+        return None
+    from datetime import datetime  # noqa: PLC0415  # for programs alone
+
+    return datetime.fromtimestamp(min(max(unix, 0.0), LAST_MOMENT)).astimezone().isoformat()

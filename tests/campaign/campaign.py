@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from support.cli import CRONWRAP, write_private
+from support.hook import Hook
 from support.pki import Authority
 from support.relay import Policy, Relay
 from support.tracing import cannot_trace
@@ -59,6 +60,8 @@ class Case:
     words: tuple[str, ...]
     status: int
     reports: int
+    hook: bool = False
+    """Whether a target of ``[[notify]]`` is told, and nobody mailed."""
 
 
 CASES = (
@@ -66,6 +69,10 @@ CASES = (
     Case("a run that succeeds", ("-n", "j", "--", "mkdir", "RAN"), 0, 0),
     Case("a sender", (), 0, 1),
     Case("a waiter", (), 0, 1),
+    Case(
+        "a run that notifies", ("-n", "j", "--", "sh", "-c", "mkdir $RAN; echo said; exit 7"), 7, 1, hook=True
+    ),
+    Case("a sender of notifications", (), 0, 1, hook=True),
 )
 
 
@@ -85,11 +92,11 @@ class Matrix:
 
 
 class Ground:
-    """A place with a relay, where one point after the other is tried."""
+    """A place with a relay and a webhook, where one point after the other is tried."""
 
-    def __init__(self, program, directory, relay):
+    def __init__(self, program, directory, relay, hook):
         self.python = program[0] if len(program) > 1 else sys.executable
-        self.program, self.directory, self.relay = program, directory, relay
+        self.program, self.directory, self.relay, self.hook = program, directory, relay, hook
         os.makedirs(directory)
         self.env = {
             "HOME": directory, "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "LANG": "C.UTF-8",
@@ -99,28 +106,47 @@ class Ground:
         }  # fmt: skip
         text = f'mailto = "ops@example.test"\nmailfrom = "cron@example.test"\n{relay.table}'
         write_private(self.env["CRONWRAP_CONFIG"], text)
+        write_private(f"{directory}/notify.toml", f'mailto = ""\n{hook.table}')
+
+    def configure(self, case):
+        self.env["CRONWRAP_CONFIG"] = f"{self.directory}/{'notify' if case.hook else 'config'}.toml"
 
     def words(self, case):
         if case.words:
             return [*self.program, *(self.env["RAN"] if word == "RAN" else word for word in case.words)]
-        end = ["send"] if case.name == "a sender" else []
+        end = ["send"] if case.name.startswith("a sender") else []
+        if case.hook:  # by the key that is behind the run's id
+            waiting = os.listdir(f"{self.env['CRONWRAP_STATE_DIR']}/outbox/queue")
+            end += [name.partition(".")[2] for name in waiting]
         return [self.python, "-P", "-m", "cronwrap.outbox.waiter", *end]
 
     def prepare(self, case):
         """Have the state that the case begins with: made once, copied for each point."""
+        self.configure(case)
         state, template = self.env["CRONWRAP_STATE_DIR"], f"{self.directory}/{case.name}"
         shutil.rmtree(state, ignore_errors=True)
         shutil.rmtree(self.env["RAN"], ignore_errors=True)
         if not os.path.exists(template):
             self.run([*self.program, "-n", "other", "--", "true"])
-            if not case.words:  # a report waits, of a run whose relay was away
+            if case.hook and not case.words:  # a notification waits, of a run whose target was away
+                self.hook.answers = ["drop"]
+                self.run([*self.program, "-n", "j", "--", "sh", "-c", "echo said; exit 7"])
+                self.hook.answers = []
+                self.make_due()
+            elif not case.words:  # a report waits, of a run whose relay was away
                 away = {"CRONWRAP_RELAY": "smtp://127.0.0.1:9"}
                 self.run([*self.program, "-n", "j", "--", "sh", "-c", "echo said; exit 7"], **away)
                 self.make_due()
             shutil.copytree(state, template)
         else:
             shutil.copytree(template, state)
-        del self.relay.messages[:]
+        del self.relay.messages[:], self.hook.calls[:]
+
+    def reports(self, case):
+        """Give what there is of the job's failure: mails or, told once for each id, notifications."""
+        if case.hook:
+            return {call.headers["webhook-id"] for call in self.hook.calls if call.data["job"] == "j"}
+        return [mail for mail in self.relay.messages if not mail.subject.endswith("true")]
 
     def make_due(self):
         queue = f"{self.env['CRONWRAP_STATE_DIR']}/outbox/queue"
@@ -184,7 +210,7 @@ class Ground:
         status, said, _ = self.traced(case, inject)
         killed = "signal=KILL" in inject
         self.settle(case)
-        reports = [mail for mail in self.relay.messages if not mail.subject.endswith("true")]
+        reports = self.reports(case)
         ran = os.path.isdir(self.env["RAN"]) or not case.words
         loud = bool(said)
         right = {"points"}
@@ -195,7 +221,7 @@ class Ground:
         if killed or not case.words or status == case.status:  # nobody sees that of a sender
             right.add("status right")
         wanted = case.reports
-        printed = b"said" in said
+        printed = b"said" in said or b"be told" in said or b"be notified" in said
         if killed:  # a run that would have been quiet is reported as killed; one that never began is not
             once = len(reports) == 1 or (len(reports) == 0 and (wanted == 0 or not ran))
         else:  # a quiet run may have to tell of the fault
@@ -232,8 +258,15 @@ def campaign(program, kills, errors, jobs, minutes=None):
     with tempfile.TemporaryDirectory(prefix="campaign-") as place:
         authority = Authority(place)
         with contextlib.ExitStack() as stack:
-            relays = [stack.enter_context(Relay(authority, Policy())) for _ in range(jobs)]
-            grounds = [Ground(program, f"{place}/{number}", relay) for number, relay in enumerate(relays)]
+            grounds = [
+                Ground(
+                    program,
+                    f"{place}/{number}",
+                    stack.enter_context(Relay(authority, Policy())),
+                    stack.enter_context(Hook(authority)),
+                )
+                for number in range(jobs)
+            ]
             for case_number, case in enumerate(CASES, 1):
                 end = None if minutes is None else began + minutes * 60 * case_number / len(CASES)
                 points = grounds[0].points(case)

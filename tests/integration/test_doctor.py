@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import os
 import socket
@@ -15,6 +16,8 @@ import pytest
 from cronwrap.commands import doctor, init, views
 from cronwrap.mail import Envelope, Message
 from cronwrap.outbox.store import Outbox
+from cronwrap.relay.dial import NO_NETWORK
+from cronwrap.relay.probe import Step
 from cronwrap.settings import load as settings
 from cronwrap.settings import relays as endpoint
 from cronwrap.setup import cron_checks, mail_checks
@@ -528,3 +531,32 @@ def test_the_file_system_of_the_state_is_named_and_minded(monkeypatch, tmp_path,
     assert check.text.endswith(f"free for the state{where.replace('STATE', state)}")
     assert advice in check.advice
     assert bool(advice) == bool(check.advice)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+def test_rights_are_not_blamed_for_what_the_disk_does(monkeypatch, tmp_path, number):
+    def fails(_directory):
+        raise OSError(number, os.strerror(number), str(tmp_path))
+
+    monkeypatch.setattr(mail_checks, "_try_to_write", fails)
+    (check,) = mail_checks._state(str(tmp_path / "state"))
+    assert not check.ok
+    assert "let this user" not in check.advice
+    assert "chmod" not in check.advice
+
+
+def test_a_network_that_cannot_be_reached_is_one_fault(monkeypatch):
+    step = Step(name="connect", ok=False, text="network is unreachable", advice=NO_NETWORK)
+    monkeypatch.setattr(mail_checks, "probe", lambda *_: [step])
+    relay = endpoint.parse({"url": "smtps://127.0.0.1:465"}, "relay")
+    (check,) = mail_checks.try_relay(relay, "", ())
+    assert check.text == "network is unreachable"
+
+
+def test_a_maildir_on_a_file_system_that_is_read_only_is_not_a_matter_of_rights(monkeypatch, tmp_path):
+    monkeypatch.setattr("cronwrap.relay.probe.os.access", lambda *_: False)
+    monkeypatch.setattr("cronwrap.relay.probe.is_read_only", lambda _: True)
+    relay = endpoint.parse({"url": f"maildir:{tmp_path}/mail"}, "relay")
+    (check,) = mail_checks.try_relay(relay, "", ())
+    assert not check.ok
+    assert check.advice == "have its file system mounted for writing"

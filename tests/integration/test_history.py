@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 from cronwrap.history import runs as history
 from cronwrap.history.database import SetAsideError
 from cronwrap.model import Output
@@ -80,7 +80,8 @@ def test_what_was_recorded_comes_back_whole(state):
     }
     begin(state, "r1").finish(end, Output(head=b"hello\xff\0world"))
     assert history.fold(state) == ()
-    run, kept = history.run(state, "r1")
+    run = history.find(state, "r1")
+    kept = history.output_of(state, run)
     assert {name: getattr(run, name) for name in end} == end
     assert (run.job, run.command, run.host, run.user) == ("backup", "/opt/backup", "db1", "root")
     assert run.started == NOW
@@ -105,7 +106,7 @@ def test_a_fold_that_died_between_commit_and_unlink_counts_nothing_twice(state, 
 RUN_ONE = """
 import sys
 from cronwrap.history import runs as history
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 print("ready", flush=True)
 sys.stdin.readline()
 number = int(sys.argv[2])
@@ -114,7 +115,7 @@ for turn in range(4):
     job = f"j{number % 3}"
     entry = journal.begin(sys.argv[1], {"run": run, "job": job, "command": "c", "host": "h", "user": "u",
                                         "started": 1000.0 + number})
-    journal.abandoned(sys.argv[1], job, entry)
+    records.abandoned(sys.argv[1], job, entry)
     entry.finish({"ended": 2000.0 + number, "duration": 1.0, "result": "failed"})
     history.fold(sys.argv[1])
     history.past(sys.argv[1], job, "u")
@@ -145,7 +146,7 @@ def test_two_hundred_runs_at_once_are_all_recorded_once(state):
     assert journal.waiting(state) == 0
     assert len(set(ids(history.runs(state, limit=None)))) == 200
     assert sum(tally.failures for tally, _ in history.jobs(state)) == 200
-    assert not list(journal.running(state))
+    assert not list(records.running(state))
 
 
 def test_an_unreadable_record_is_set_aside_and_said_once(state):
@@ -266,7 +267,8 @@ def test_a_run_found_dead_before_a_failure_lengthens_the_row(state, mailed, unma
 
 
 def test_of_jobs_whose_names_share_a_digest_each_has_its_own_past(state, monkeypatch):
-    monkeypatch.setattr(journal, "tag", lambda _job: "00000000")
+    for module in (journal, records):
+        monkeypatch.setattr(module, "tag", lambda _job: "00000000")
     record(state, "r1", "failed", job="a")
     record(state, "r2", "failed", job="b")
     assert history.past(state, "a", "root").failures_in_a_row == 1
@@ -276,15 +278,15 @@ def test_of_jobs_whose_names_share_a_digest_each_has_its_own_past(state, monkeyp
 
 def test_a_run_that_is_killed_counts_as_a_failure_once_it_is_found(state):
     code = (
-        "import os, sys; from cronwrap.history import journal; journal.begin(sys.argv[1],"
+        "import os, sys; from cronwrap.history import journal, records; journal.begin(sys.argv[1],"
         " {'run': 'r1', 'job': 'backup', 'command': 'c', 'host': 'h', 'user': 'root', 'started': 1.0});"
         " os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, state], check=False)
-    [entry] = journal.abandoned(state, "backup")
+    [entry] = records.abandoned(state, "backup")
     entry.finish({"result": "abandoned", "ended": NOW, "mailed": True})
     history.fold(state)
-    run, _ = history.run(state, "r1")
+    run = history.find(state, "r1")
     assert (run.result, run.duration) == ("abandoned", None)
     assert history.past(state, "backup", "root").failures_in_a_row == 1
 
@@ -307,30 +309,30 @@ def test_runs_come_newest_first_with_the_ones_under_way(state):
     entry.finish({"ended": NOW, "result": "ok"})
 
 
-def test_a_run_is_found_by_the_beginning_of_its_id(state):
+def test_a_run_is_found_by_any_part_of_its_id_that_fits_no_other(state):
     record(state, "abc1", started=NOW)
     record(state, "abc2", started=NOW + 1)
     entry = begin(state, "abd", started=NOW - 1)
     history.fold(state)
-    assert history.run(state, "abc1")[0].run == "abc1"
-    assert history.run(state, "abd")[0].result == "running"
-    assert history.run(state)[0].run == "abc2"
+    assert history.find(state, "abc1").run == "abc1"
+    assert history.find(state, "abd").result == "running"
+    assert history.find(state).run == "abc2"
     record(state, "20260302T040506-1a2b3c4d", started=NOW - 5)
     history.fold(state)
-    assert history.run(state, "1a2b3c4d")[0].run == "20260302T040506-1a2b3c4d"
+    assert history.find(state, "1a2b3c4d").run == "20260302T040506-1a2b3c4d"
     with pytest.raises(StateError, match="more than one run"):
-        history.run(state, "abc")
-    with pytest.raises(StateError, match="no run x"):
-        history.run(state, "x")
-    with pytest.raises(StateError, match="no run %"):
-        history.run(state, "%")
+        history.find(state, "abc")
+    with pytest.raises(StateError, match="no job x"):
+        history.find(state, "x")
+    with pytest.raises(StateError, match="no job %"):
+        history.find(state, "%")
     entry.release()
 
 
 def test_without_any_run_there_is_nothing_and_no_database_is_made_by_looking(state):
     assert (list(history.runs(state)), history.jobs(state)) == ([], [])
     with pytest.raises(StateError, match="no run is on record"):
-        history.run(state)
+        history.find(state)
     assert not os.path.exists(state)
 
 
@@ -442,7 +444,7 @@ def test_a_full_disk_loses_nothing(in_namespace, tmp_path):
     code = """
 import os, sys
 from cronwrap.history import runs as history
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 from cronwrap.errors import StateError
 from cronwrap.model import Output
 state = sys.argv[1] + "/state"

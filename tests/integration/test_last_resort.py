@@ -14,7 +14,7 @@ from cronwrap import log
 from cronwrap.job.signals import Signals
 from cronwrap.mail import Envelope, Message
 from cronwrap.model import Command
-from cronwrap.outbox import dispatch, tend
+from cronwrap.outbox import dispatch, from_memory, tend
 from cronwrap.outbox.store import Outbox
 from cronwrap.pipeline import housekeeping, reporting
 from cronwrap.pipeline.context import new_run
@@ -121,7 +121,7 @@ def test_the_last_resort_writes_to_the_system_log_as_well(here, job, make_misbeh
 
 def test_a_sender_that_dies_without_a_word_has_not_delivered(here, monkeypatch):
     monkeypatch.setattr(files, "relays_in_force", lambda _paths: os.kill(os.getpid(), 9))
-    assert dispatch.send_from_memory(here, message()).startswith("no relay has taken it")
+    assert from_memory.send_from_memory(here, message()).startswith("no relay has taken it")
 
 
 def test_where_no_process_can_be_started_the_report_is_not_thought_delivered(here, monkeypatch, signals):
@@ -129,7 +129,7 @@ def test_where_no_process_can_be_started_the_report_is_not_thought_delivered(her
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", full)
-    assert "no process can be started" in dispatch.send_from_memory(here, message())
+    assert "no process can be started" in from_memory.send_from_memory(here, message())
     box = Outbox(here.state_dir)
     box.store("r1", message(), time.time())
     assert dispatch.dispatch(here, "r1", signals).startswith("kept: ")

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from cronwrap.history import journal
+from cronwrap.history import records
 from support.cli import CRONWRAP
 from support.jobs import catches, lives, number
 
@@ -25,7 +25,7 @@ def earlier(cli, tmp_path, wait_until):
         process = cli.start(*JOB, *options, "--", "sh", "-c", f"echo $$ >{path}; {line}")
         process.job = wait_until(lambda: number(str(path)))
         # Its place among the runs of its job is taken, and put on record, while the job runs.
-        wait_until(lambda: process.pid in [fields["pid"] for fields in journal.running(cli.state)])
+        wait_until(lambda: process.pid in [fields["pid"] for fields in records.running(cli.state)])
         return process
 
     return start

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from cronwrap import run as pipeline
 from cronwrap.model import Command
+from cronwrap.pipeline import under_way
 from cronwrap.settings.load import load
 from support.jobs import catches, number, rehearse
 
@@ -110,7 +111,7 @@ def test_a_command_that_is_not_there_is_looked_for_again(cli, wait_until):
 
 def jitter(cli, job, longest):
     settings = load({"name": job, "jitter": longest}, cli.env, "true")
-    return pipeline._jitter(pipeline.new_run(Command(argv=("true",), text="true"), settings))
+    return under_way._jitter(pipeline.new_run(Command(argv=("true",), text="true"), settings))
 
 
 def test_the_jitter_is_the_same_each_time_and_another_for_another_job(cli):

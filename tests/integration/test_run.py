@@ -48,19 +48,20 @@ def history(cli, *words):
         (("-c",), "-c needs a command text"),
         (("-c", "true", "false"), "quote the whole command as one word"),
         (("-c", "true", "--", "false"), "exclude each other"),
-        (("true",), "no such subcommand: 'true'; to run a command: cronwrap -- true"),
+        (("true",), "no such subcommand: 'true'; a command stands behind --\n  cronwrap -- true\n"),
         (("statsu",), "did you mean status?"),
         (("--live=yes", "--", "true"), "--live takes no value"),
         (("--name",), "--name needs a value"),
         (("--timeout", "2h", "status"), "--timeout belongs to the command form"),
     ],
 )
-def test_a_command_line_that_cannot_be_understood_is_one_line_and_status_2(cli, words, said):
+def test_a_command_line_that_cannot_be_understood_is_two_lines_and_status_2(cli, words, said):
     result = cli(*words)
     assert result.status == 2
     assert said in result.stderr
-    assert result.stderr.count("\n") == 1
-    assert "cronwrap [OPTIONS] -- COMMAND [ARG]..." in result.stderr
+    wrong, form = result.stderr.splitlines()
+    assert wrong.startswith("cronwrap: ")
+    assert form.startswith("  cronwrap ")
     assert result.out == b""
 
 
@@ -98,6 +99,17 @@ def test_a_mistake_is_told_to_whom_the_line_itself_names(job, relay, words):
 def test_a_mistake_in_a_line_that_wants_no_mail_is_not_mailed(job, relay):
     assert job("--mailto", "", "--timeuot", "5m", "--", "true").status == 2
     assert job("--dry-run", "--timeuot", "5m", "--", "true").status == 2
+    assert relay.messages == []
+
+
+@pytest.mark.parametrize("words", [("statsu", "--json"), ("history", "--fialed"), ("--json", "status")])
+def test_a_mistake_in_what_was_to_be_a_subcommand_is_mailed_to_nobody(job, relay, words):
+    assert job(*words).status == 2
+    assert relay.messages == []
+
+
+def test_a_mistake_on_a_terminal_is_mailed_to_nobody(job, relay):
+    assert job.terminal("--timeuot", "5m", "--", "true").wait() == 2
     assert relay.messages == []
 
 

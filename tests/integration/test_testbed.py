@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gc
 import os
 import smtplib
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from support.cli import Cli
@@ -265,12 +267,22 @@ def test_a_terminal_is_one(cli):
     assert b"got typed" in terminal.shown
 
 
+def running(processes):
+    """Give those that are neither gone nor zombies, whatever becomes of them meanwhile."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 def test_what_a_test_leaves_behind_is_found_and_ended(tmp_path, wait_until):
     program = Cli(str(tmp_path))
     program.start("-c", "sleep 60 & sleep 60 & :", program="/bin/sh").wait()
     left = wait_until(lambda: program.processes() if len(program.processes()) == 2 else [])
     program.close()
-    wait_until(lambda: not any(process.is_running() and process.status() != "zombie" for process in left))
+    wait_until(lambda: not running(left))
 
 
 def test_wait_until_gives_up(wait_until):

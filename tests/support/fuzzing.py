@@ -19,7 +19,7 @@ from cronwrap.crontab.lines import decode, encode, parse
 from cronwrap.crontab.lint import World, lint
 from cronwrap.crontab.wrap import unwrap, wrap
 from cronwrap.errors import ConfigError, StateError
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 from cronwrap.history import runs as history
 from cronwrap.mail import Envelope, Message
 from cronwrap.outbox.message_file import HEAD_LIMIT
@@ -134,11 +134,11 @@ def record(octets):
         for name in (f"r1.{journal.tag('j')}", f"r2.{journal.tag('j')}.end", f".new-r3.{journal.tag('j')}"):
             with open(os.open(os.path.join(directory, name), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
                 file.write(octets)
-        list(journal.running(place, "j"))
-        for entry in journal.abandoned(place):
-            journal.why_abandoned(entry.fields)
+        list(records.running(place, "j"))
+        for entry in records.abandoned(place):
+            records.why_abandoned(entry.fields)
             entry.release()
-        list(journal.ended(place))
+        list(records.ended(place))
         history.past(place, "j", "u")
         history.fold(place)
         list(history.runs(place))

@@ -71,9 +71,7 @@ def test_the_rules_are_right_and_do_what_their_tests_say(needs, words):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_prometheus_has_every_job_and_answers_the_dashboard(
-    needs, written, tmp_path, wait_until
-):
+def test_prometheus_has_every_job_and_answers_the_dashboard(needs, written, tmp_path, wait_until):
     needs("prometheus", "prometheus-node-exporter")
     exporter, server = free_port(), free_port()
     rules = os.path.join(EXAMPLES, "cronwrap.rules.yml")

@@ -202,3 +202,37 @@ def test_a_job_that_alternates_for_ever_fills_no_memory_with_marks():
     assert output.kept == b"oe" * (2 * MARKS_LIMIT)
     assert len(output.marks) <= 2 * MARKS_LIMIT
     assert told(output, "stream")[:MARKS_LIMIT] == [STDOUT, STDERR] * (MARKS_LIMIT // 2)
+
+
+@given(PIECES, LIMITS, st.lists(st.booleans(), min_size=30, max_size=30), st.booleans())
+def test_what_came_since_a_position_and_what_is_gone_is_all_there_was(pieces, limit, looks, timed):
+    """Whoever follows gets each octet once, with its stream, or is told that it has gone."""
+    capture = Capture(limit, timed=timed)
+    everything, streams = b"", b""
+    got, got_streams = b"", b""
+    lines = 0
+
+    def follow():
+        nonlocal got, got_streams, lines
+        while len(got) < capture.total:
+            gone, all_lines, found = capture.since(len(got))
+            got += b"#" * gone
+            got_streams += b"#" * gone
+            for stream, _elapsed, octets in found:
+                got += octets
+                got_streams += bytes((stream,)) * len(octets)
+            lines = all_lines if gone else lines
+            assert gone or found
+
+    for (stream, data), look in zip(pieces, looks, strict=False):
+        capture.add(stream, bytearray(data), len(data), 0.0)
+        everything += data
+        streams += bytes((stream,)) * len(data)
+        if look:
+            follow()
+    follow()
+    assert len(got) == len(everything)
+    assert all(a in (b, ord("#")) for a, b in zip(got, everything, strict=True))
+    assert all(a in (b, ord("#")) for a, b in zip(got_streams, streams, strict=True))
+    assert b"#" not in got[: limit - limit // 2]
+    assert lines <= everything.count(b"\n")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cronwrap.settings import files, relays, values
+from cronwrap.settings import files, notify, relays, values
 from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
 from support.mailer_files import CASES, CORPUS
 
@@ -220,6 +220,52 @@ DOCUMENTS = [
         ]
     ),
     '[[relay]]\nurl = "sendmail:/x"\nuser = "u"',
+    *(
+        f'[[notify]]\nurl = "{url}"'
+        for url in [
+            "https://hooks.example.com",
+            "https://hooks.example.com:8443/a/b?c=d#e",
+            "HTTPS://u:p%2F@h?x",
+            "https://h:8443?x",
+            "https://h/a b",
+            "https://u:p/w@h/",
+            "https://h:0/",
+            "https:///x",
+            "https:h",
+            "http://localhost:8080/x",
+            "http://[::1]",
+            "http://h/",
+            "exec:/x",
+            "exec:///x",
+            "exec://x",
+            "exec:x",
+            "exec:~/x",
+            "ntfy://topic",
+            "tgram://1:a/2 3",
+            "+://x",
+            "ntfy:topic",
+            "h",
+            "",
+        ]
+    ),
+    *(
+        f'[[notify]]\nurl = "{url}"\n{key}'
+        for url in ("https://h/", "http://localhost/", "exec:/x", "ntfy://t")
+        for key in ('secret-file = "/s"', 'proxy = "http://p"', 'timeout = "5s"', 'on = "failure, recovery"')
+    ),
+    '[[notify]]\nurl = "https://h"\nsecret-file = "s"',
+    '[[notify]]\nurl = "https://h"\nfingerprint = "x"',
+    '[[notify]]\nurl = "https://h"\non = ["failures"]',
+    '[[notify]]\nurl = "https://h"\njobs = ["backup-*", "x"]',
+    '[[notify]]\nurl = "https://h"\njobs = "a, b"',
+    '[[notify]]\nurl = "https://h"\njobs = "a,"',
+    '[[notify]]\nurl = "https://h"\njobs = [""]',
+    '[[notify]]\nurl = "https://h"\njobs = []',
+    '[[notify]]\nurl = "https://h"\njobs = 5',
+    '[[notify]]\nurl = "https://h"\nuser = "u"',
+    "[[notify]]",
+    "notify = 5",
+    '[notify]\nurl = "https://h"',
     '[[relay]]\nurl = "sendmail:/x"\ntimeout = "5s"',
     '[[relay]]\nurl = "smtp://localhost"\nfingerprint = "x"',
     '[[relay]]\nurl = "smtps://u:p@h"\npassword = "p"',
@@ -239,10 +285,11 @@ def test_what_an_import_writes_and_the_example_are_valid(case):
         VALIDATOR.validate(tomllib.load(file))
 
 
-def test_each_option_and_each_key_of_a_relay_is_in_it():
+def test_each_option_and_each_key_of_a_relay_and_a_target_is_in_it():
     options = {name.removeprefix("option-") for name in WHOLE["$defs"] if name.startswith("option-")}
     assert options == BY_KEY.keys() - set(files.NOT_IN_FILES)
     assert tuple(WHOLE["$defs"]["relay"]["properties"]) == relays.KEYS
+    assert tuple(WHOLE["$defs"]["target"]["properties"]) == notify.KEYS
     assert set(WHOLE["properties"]) == {*files.TOP_LEVEL, *files.TABLES}
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cronwrap.errors import ConfigError
-from cronwrap.settings.relays import KEYS, Endpoint, exposed, from_environment, loopback, parse
+from cronwrap.settings.relays import KEYS, Endpoint, exposed, from_environment, parse
+from cronwrap.settings.table_reader import loopback
 
 LOGIN = {"user": "cron@example.com", "password": "hunter2"}
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal, kept_output
+from cronwrap.history import journal, kept_output, records
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 
 START = {"command": "backup /home", "host": "db1.example.com", "user": "root", "started": 1000.0}
@@ -38,7 +38,7 @@ def other_process(code, *arguments, **options):
 PREPARE = """
 import os, resource, signal, sys
 sys.dont_write_bytecode = True  # a limit on files would cut the byte code of the checkout short as well
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 from cronwrap.errors import StateError
 from cronwrap.model import Output
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -74,7 +74,7 @@ def state(tmp_path):
 
 def test_a_run_that_ended_has_both_its_start_and_its_end(state):
     journal.begin(state, fields()).finish(END)
-    [(path, record)] = journal.ended(state)
+    [(path, record)] = records.ended(state)
     assert record.items() >= {**fields(), **END, "pid": os.getpid()}.items()
     assert record["boot_id"] == journal.boot_id()
     assert path.endswith(".end")
@@ -107,55 +107,55 @@ def test_a_run_id_that_is_no_file_name_is_refused(state, run):
 
 def test_a_run_under_way_is_running_and_cannot_be_claimed(state):
     with holder(state):
-        assert [run["run"] for run in journal.running(state)] == ["r1"]
-        assert journal.abandoned(state) == []
-        assert list(journal.ended(state)) == []
+        assert [run["run"] for run in records.running(state)] == ["r1"]
+        assert records.abandoned(state) == []
+        assert list(records.ended(state)) == []
 
 
 def test_a_lock_that_is_held_says_more_than_any_process_id(state, monkeypatch):
     with holder(state):
-        monkeypatch.setattr(journal, "process_started", lambda _pid: 1)
-        assert len(list(journal.running(state))) == 1
-        assert journal.abandoned(state) == []
+        monkeypatch.setattr(records, "process_started", lambda _pid: 1)
+        assert len(list(records.running(state))) == 1
+        assert records.abandoned(state) == []
 
 
 def test_who_comes_second_to_a_dead_run_does_not_claim_what_is_left_of_it(state, monkeypatch):
     with holder(state) as process:
         process.kill()
         process.wait()
-    real = journal._content
+    real = records._content
 
     def overtaken(fd):
         """Let another claimer do all its work between our reading the file and our locking it."""
-        monkeypatch.setattr(journal, "_content", real)
+        monkeypatch.setattr(records, "_content", real)
         content = real(fd)
-        for entry in journal.abandoned(state):
+        for entry in records.abandoned(state):
             entry.finish({"result": "abandoned", "ended": 2000.0})
         return content
 
-    monkeypatch.setattr(journal, "_content", overtaken)
-    assert journal.abandoned(state) == []
+    monkeypatch.setattr(records, "_content", overtaken)
+    assert records.abandoned(state) == []
     assert journal.waiting(state) == 1
 
 
 def test_a_run_of_this_very_process_is_running(state):
     entry = journal.begin(state, fields())
-    assert [run["run"] for run in journal.running(state)] == ["r1"]
-    assert journal.abandoned(state, own=entry) == []
+    assert [run["run"] for run in records.running(state)] == ["r1"]
+    assert records.abandoned(state, own=entry) == []
     entry.finish(END)
-    assert list(journal.running(state)) == []
+    assert list(records.running(state)) == []
 
 
 def test_a_killed_run_is_abandoned_and_reported_once(state):
     with holder(state) as process:
         process.kill()
         process.wait()
-    [entry] = journal.abandoned(state, "backup")
+    [entry] = records.abandoned(state, "backup")
     assert entry.fields["run"] == "r1"
-    assert journal.why_abandoned(entry.fields) == "cronwrap was killed while it ran"
+    assert records.why_abandoned(entry.fields) == "cronwrap was killed while it ran"
     entry.finish({"result": "abandoned", "ended": 2000.0})
-    assert journal.abandoned(state) == []
-    [(_, record)] = journal.ended(state)
+    assert records.abandoned(state) == []
+    [(_, record)] = records.ended(state)
     assert record["result"] == "abandoned"
 
 
@@ -163,7 +163,7 @@ def test_a_claimer_that_dies_leaves_the_claim_to_the_next(state):
     with holder(state) as process:
         process.kill()
         process.wait()
-    claim = "import sys; from cronwrap.history import journal; print(len(journal.abandoned(sys.argv[1])))"
+    claim = "import sys; from cronwrap.history import records; print(len(records.abandoned(sys.argv[1])))"
     assert other_process(claim, state) == "1"
     assert other_process(claim, state) == "1"
 
@@ -174,10 +174,10 @@ def test_of_many_claimers_one_gets_the_run(state):
         process.wait()
     code = """
 import sys
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 print("ready", flush=True)
 sys.stdin.readline()
-for entry in journal.abandoned(sys.argv[1]):
+for entry in records.abandoned(sys.argv[1]):
     entry.finish({"result": "abandoned", "ended": 1.0})
     print("claimed", flush=True)
 """
@@ -205,46 +205,46 @@ def test_a_run_of_an_earlier_boot_is_abandoned_whatever_process_has_its_pid(stat
     monkeypatch.setattr(journal, "boot_id", lambda: "an-earlier-boot")
     journal.begin(state, fields()).release()
     monkeypatch.undo()
-    [entry] = journal.abandoned(state)
-    assert journal.why_abandoned(entry.fields) == "the machine went down while it ran"
+    [entry] = records.abandoned(state)
+    assert records.why_abandoned(entry.fields) == "the machine went down while it ran"
     entry.release()
 
 
 def test_without_locks_the_process_itself_tells(state, monkeypatch):
-    monkeypatch.setattr(journal, "_try_lock", lambda _fd, _lock: None)
+    monkeypatch.setattr(records, "_try_lock", lambda _fd, _lock: None)
     entry = journal.begin(state, fields())
-    assert journal.abandoned(state) == []
-    monkeypatch.setattr(journal, "process_started", lambda _pid: 1)  # the pid was given to another process
-    assert [claim.fields["run"] for claim in journal.abandoned(state)] == ["r1"]
+    assert records.abandoned(state) == []
+    monkeypatch.setattr(records, "process_started", lambda _pid: 1)  # the pid was given to another process
+    assert [claim.fields["run"] for claim in records.abandoned(state)] == ["r1"]
     entry.release()
 
 
 def test_without_locks_another_machines_run_is_left_to_it(state, monkeypatch):
-    monkeypatch.setattr(journal, "_try_lock", lambda _fd, _lock: None)
+    monkeypatch.setattr(records, "_try_lock", lambda _fd, _lock: None)
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(os, "uname", lambda: os.uname_result(("Linux", "elsewhere", "", "", "")))
         elsewhere.setattr(journal, "process_started", lambda _pid: 1)
         journal.begin(state, fields()).release()
-    assert journal.abandoned(state) == []
+    assert records.abandoned(state) == []
 
 
 def test_a_run_killed_between_its_last_write_and_the_rename_has_ended(state):
     other_process(BEGIN + 'entry._append({"result": "ok", "ended": 2.0})', state)
-    assert journal.abandoned(state) == []
-    [(_, record)] = journal.ended(state)
+    assert records.abandoned(state) == []
+    [(_, record)] = records.ended(state)
     assert record["result"] == "ok"
 
 
 def test_jobs_are_told_apart(state):
     for number, job in enumerate(("a", "b", "a")):
         journal.begin(state, fields(f"r{number}", job)).finish(END)
-    assert [record["run"] for _, record in journal.ended(state, "a")] == ["r0", "r2"]
+    assert [record["run"] for _, record in records.ended(state, "a")] == ["r0", "r2"]
 
 
 def test_a_name_of_any_octets_is_kept(state):
     job = "n\udcff/ä\n\0"
     journal.begin(state, {**fields(job=job), "command": "echo \udcfe"}).finish(END)
-    [(_, record)] = journal.ended(state, job)
+    [(_, record)] = records.ended(state, job)
     assert (record["job"], record["command"]) == (job, "echo \udcfe")
 
 
@@ -261,7 +261,7 @@ def test_the_output_is_kept_with_its_streams(state):
         ),
     )
     journal.begin(state, fields()).finish(END, output)
-    [(_, record)] = journal.ended(state)
+    [(_, record)] = records.ended(state)
     assert kept_output.unpack(record["output"]) == kept_output.Kept(
         head=output.head, stretches=((0, STDOUT), (4, STDERR), (8, STDOUT))
     )
@@ -305,7 +305,7 @@ entry.finish({"result": "ok", "ended": 2.0}, Output(head=os.urandom(9999), stdou
 """
     )
     other_process(code, state)
-    [(_, record)] = journal.ended(state)
+    [(_, record)] = records.ended(state)
     assert record["result"] == "ok"
     assert "output" not in record
 
@@ -322,8 +322,8 @@ except StateError as error:
 """
     )
     assert "File too large" in other_process(code, state)
-    assert journal.abandoned(state) == []
-    assert list(journal.ended(state)) == []
+    assert records.abandoned(state) == []
+    assert list(records.ended(state)) == []
 
 
 def test_a_start_that_cannot_be_written_leaves_nothing_behind(state):
@@ -359,9 +359,9 @@ def test_what_was_never_put_in_place_is_swept_a_day_later(state):
     leftover = os.path.join(state, "runs", ".new-r9.00000000")
     with open(leftover, "w", encoding="ascii"):
         pass
-    journal.sweep(state)
+    records.sweep(state)
     assert os.path.exists(leftover)
-    journal.sweep(state, time.time() + 2 * 86400)
+    records.sweep(state, time.time() + 2 * 86400)
     assert file_names(state) == [name for name in file_names(state) if name.endswith(".end")]
 
 
@@ -383,7 +383,7 @@ def test_a_torn_or_foreign_file_is_never_taken_for_a_record(tmp_path, data):
         content = data.draw(st.binary(max_size=300)) if kind == "garbage" else bytes(len(whole))
     with open(path, "wb") as file:
         file.write(content)
-    found = {os.path.basename(path).split(".")[0]: record for path, record in journal.ended(state)}
+    found = {os.path.basename(path).split(".")[0]: record for path, record in records.ended(state)}
     assert found["good"]["result"] == "ok"
     # One bit of the header's case (0x61 and 0x41) says the same number: then the record is the true one.
     assert not found["bad"] or found["bad"] == found["good"]
@@ -395,7 +395,7 @@ def test_a_file_too_large_to_be_ours_is_not_read_into_memory(state):
     with open(path, "wb") as file:
         file.truncate(1 << 40)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert [bool(record) for _, record in journal.ended(state)] == [False, True]
+    assert [bool(record) for _, record in records.ended(state)] == [False, True]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
@@ -404,15 +404,15 @@ def test_unreadable_starts_that_are_nobodys_are_found_and_set_aside(state):
     path = os.path.join(state, "runs", "r2.00000000")
     with open(path, "wb") as file:
         file.write(b"")  # what a power cut leaves of a file that was not synced
-    assert journal.unreadable(state) == ["r2.00000000"]
-    assert os.path.exists(journal.set_aside(state, "r2.00000000"))
-    assert journal.unreadable(state) == []
-    assert journal.abandoned(state) == []
+    assert records.unreadable(state) == ["r2.00000000"]
+    assert os.path.exists(records.set_aside(state, "r2.00000000"))
+    assert records.unreadable(state) == []
+    assert records.abandoned(state) == []
 
 
 def test_looking_at_the_journal_of_nobody_finds_nothing(state):
-    assert (journal.waiting(state), list(journal.ended(state)), list(journal.running(state))) == (0, [], [])
-    assert journal.abandoned(state) == []
+    assert (journal.waiting(state), list(records.ended(state)), list(records.running(state))) == (0, [], [])
+    assert records.abandoned(state) == []
     assert journal.fold_due(state)
 
 
@@ -424,9 +424,9 @@ def test_what_killed_writers_left_is_swept_when_it_is_old(tmp_path):
     for name in [*names, "history.db", "settings.cache"]:
         with open(f"{state_dir}/{name}", "wb"):
             pass
-    journal.sweep(state_dir, time.time())
+    records.sweep(state_dir, time.time())
     assert all(os.path.exists(f"{state_dir}/{name}") for name in names)
-    journal.sweep(state_dir, time.time() + journal.LEFTOVER_AGE + 60)
+    records.sweep(state_dir, time.time() + records.LEFTOVER_AGE + 60)
     assert not any(os.path.exists(f"{state_dir}/{name}") for name in names)
     assert os.path.exists(f"{state_dir}/history.db")
     assert os.path.exists(f"{state_dir}/settings.cache")

@@ -76,14 +76,15 @@ def test_nobody_waits_for_a_journal_that_does_not_read(listener):
 
 def test_a_run_that_ends_is_told_where_somebody_listens(tmp_path, listener, monkeypatch):
     from cronwrap.history import journal  # noqa: PLC0415
-    from cronwrap.model import Verdict  # noqa: PLC0415
+    from cronwrap.report.verdict import Policy, judge  # noqa: PLC0415
+    from support.reports import outcome  # noqa: PLC0415
 
     assert run_entry.JOURNALD == journald.SOCKET
     monkeypatch.setattr(run_entry, "JOURNALD", listener.getsockname())
     fields = {**RUN, "host": "h", "started": 1.0}
     del fields["mailed"]
     entry = journal.begin(os.path.join(tmp_path, "state"), fields)
-    verdict = judge(outcome, Policy(), None, 0.0)
+    verdict = judge(outcome(), Policy(), None, 0.0)
     assert run_entry.finish(entry, verdict, ()) == ""
     found = read(listener.recv(65536))
     assert (found["CRONWRAP_JOB"], found["CRONWRAP_RESULT"], found["PRIORITY"]) == (b"nightly", b"ok", b"6")

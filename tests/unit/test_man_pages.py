@@ -10,7 +10,7 @@ from cronwrap import errors
 from cronwrap.commands import cli
 from cronwrap.settings import files as config
 from cronwrap.settings import load as settings
-from cronwrap.settings import options
+from cronwrap.settings import notify, options
 from cronwrap.settings import relays as endpoint
 
 MAN = os.path.join(os.path.dirname(__file__), "..", "..", "man")
@@ -123,6 +123,13 @@ class TestCompleteness:
     @pytest.mark.parametrize("key", endpoint.KEYS)
     def test_each_key_of_a_relay_has_an_entry(self, key):
         assert has_entry("cronwrap-config.5", key)
+
+    @pytest.mark.parametrize("key", notify.KEYS)
+    def test_each_key_of_a_target_has_an_entry(self, key):
+        section = (
+            plain(source("cronwrap-config.5")).partition(".SS [[notify]]")[2].partition(".SS [delivery]")[0]
+        )
+        assert re.search(rf"^\.TP\n.*(?<![\w-]){key}(?![\w-])", section, re.MULTILINE)
 
     @pytest.mark.parametrize("section", options.SECTIONS, ids=lambda section: section.key)
     def test_each_key_of_the_other_tables_has_an_entry(self, section):

@@ -172,6 +172,13 @@ def test_every_option_is_a_variable_too(ground, option: Option):
         assert found[option.key] == expected
 
 
+def test_an_option_has_no_field_but_those_written_down():
+    known = Option.__annotations__.keys()
+    assert [
+        vars(option).keys() - known for option in (*OPTIONS, *SECTIONS) if vars(option).keys() - known
+    ] == []
+
+
 def test_an_empty_variable_counts_as_not_set(ground):
     ground.write(ground.system, '[defaults]\ntimeout = "1s"\nlive = true\n')
     found = ground.load(CRONWRAP_TIMEOUT="", CRONWRAP_LIVE="", CRONWRAP_ON="")
@@ -312,6 +319,20 @@ def test_a_file_that_may_not_be_read_is_passed_over_and_told_when_it_was_named(g
         (b'[redact]\npatterns = "\\d"', "within single quotes a backslash is an ordinary character"),
         (b"[[relay]]\npassword = hunter2", 'quotes are missing: write password = "\u2026"'),
         (b"[defaults]\nping = https://me:hunter2@h/", 'write ping = "\u2026"'),
+        (b"mailto: ops@example.com", 'write mailto = "\u2026"'),
+        (b"[[relay]\nurl = 'smtps://h'", "write [[relay]]"),
+        (b"[relay]]\nurl = 'smtps://h'", "write [[relay]]"),
+        (b"[defaults]]\nnice = 1", "write [defaults]"),
+        (b"[relay]\n[[relay]]", "write [[relay]] above each relay, in line 1 too"),
+        (b"[relay]\nuser = 'a'\n[relay]", "write [[relay]] above each relay, in line 3 too"),
+        (b"[defaults]\nnice = 1\nnice = 2\n", "nice stands in lines 2 and 3: keep one of them"),
+        (b"[defaults]\n\n[defaults]\n", "[defaults] stands in lines 1 and 3"),
+        (b'mailto = "a@b\n', "the closing quote is missing"),
+        (b'export mailto="a@b"\n', 'export has no place here: write mailto = "\u2026"'),
+        (b"; settings", "a comment begins with #"),
+        (b'mailto = "a@b";\n', "leave out the ; at the end"),
+        (b'[defaults]\rtimeout = "2h"\r', "not with a carriage return alone"),
+        (b"[redact]\npatterns = ['a', \"\\d\"]", "within single quotes a backslash"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_the_place(ground, content, said):
@@ -357,7 +378,7 @@ def test_a_byte_order_mark_is_no_fault(ground):
     ("text", "said"),
     [
         ('mialto = "a@b"', "unknown key 'mialto': did you mean mailto?"),
-        ("zzz = 1", "allowed: mailto, mailfrom, relay, delivery, defaults, jobs, history, redact"),
+        ("zzz = 1", "allowed: mailto, mailfrom, relay, notify, delivery, defaults, jobs, history, redact"),
         ('timeout = "2h"', "it belongs into [defaults]"),
         ("[defaults]\ntimeuot = 1", "defaults: unknown key 'timeuot': did you mean timeout?"),
         ("[defaults]\nzzz = 1", "unknown key 'zzz'; allowed: chdir, on, ok-codes"),

@@ -15,6 +15,7 @@ from cronwrap.job.deadlines import (
     KILL_LIMIT,
     KILL_PAUSE,
     SAMPLE,
+    STILL_RUNNING,
     STOP_READING,
     TERMINATE,
     Course,
@@ -249,3 +250,15 @@ def test_a_sample_that_cost_much_is_not_taken_often():
     assert course.next_moment() == 6.0
     course.sampled(6.0, 0.0)
     assert course.next_moment() == 7.0
+
+
+def test_a_job_that_still_runs_is_told_of_once_and_not_when_it_is_ended_at_that_moment():
+    course = Course(Limits(still_running=0.5), 100.0)
+    assert course.next_moment() == 100.5
+    assert course.due(100.4) == ""
+    assert course.due(100.7) == STILL_RUNNING
+    assert course.due(100.8) == ""
+    assert Course(Limits(still_running=0.5, timeout=0.5), 100.0).due(100.7) == TERMINATE
+    ended = Course(Limits(still_running=0.5), 100.0)
+    ended.exited(100.2)
+    assert ended.due(100.7) == ""

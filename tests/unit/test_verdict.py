@@ -7,7 +7,18 @@ import itertools
 import pytest
 
 from cronwrap.model import Outcome, Output, Past
-from cronwrap.report.verdict import Policy, abandoned, exit_status, judge, not_run, signal_name, skipped
+from cronwrap.report.verdict import (
+    Policy,
+    abandoned,
+    ended_after_all,
+    exit_status,
+    judge,
+    not_run,
+    signal_name,
+    skipped,
+    still_running,
+    stuck,
+)
 
 NOW = 1_800_000_000.0
 
@@ -234,3 +245,31 @@ def test_abandoned_and_not_run_are_failures():
 
 def test_signals_are_named():
     assert [signal_name(number) for number in (9, 15, 6, 50)] == ["SIGKILL", "SIGTERM", "SIGABRT", "SIG50"]
+
+
+def test_whoever_is_told_of_failures_is_told_that_a_job_still_runs_or_is_stuck():
+    for on in (("failure",), ("running", "stuck"), ("always",)):
+        assert still_running(7200.0, Policy(on=on)).mail
+        assert stuck("why", Policy(on=on), 3, ()).mail
+    for on in (("output", "success"), ("failure", "never")):
+        assert not still_running(7200.0, Policy(on=on)).mail
+        assert not stuck("why", Policy(on=on), 3, ()).mail
+    assert still_running(7200.0, Policy()).headline == "still running after 2 h"
+
+
+@pytest.mark.parametrize(
+    ("on", "last", "mail"),
+    [
+        (("failure", "output"), spoke(1), False),
+        (("failure", "output"), {"exit_code": 1}, True),
+        (("failure", "recovery"), {}, True),
+        (("failure", "success"), {}, True),
+        (("always",), {}, True),
+        (("recovery", "never"), {}, False),
+    ],
+)
+def test_the_end_of_a_run_that_was_told_of_is_news_only_for_who_asks(on, last, mail):
+    policy = Policy(on=on)
+    verdict = ended_after_all(judge(outcome(**last), policy, None, NOW), policy)
+    assert verdict.mail is mail
+    assert bool(verdict.quiet_reason) is not mail

@@ -29,7 +29,7 @@ class World:
         self.slept.append(seconds)
         self.now += seconds
 
-    def send(self):
+    def send(self, _lane):
         self.sent.append(self.now)
         for item in self.box.items()[0]:
             if self.now >= self.works_at:
@@ -105,7 +105,7 @@ def test_schedules_that_cannot_be_written_down_make_no_attempts_without_end(worl
     store(world)
     real = iter(range(0, 10_000, 10))
     monkeypatch.setattr(waiter.time, "monotonic", lambda: float(next(real)))
-    world.send = lambda: (
+    world.send = lambda _lane: (
         world.sent.append(world.now),
         len(world.sent) == 3 and world.box.remove(world.box.items()[0][0]),
     )

@@ -13,12 +13,11 @@ import click
 
 from cronwrap import __version__
 from cronwrap.commands import SUBCOMMANDS
-from cronwrap.errors import EXIT_USAGE, CronwrapError, SubcommandError, UsageError
+from cronwrap.errors import EXIT_USAGE, CronwrapError, UsageError
 from cronwrap.history.journal import Entry
 from cronwrap.model import Command
 from cronwrap.settings.load import Settings, load
 from cronwrap.settings.options import OPTIONS
-from cronwrap.settings.values import nearest
 
 _NAMED_NOTHING: tuple[type[click.UsageError], ...] = tuple(
     kind for kind in click.UsageError.__subclasses__() if kind.__name__ == "NoArgsIsHelpError"
@@ -26,7 +25,7 @@ _NAMED_NOTHING: tuple[type[click.UsageError], ...] = tuple(
 """The error, of click since 8.2, whose text is the help of a group of which no subcommand was named."""
 _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """Without the name of a file it is standard output that cannot be written."""
-CONTEXT = {"help_option_names": ["-h", "--help"]}
+CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
 class App:
@@ -71,10 +70,7 @@ class Surface(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Give the subcommand that was named, or say how a command is run."""
         if args[0] not in SUBCOMMANDS:
-            hint = nearest(args[0], list(SUBCOMMANDS))
-            raise UsageError(
-                f"no such subcommand: {args[0]!r}{hint}; to run a command: cronwrap -- {args[0]}"
-            )
+            raise UsageError(f"no such subcommand: {args[0]!r}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -115,6 +111,21 @@ def _shown(default: object) -> str:
     return "1M" if default == 1 << 20 else str(default)
 
 
+EPILOG = """\b
+D is a duration: 90, 90s, 1.5s, 5m, 2h, 1d, 1h30m; a bare number is seconds.
+SIZE is in bytes: 512, 64K, 1M, 2G (powers of 1024).
+Lists are separated by commas; CODES may have ranges: 0,24,100-103.
+
+\b
+Examples:
+  cronwrap -- /usr/local/bin/backup --all
+  cronwrap --timeout 2h --on failure -c 'cd /srv && make | tail'
+  cronwrap --mailto ops@example.com --ok-codes 0,24 -- rsync -a /a /b
+
+More: man cronwrap; of a subcommand: cronwrap SUBCOMMAND --help
+"""
+
+
 @click.pass_context
 def _group(ctx: click.Context, /, **given: Any) -> None:
     """Run a command, and mail what crond would have mailed, only on failure or output.
@@ -127,7 +138,7 @@ def _group(ctx: click.Context, /, **given: Any) -> None:
     misplaced = [key for key, value in given.items() if key != "config" and value not in (None, (), False)]
     if misplaced:
         flag = "-c" if misplaced[0] == "shell_text" else f"--{misplaced[0].replace('_', '-')}"
-        raise UsageError(f"{flag} belongs to the command form: cronwrap {flag} ... -- COMMAND")
+        raise UsageError(f"{flag} belongs to the command form, not to a subcommand")
     ctx.obj = App({"config": given["config"]} if given.get("config") else {})
 
 
@@ -139,14 +150,23 @@ surface = Surface(
     options_metavar="[OPTIONS]",
     subcommand_metavar="-- COMMAND [ARG]... | SUBCOMMAND ...",
     help=_group.__doc__,
+    epilog=EPILOG,
 )
 click.version_option(__version__, prog_name="cronwrap", message="%(prog)s %(version)s")(surface)
+
+
+def _words(error: click.UsageError) -> str:
+    """Give click's words for a mistake as one clause of ours."""
+    if isinstance(error, click.NoSuchOption):
+        return f"no such option: {error.option_name}"
+    text = error.format_message().rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 def main(words: Sequence[str]) -> int:
     """Run a subcommand; give the exit status."""
     if not words:
-        sys.stderr.write(surface.get_help(click.Context(surface, info_name="cronwrap")) + "\n")
+        sys.stderr.write(surface.get_help(click.Context(surface, info_name="cronwrap", **CONTEXT)) + "\n")
         return EXIT_USAGE
     try:
         result = surface.main(args=list(words), prog_name="cronwrap", standalone_mode=False)
@@ -158,8 +178,7 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(error.format_message() + "\n")
         return EXIT_USAGE
     except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "cronwrap"
-        raise SubcommandError(f"{error.format_message()} (see: {path} --help)") from None
+        raise UsageError(_words(error)) from None
     except click.ClickException as error:
         raise CronwrapError(error.format_message()) from None
     except OSError as error:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cronwrap.channels.connect import offline_fault
 from cronwrap.commands import views
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import ConfigError, CronwrapError, TemporaryError
 from cronwrap.paths import config_paths
 from cronwrap.relay import certificate, credentials
 from cronwrap.settings import toml_write, view
-from cronwrap.settings.files import relays_in_force
+from cronwrap.settings.files import relays_in_force, targets_in_force
 from cronwrap.settings.load import Settings, load
 from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
 from cronwrap.settings.view import Shown
@@ -39,7 +40,7 @@ def command() -> None:
 def show(app: App, job: str | None, as_json: bool) -> None:
     """Show every setting in force and where it comes from; secrets are hidden."""
     settings = _for_job(app.settings(), job)
-    shown = [*view.settings(settings), *_relays(settings)]
+    shown = [*view.settings(settings), *_relays(settings), *_targets(settings)]
     if as_json:
         views.write(views.objects(map(view.public, shown)))
     else:
@@ -127,6 +128,11 @@ def _relays(settings: Settings) -> Iterator[Shown]:
         yield from view.relay(number, relay)
 
 
+def _targets(settings: Settings) -> Iterator[Shown]:
+    for number, target in enumerate(targets_in_force(settings.paths), 1):
+        yield from view.target(number, target)
+
+
 def _row(one: Shown) -> list[Cell]:
     return [Cell(text=one.key), Cell(text=one.text), Cell(text=one.source or "built in")]
 
@@ -139,11 +145,11 @@ def _passed_over(path: str) -> bool:
 
 
 def _faults_beside(settings: Settings) -> Iterator[str]:
-    """Give what is wrong with the files that the relays name; no command is run, no relay asked."""
+    """Give what is wrong with the files that relays and targets name; no command is run, no relay asked."""
     try:
         found = relays_in_force(settings.paths)
     except ConfigError:
-        return
+        found = ()
     for relay in found:
         if relay.fault and relay.fault not in settings.faults:
             yield f"{relay.origin}: {relay.fault}"
@@ -154,6 +160,10 @@ def _faults_beside(settings: Settings) -> Iterator[str]:
                 look(relay)
             except TemporaryError as error:
                 yield f"{relay.origin}: {error}"
+    for target in targets_in_force(settings.paths):
+        why = target.fault or offline_fault(target)
+        if why and why not in settings.faults:
+            yield f"{target.origin}: {why}"
 
 
 def _look_at_secret(relay: Endpoint) -> None:

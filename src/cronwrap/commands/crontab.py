@@ -16,6 +16,7 @@ from cronwrap import spans, text
 from cronwrap.commands import SUBCOMMANDS, views
 from cronwrap.crontab.audit import EARLY, Missed, Unwatched, Watched, Window, judge, watch
 from cronwrap.crontab.dialect import BY_NAME, Dialect, guess
+from cronwrap.crontab.host_zone import host_zone
 from cronwrap.crontab.lines import decode, encode, jobs, parse
 from cronwrap.crontab.lint import CRON_PATH, ERROR, NOTE, Finding, World
 from cronwrap.crontab.lint import lint as find_mistakes

@@ -11,7 +11,7 @@ import click
 from cronwrap.commands import views
 from cronwrap.commands.views import GAP, Screen
 from cronwrap.settings.load import Settings
-from cronwrap.setup import cron_checks, mail_checks, metrics_checks
+from cronwrap.setup import cron_checks, mail_checks, metrics_checks, notify_checks
 from cronwrap.setup.mail_checks import Check
 
 SIGNS = {True: ("ok", views.GREEN), False: ("FAULT", views.RED), None: ("note", views.YELLOW)}
@@ -23,7 +23,7 @@ SHOWN_TIME = 0.0005
 
 
 @click.command("doctor")
-@click.option("--send", is_flag=True, help="Send a test message as well.")
+@click.option("--send", is_flag=True, help="Send a test message as well, and tell each target of [[notify]].")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a step.")
 @click.pass_context
 def command(ctx: click.Context, send: bool, as_json: bool) -> None:
@@ -51,10 +51,12 @@ def command(ctx: click.Context, send: bool, as_json: bool) -> None:
 
 def _all(settings: Settings, *, send: bool) -> Iterator[Check]:
     yield from mail_checks.checks(settings, os.environ)
+    yield from notify_checks.checks(settings)
     yield from cron_checks.checks(settings)
     yield from metrics_checks.checks(settings)
     if send:
         yield mail_checks.send_test(settings)
+        yield from notify_checks.send_tests(settings)
 
 
 def public(check: Check) -> dict[str, Any]:

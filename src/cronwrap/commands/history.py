@@ -11,27 +11,11 @@ import click
 from cronwrap.commands import views
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import StateError
+from cronwrap.history.as_object import KEYS, as_object
 from cronwrap.history.runs import Run, fold, runs
 from cronwrap.settings.values import duration as duration_of
 from cronwrap.spans import ago, duration
 
-KEYS = (
-    *(
-        "run",
-        "job",
-        "command",
-        "host",
-        "user",
-        "started",
-        "ended",
-        "duration",
-        "result",
-        "exit_code",
-        "signal",
-    ),
-    *("tries", "reasons", "output_bytes", "cpu_seconds", "max_rss_bytes", "mailed"),
-)
-"""What ``--json`` gives of a run, in this order."""
 JOB_COLUMNS = 20
 """What a job's name may take of 80 columns."""
 
@@ -81,8 +65,8 @@ def bring_up_to_date(state_dir: str, keep: float | None) -> None:
 
 def public(run: Run) -> dict[str, Any]:
     """Give a run for programs."""
-    found = {name: getattr(run, name) for name in KEYS}
-    return {**found, "started": views.moment(run.started), "ended": views.moment(run.ended)}
+    found = as_object({name: getattr(run, name) for name in KEYS})
+    return {**found, "by_hand": True} if run.by_hand else found
 
 
 def lines(screen: Screen, found: list[Run], now: float, *, with_job: bool) -> Iterator[str]:
@@ -97,7 +81,7 @@ def lines(screen: Screen, found: list[Run], now: float, *, with_job: bool) -> It
 def _row(run: Run, now: float, *, with_job: bool) -> list[Cell]:
     row = [
         Cell(text=run.short, colour=views.DIM),
-        Cell(text=ago(now - run.started)),
+        Cell(text=ago(now - run.started) + (" by hand" if run.by_hand else "")),
         views.result_cell(run),
         Cell(text="" if run.duration is None else duration(run.duration)),
     ]

@@ -29,7 +29,9 @@ SHOWN_OF_DAMAGED = 65536
 """Octets; enough to see what kind of file it is."""
 
 
-@click.group("outbox", invoke_without_command=True, help="The reports that wait to be sent.")
+@click.group(
+    "outbox", invoke_without_command=True, help="The reports and notifications that wait to be sent."
+)
 @click.option("--json", "as_json", is_flag=True, help="one object a line")
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool) -> None:
@@ -71,7 +73,17 @@ def show(app: App, identity: str, *, raw: bool, as_json: bool) -> None:
     for line in lines([item], time.time()):
         views.say(line)
     views.say()
-    views.say(content if damaged else readable(content))
+    views.say(content if damaged else _readable(item, content))
+
+
+def _readable(item: Item, content: bytes) -> str:
+    """Give a message as its reader would see it, a notification with a line for each of its parts."""
+    if not item.lane:
+        return readable(content)
+    try:
+        return json.dumps(json.loads(content), indent=2, ensure_ascii=False)
+    except ValueError:
+        return content.decode(errors="replace")
 
 
 def _whole_file(box: Outbox, item: Item) -> bytes:
@@ -170,7 +182,10 @@ def _queue_again(box: Outbox, item: Item, settings: Settings) -> bool:
     """Put a message into the queue, addressed as settings have it now; False when nobody is left."""
     if not item.envelope.recipients:
         raise StateError(f"{item.id} cannot be sent: {item.last_error}")
-    item_now, content = anew(box, item, current(settings["config"], item.job))
+    if item.lane:  # its target is asked for when it is sent
+        item_now, content = item.replace(held_until=0.0), box.content(item)
+    else:
+        item_now, content = anew(box, item, current(settings["config"], item.job))
     if not item_now.envelope.recipients:
         box.remove(item)
         click.echo(f"{item.id} is gone: all whom mailto names now have got it")
@@ -212,6 +227,12 @@ def as_object(item: Item) -> dict[str, Any]:
     }
 
 
+def _when(item: Item, before: set[tuple[str, str]]) -> str:
+    """Say when a message that is due goes; ``before`` has what the targets were to be told until then."""
+    waits = item.lane and (item.lane, item.job) in before
+    return "once what the job had to say before has gone" if waits else "now"
+
+
 def _iso(moment: float) -> str | None:
     return datetime.fromtimestamp(moment).astimezone().isoformat(timespec="seconds") if moment else None
 
@@ -219,6 +240,7 @@ def _iso(moment: float) -> str | None:
 def lines(items: Iterable[Item], now: float) -> Iterator[str]:
     """Give the lines that a person reads."""
     nothing = True
+    before: set[tuple[str, str]] = set()
     for item in items:
         nothing = False
         yield f"{item.id}  {item.state}, {ago(now - item.queued) if item.queued else 'age unknown'}"
@@ -227,9 +249,11 @@ def lines(items: Iterable[Item], now: float) -> Iterator[str]:
         tries = f"{item.attempts} attempts" if item.attempts != 1 else "1 attempt"
         if item.state == "queued":
             due = item.next_attempt - now
-            tries += f", next in {duration(due)}" if due > 0 else ", due now"
+            tries += f", next in {duration(due)}" if due > 0 else f", due {_when(item, before)}"
         yield f"    {tries}"
         if item.last_error:
             yield f"    {harmless(item.last_error)}"
+        if item.state == "queued":
+            before.add((item.lane, item.job))
     if nothing:
         yield "the outbox is empty"

@@ -14,7 +14,7 @@ from cronwrap.errors import CronwrapError, StateError
 from cronwrap.job.signals import Signals
 from cronwrap.log import log
 from cronwrap.mail import Message
-from cronwrap.outbox import dispatch
+from cronwrap.outbox import dispatch, from_memory
 from cronwrap.outbox.store import Outbox
 from cronwrap.paths import user_name
 from cronwrap.pipeline.mistakes import report_bug
@@ -141,7 +141,7 @@ def hand_in(settings: Settings, identity: str, message: Message) -> int:
         Outbox(settings.state_dir).store(identity, message, time.time())
     except StateError as error:
         log(str(error))
-        why = dispatch.send_from_memory(settings, message)
+        why = from_memory.send_from_memory(settings, message)
         if not why:
             return EX_OK
         say(f"{error}, and the message could not be sent: {why}")

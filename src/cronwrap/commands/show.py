@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import bring_up_to_date, public
+from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
 from cronwrap.history.kept_output import Kept
-from cronwrap.history.runs import Run, run
+from cronwrap.history.runs import Run, find, output_of
 from cronwrap.job import use
 from cronwrap.job.use import Use
 from cronwrap.model import STDERR, STDOUT
@@ -24,19 +27,24 @@ from cronwrap.text import harmless, moment, size
 
 
 @click.command("show")
-@click.argument("run_id", metavar="[RUN]", required=False)
+@click.argument("word", metavar="[RUN|JOB]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, output included.")
 @click.pass_context
-def command(ctx: click.Context, run_id: str | None, as_json: bool) -> None:
-    """Show one run whole, with its output: the latest, or the one whose id RUN begins or ends."""
+def command(ctx: click.Context, word: str | None, as_json: bool) -> None:
+    """Show one run whole, with its output: the latest, a job's latest, or the one with RUN in its id."""
     settings = ctx.obj.settings()
+    report_dead(ctx.obj, settings)
     bring_up_to_date(settings.state_dir, settings["history.keep"])
-    found, kept = run(settings.state_dir, run_id)
+    state_dir = settings.state_dir
+    if not known(state_dir, word):
+        state_dir = become_owner(partial(named, word=word), word) or state_dir
+    found = find(state_dir, word)
+    kept = output_of(state_dir, found)
     if as_json:
         views.write(views.objects([whole(found, kept)]))
     else:
         screen = Screen()
-        report = waiting_report(settings.state_dir, found.run)
+        report = waiting_report(state_dir, found.run)
         views.write(itertools.chain(details(screen, found, time.time(), report), output(screen, kept)))
 
 
@@ -47,6 +55,7 @@ def whole(found: Run, kept: Kept) -> dict[str, Any]:
         "stdout_bytes": found.stdout_bytes,
         "stderr_bytes": found.stderr_bytes,
         "quiet_reason": found.quiet_reason,
+        "by_hand": found.by_hand,
         "uses": views.uses(use.of_run(found) if found.result == "running" else None),
         "output_head": kept.head.decode("utf-8", "backslashreplace"),
         "output_tail": kept.tail.decode("utf-8", "backslashreplace"),
@@ -82,7 +91,7 @@ def details(screen: Screen, found: Run, now: float, report: Item | None = None) 
         ("uses", _uses(use.of_run(found)) if found.result == "running" else ""),
         ("CPU time", "" if found.cpu_seconds is None else duration(found.cpu_seconds)),
         ("memory", "" if found.max_rss_bytes is None else f"{size(found.max_rss_bytes)} at most"),
-        ("by", f"{found.user} at {found.host}"),
+        ("by", f"{found.user} at {found.host}{', by hand' if found.by_hand else ''}"),
         ("mailed", _not_yet(report) if report else _mailed(found)),
         ("output", _sizes(found)),
     ]

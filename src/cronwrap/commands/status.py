@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,32 +9,53 @@ from typing import Any
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.at_hand import in_crontab
+from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
 from cronwrap.commands.views import Cell, Screen
+from cronwrap.crontab.host_zone import host_zone
+from cronwrap.crontab.named import next_time
 from cronwrap.errors import StateError
-from cronwrap.history import journal
 from cronwrap.history.runs import Run, jobs
 from cronwrap.history.tally import Tally, durations
-from cronwrap.job import use
-from cronwrap.outbox import dispatch
+from cronwrap.job import holds, use
+from cronwrap.job.holds import Hold
+from cronwrap.model import Record
 from cronwrap.outbox.store import LOUD_AFTER, Summary, summary
+from cronwrap.paths import user_name
+from cronwrap.pipeline.held_back import active, unsaid, until
+from cronwrap.settings.load import Settings
 from cronwrap.spans import ago, count, duration
-from cronwrap.text import median, size
+from cronwrap.text import median, moment, size
+
+
+class JobState(Record):
+    """A job as it stands: its last run, the one under way, what holds it back, when it is due."""
+
+    tally: Tally
+    running: Run | None = None
+    pause: Hold | None = None
+    mute: Hold | None = None
+    """Also one that has ended, as long as no mail has said so."""
+    muted: bool = False
+    next: float | None = None
 
 
 @click.command("status")
+@click.option(
+    "--next", "by_next", is_flag=True, help="Tell when each job of the crontab is due; soonest first."
+)
+@click.option("--long", "long", is_flag=True, help="Tell the ids of the runs, and what was held back.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a job.")
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:
+def command(ctx: click.Context, as_json: bool, by_next: bool, long: bool) -> None:
     """Show each job: last result, when, how long against its usual, failures in a row; and the outbox."""
     settings = ctx.obj.settings()
-    # A run whose cronwrap died is found here or by the job's next run; whoever finds it reports it.
-    if dead := journal.abandoned(settings.state_dir):
-        ctx.obj.report_abandoned(dead)
-        dispatch.leave_waiter(settings)
+    report_dead(ctx.obj, settings)
+    now = time.time()
     if as_json:
         bring_up_to_date(settings.state_dir, settings["history.keep"])
-        views.write(views.objects(itertools.starmap(public, jobs(settings.state_dir))))
+        views.write(views.objects(map(public, states(settings, now, by_next=by_next))))
         return
     screen = Screen()
     told, loud = outbox_lines(screen, settings.state_dir)
@@ -43,10 +63,63 @@ def command(ctx: click.Context, as_json: bool) -> None:
         views.write(told)
     try:
         bring_up_to_date(settings.state_dir, settings["history.keep"])
-        views.write(lines(screen, jobs(settings.state_dir), time.time()))
+        found = states(settings, now, by_next=by_next)
+        views.write(lines(screen, found, now, by_next=by_next))
+        if long:
+            views.write(more(settings.state_dir, found))
     finally:  # a history that cannot be used hides no report that waits
         if not loud:
             views.write(told)
+
+
+def states(settings: Settings, now: float, *, by_next: bool = False) -> list[JobState]:
+    """Give each job that has run; ``by_next``: those of the crontab that never ran, too, soonest first."""
+    state_dir = settings.state_dir
+    held = {(hold.kind, hold.job): hold for hold in holds.every(state_dir)}
+    found = []
+    for tally, running in jobs(state_dir):
+        pause, mute = held.get((holds.PAUSE, tally.job)), held.get((holds.MUTE, tally.job))
+        muted = mute is not None and active(state_dir, mute, tally.user)
+        pause = None if pause and pause.over(now) else pause
+        found.append(JobState(tally=tally, running=running, pause=pause, mute=mute, muted=muted))
+    if not by_next:
+        return found
+    due = _due(settings, now)
+    user = user_name()
+    mine = {state.tally.job for state in found if state.tally.user == user}
+    for name in due.keys() - mine:
+        pause, mute = held.get((holds.PAUSE, name)), held.get((holds.MUTE, name))
+        found.append(JobState(tally=Tally(job=name, user=user), pause=pause, mute=mute, muted=bool(mute)))
+    found = [
+        state.replace(next=due.get(state.tally.job) if state.tally.user == user else None) for state in found
+    ]
+    return sorted(found, key=lambda state: (state.next is None, state.next or 0.0, state.tally.job))
+
+
+def _due(settings: Settings, now: float) -> dict[str, float | None]:
+    """Give the jobs of the user's crontabs, and when each is due next, None where that cannot be told."""
+    zone, due = host_zone(), dict[str, float | None]()
+    for one in in_crontab(settings)[0]:
+        if one.names:
+            at = next_time(one.job, now, zone)
+            known = [one_time for one_time in (at, due.get(one.names[0])) if one_time is not None]
+            due[one.names[0]] = min(known, default=None)
+    return due
+
+
+def more(state_dir: str, found: list[JobState]) -> Iterator[str]:
+    """Give what ``--long`` tells of each job below the table."""
+    for state in found:
+        tally = state.tally
+        ids = [f"last run {tally.run}"] if tally.run else []
+        ids += [f"running {state.running.run}"] if state.running else []
+        if state.pause:
+            ids.append(f"paused {until(state.pause)}")
+        if state.mute and state.muted:
+            ids.append(f"muted {until(state.mute)}")
+        ids += [f"next {moment(state.next)}"] if state.next is not None else []
+        words = [unsaid(state_dir, hold, tally.user) for hold in (state.pause, state.mute) if hold]
+        yield views.printable(f"{tally.job}: {'; '.join((*ids, *filter(None, words))) or 'never ran'}")
 
 
 def outbox_lines(screen: Screen, state_dir: str) -> tuple[list[str], bool]:
@@ -61,8 +134,9 @@ def outbox_lines(screen: Screen, state_dir: str) -> tuple[list[str], bool]:
     return [outbox_line(screen, waiting, loud=loud)], loud
 
 
-def public(tally: Tally, running: Run | None) -> dict[str, Any]:
+def public(state: JobState) -> dict[str, Any]:
     """Give a job for programs; the run under way has its id in ``running``."""
+    tally, running = state.tally, state.running
     usual = durations(tally)
     return {
         "job": tally.job,
@@ -80,6 +154,13 @@ def public(tally: Tally, running: Run | None) -> dict[str, Any]:
         "last_success": views.moment(tally.last_success),
         "running": running.run if running else None,
         "uses": views.uses(use.of_run(running) if running else None),
+        "running_since": views.moment(running.started) if running else None,
+        "paused": state.pause is not None,
+        "paused_until": views.moment(state.pause.until) if state.pause else None,
+        "muted": state.muted,
+        "muted_until": views.moment(state.mute.until) if state.mute and state.muted else None,
+        "muted_until_ok": bool(state.mute and state.muted and state.mute.until_ok),
+        "next": views.moment(state.next),
     }
 
 
@@ -90,40 +171,59 @@ def outbox_line(screen: Screen, waiting: Summary, *, loud: bool) -> str:
         waits = "waits" if waiting.queued == 1 else "wait, the oldest"
         parts.append(f"{count(waiting.queued, 'report')} {waits} for {duration(waiting.oldest_age)}")
     if waiting.failed:
-        parts.append(f"{count(waiting.failed, 'report')} could not be delivered")
+        parts.append(f"{count(waiting.failed, 'report')} could not be delivered{waiting.refusing}")
     why = f" ({views.printable(waiting.last_error)})" if waiting.last_error else ""
     line = f"outbox: {', '.join(parts)}{why}; see: cronwrap outbox list"
     return screen.paint(line, views.RED if loud else views.YELLOW)
 
 
-def lines(screen: Screen, found: list[tuple[Tally, Run | None]], now: float) -> Iterator[str]:
+def lines(screen: Screen, found: list[JobState], now: float, *, by_next: bool = False) -> Iterator[str]:
     """Give the lines that people see."""
     if not found:
         yield "no job has run yet"
         return
-    heads = ("JOB", "RESULT", "ENDED", "TOOK", "USUALLY", "")
-    yield from views.table(screen, heads, [_row(tally, running, now) for tally, running in found])
+    heads = ("JOB", "RESULT", *(("NEXT",) if by_next else ("ENDED", "TOOK", "USUALLY")), "")
+    yield from views.table(screen, heads, [_row(state, now, by_next=by_next) for state in found])
 
 
-def _row(tally: Tally, running: Run | None, now: float) -> list[Cell]:
+def _row(state: JobState, now: float, *, by_next: bool) -> list[Cell]:
+    tally = state.tally
     usual = durations(tally)
-    remarks = []
-    if tally.failures:
-        since = "" if tally.failing_since is None else f" in {duration(now - tally.failing_since)}"
-        remarks.append(f"{count(tally.failures, 'failure')}{since if tally.failures > 1 else ''}")
-    if running:
-        remarks.append(f"running for {duration(now - running.started)}")
-        if uses := use.of_run(running):
-            remarks.append(f"{size(uses.rss_bytes)} of memory")
-            remarks.append(f"{duration(uses.cpu_seconds)} of CPU time")
-    return [
-        Cell(text=views.fit(views.printable(tally.job), JOB_COLUMNS)),
-        Cell(
-            text=views.result_words(tally.result, tally.exit_code, tally.signal),
-            colour=views.COLOURS.get(tally.result, ""),
-        ),
+    times = [
         Cell(text=ago(now - tally.ended) if tally.run else ""),
         Cell(text="" if tally.duration is None else duration(tally.duration)),
         Cell(text=duration(median(usual)) if usual else ""),
-        Cell(text=", ".join(remarks)),
     ]
+    if by_next:
+        times = [Cell(text="" if state.next is None else ago(now - state.next))]
+    result = views.result_words(tally.result, tally.exit_code, tally.signal) or "never"
+    return [
+        Cell(text=views.fit(views.printable(tally.job), JOB_COLUMNS)),
+        Cell(
+            text="" if state.running and not tally.run else result, colour=views.COLOURS.get(tally.result, "")
+        ),
+        *times,
+        Cell(text=", ".join(_remarks(state, now))),
+    ]
+
+
+def _left(hold: Hold, now: float) -> str:
+    """Give how long a hold lasts in few columns; ``--long`` has the moment."""
+    return until(hold) if hold.until is None else f"for {duration(hold.until - now)}"
+
+
+def _remarks(state: JobState, now: float) -> Iterator[str]:
+    """Give what is to be said of a job besides, what is most urgent first."""
+    tally, running = state.tally, state.running
+    if state.pause:
+        yield f"paused {_left(state.pause, now)}"
+    if state.mute:
+        yield f"muted {_left(state.mute, now)}" if state.muted else "was muted"
+    if tally.failures:
+        since = "" if tally.failing_since is None else f" in {duration(now - tally.failing_since)}"
+        yield f"{count(tally.failures, 'failure')}{since if tally.failures > 1 else ''}"
+    if running:
+        yield f"running for {duration(now - running.started)}"
+        if uses := use.of_run(running):
+            yield f"{size(uses.rss_bytes)} of memory"
+            yield f"{duration(uses.cpu_seconds)} of CPU time"

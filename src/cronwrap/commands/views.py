@@ -13,7 +13,6 @@ import signal
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import click
@@ -22,8 +21,7 @@ from cronwrap.history.runs import Run
 from cronwrap.history.tally import FAILED
 from cronwrap.job.use import Use
 from cronwrap.model import Record
-from cronwrap.spans import LAST_MOMENT
-from cronwrap.text import harmless
+from cronwrap.text import harmless, iso
 
 GREEN, RED, YELLOW, CYAN, BOLD, DIM = "32", "31", "33", "36", "1", "2"
 COLOURS = {"ok": GREEN, "running": CYAN, "skipped": YELLOW, **dict.fromkeys(FAILED, RED)}
@@ -109,9 +107,7 @@ def json_line(value: dict[str, Any]) -> str:
 
 def moment(unix: float | None) -> str | None:
     """Give a Unix time in ISO 8601, local, with its offset from UTC."""
-    if unix is None:
-        return None
-    return datetime.fromtimestamp(min(max(unix, 0.0), LAST_MOMENT)).astimezone().isoformat()
+    return iso(unix)
 
 
 def result_words(result: str, exit_code: int | None, number: int | None) -> str:

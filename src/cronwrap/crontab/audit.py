@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from cronwrap.crontab.dialect import DEFAULT, Dialect
 from cronwrap.crontab.lines import Job, jobs, parse
 from cronwrap.crontab.schedule import Schedule, ScheduleError, read
-from cronwrap.crontab.wrap import use_in
+from cronwrap.crontab.wrap import Use, use_in
 from cronwrap.errors import CronwrapError, UsageError
 from cronwrap.model import Record
 from cronwrap.settings.command_line import SHELL_BASENAME, Invocation
@@ -112,7 +112,7 @@ def _watched(job: Job, user: str) -> Watched:
     if schedule.never:
         raise CronwrapError("no year has such a date")
     # Debian's cron and cronie may hand the shell different texts; only derived names can differ by that.
-    invocations = [_invocation(job, text) for text in job.shell_texts()]
+    invocations = [invocation(job, text) for text in job.shell_texts()]
     flags = invocations[0].flags
     jitter = flags.get("jitter", job.environment.get("CRONWRAP_JITTER", 0.0))
     try:
@@ -120,29 +120,39 @@ def _watched(job: Job, user: str) -> Watched:
     except ValueError:
         jitter = 0.0  # a value that cannot be used does not delay the job either
     name = flags.get("name", job.environment.get("CRONWRAP_NAME"))
-    names = [name or job_name(invocation.command({}).text) for invocation in invocations]
+    names = [name or job_name(one.command({}).text) for one in invocations]
     zone = job.environment.get("CRON_TZ", "")
     if zone:
-        _zone(zone)
+        zone_named(zone)
     return Watched(
         number=job.number, names=tuple(dict.fromkeys(names)), schedule=schedule, jitter=jitter, zone=zone
     )
 
 
-def _invocation(job: Job, text: str) -> Invocation:
+def invocation(job: Job, text: str) -> Invocation:
+    """Give the call of cronwrap that a line makes or, unwrapped, would make.
+
+    CronwrapError when that cannot be told.
+    """
     use = use_in(text)
     if use is None or not use.form:
         return Invocation(flags={}, text=text)
-    invocation = read_arguments([word.value for word in use.arguments])
-    if invocation is None:
+    return of_use(job, use)
+
+
+def of_use(job: Job, use: Use) -> Invocation:
+    """Give the call of cronwrap that a part of a line makes; CronwrapError when it cannot be told."""
+    found = read_arguments([word.value for word in use.arguments])
+    if found is None:
         raise UsageError("it does not run a job")
-    named = "name" in invocation.flags or "CRONWRAP_NAME" in job.environment
+    named = "name" in found.flags or "CRONWRAP_NAME" in job.environment
     if not named and not all(word.fixed for word in use.arguments):
         raise CronwrapError("its name depends on what the shell makes of the line; give it one with --name")
-    return invocation
+    return found
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_named(name: str) -> ZoneInfo:
+    """Give the time zone that ``CRON_TZ`` names; CronwrapError when there is none."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -206,6 +216,6 @@ def due_from(job: Watched, begin: float, zone: tzinfo) -> Iterator[float]:
     """Give the Unix times after ``begin`` at which cron starts a job, without end. Needs cronsim."""
     from cronsim import CronSim  # noqa: PLC0415  # an extra that may not be installed; see the caller
 
-    local = _zone(job.zone) if job.zone else zone
+    local = zone_named(job.zone) if job.zone else zone
     for due in CronSim(job.schedule.expression, datetime.fromtimestamp(begin, UTC).astimezone(local)):
         yield due.timestamp()

@@ -10,6 +10,7 @@ from cronwrap.crontab.dialect import BUSYBOX
 from cronwrap.crontab.findings import ERROR, NOTE, WARNING, Said, World
 from cronwrap.crontab.grammar import Simple, comment_start, simple_commands
 from cronwrap.crontab.lines import Job
+from cronwrap.crontab.right_form import Reading
 from cronwrap.crontab.shell import BUILTINS, Word, balanced, is_assignment, words
 from cronwrap.crontab.shell_traits import SHELL_ALONE, bash_alone, silent
 from cronwrap.crontab.wrap import PROGRAM, Use, operand, use_in, why_left, without_comment
@@ -181,7 +182,7 @@ def _misuse(use: Use, subcommands: frozenset[str]) -> str:
     if first is None:
         return f"it names no command: {PROGRAM} [OPTIONS] -- COMMAND [ARG]..."
     if first.fixed and first.value not in subcommands:
-        return f"there is no subcommand {first.value!r}; to run a command: {PROGRAM} -- {first.value}"
+        return f"there is no subcommand {first.value!r}; to run a command: {Reading(values).form()}"
     return ""
 
 

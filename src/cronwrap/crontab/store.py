@@ -8,9 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from datetime import UTC, datetime, tzinfo
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from cronwrap.crontab.lines import is_system_path
 from cronwrap.errors import CronwrapError
@@ -99,17 +97,18 @@ class Standard:
 
 
 class Own:
-    """The crontab of the user, by crontab(1)."""
+    """The crontab of the user, or for root of another one, by crontab(1)."""
 
     name = "crontab"
     system = False
 
-    def __init__(self, patience: float = CRONTAB_TIMEOUT) -> None:
+    def __init__(self, user: str = "", patience: float = CRONTAB_TIMEOUT) -> None:
+        self._whose = ["-u", user] if user else []
         self._patience = patience
 
     def read(self) -> bytes:
         """Give the whole crontab; empty when the user has none."""
-        done = _crontab(["-l"], patience=self._patience)
+        done = _crontab([*self._whose, "-l"], patience=self._patience)
         if done.returncode == 0:
             return done.stdout
         said = done.stderr.decode(errors="replace").strip()
@@ -121,7 +120,7 @@ class Own:
         """Install a new crontab, which crontab(1) checks once more."""
         if self.read() != old:
             raise CronwrapError("the crontab was changed in the meantime; nothing is written, try again")
-        done = _crontab(["-"], new)
+        done = _crontab([*self._whose, "-"], new)
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().replace("\n", "; ")
             raise CronwrapError(f"crontab does not take it: {said or f'exit status {done.returncode}'}")
@@ -186,18 +185,6 @@ def this_program() -> str | None:
     if os.path.basename(own) == "cronwrap" and os.access(own, os.X_OK):
         return own
     return shutil.which("cronwrap")
-
-
-def host_zone() -> tzinfo:
-    """Give the time zone that cron keeps: ``TZ``, or the host's."""
-    name = os.environ.get("TZ", "").lstrip(":")
-    try:
-        if name:
-            return ZoneInfo(name)
-        with open("/etc/localtime", "rb") as file:
-            return ZoneInfo.from_file(file)
-    except (OSError, ValueError, KeyError):
-        return UTC if not name else datetime.now().astimezone().tzinfo or UTC
 
 
 def _crontab(

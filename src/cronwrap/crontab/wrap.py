@@ -149,14 +149,18 @@ def _expanded(text: str, environment: Mapping[str, str]) -> str:
 
 def calls_cronwrap(text: str) -> bool:
     """Give whether a shell's text calls cronwrap anywhere: to run a job, or as one of its own commands."""
+    return next(calls(text), None) is not None
+
+
+def calls(text: str) -> Iterator[Use]:
+    """Give each call of cronwrap in a shell's text."""
     text = without_comment(text)
     for match in _MENTION.finditer(text):
         use = use_in(text[match.end("before") :].lstrip("'\""), also=(SHELL_BASENAME,))
         if use is None:
             continue
         if use.form or (_COMMAND_PLACE.search(text[: match.end("before")]) and operand(use.arguments)):
-            return True
-    return False
+            yield use
 
 
 def without_comment(text: str) -> str:

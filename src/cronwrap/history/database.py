@@ -61,6 +61,7 @@ SCHEMA = (
         last_success REAL, last_mailed REAL, unmailed INTEGER NOT NULL, digest TEXT NOT NULL,
         PRIMARY KEY (job, user));
     """,
+    "ALTER TABLE runs ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0",
     """
     CREATE TABLE totals (
         job TEXT NOT NULL, user TEXT NOT NULL, result TEXT NOT NULL,

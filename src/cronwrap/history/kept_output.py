@@ -44,6 +44,17 @@ def pack(output: Output) -> dict[str, Any]:
     }
 
 
+def whole(output: Output) -> Kept:
+    """Give an output with all that was kept of it."""
+    return Kept(
+        head=output.head,
+        tail=output.tail,
+        left_out_bytes=output.left_out_bytes,
+        left_out_lines=output.left_out_lines,
+        stretches=_stretches(output, len(output.head), len(output.head)),
+    )
+
+
 def unpack(columns: Mapping[str, Any]) -> Kept:
     """Give back what ``pack`` was given, as far as it was kept; ``StateError`` if it is damaged."""
     pairs = (word.split(":") for word in columns["stretches"].split())

@@ -15,9 +15,10 @@ import sqlite3
 import time
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal, totals
+from cronwrap.history import journal, records, totals
 from cronwrap.history.database import exists, reading, transaction, writing
-from cronwrap.history.kept_output import Kept, unpack
+from cronwrap.history.kept_output import Kept, unpack, whole
+from cronwrap.history.so_far import so_far
 from cronwrap.history.tally import REMEMBERED, Tally, after
 from cronwrap.history.tally import past as past_of
 from cronwrap.history.totals import text
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 FOLD_BATCH = 500
 """Records in one transaction: with their outputs some MB of memory, and a lock held but shortly."""
+CANDIDATES = 8
+"""Runs that are named where a part of an id fits several."""
 PRUNE_BATCH = 2000
 """Runs that one fold forgets at most: no run pays for what months have left."""
 TOTALS_KEEP = 400 * 86400.0
@@ -62,6 +65,8 @@ class Run(Record):
     digest: str = ""
     boot_id: str = ""
     pid: int = 0
+    by_hand: bool = False
+    """Whether a person asked for it (``cronwrap run``)."""
 
     @property
     def short(self) -> str:
@@ -70,6 +75,16 @@ class Run(Record):
 
 
 COLUMNS = Run.fields()
+_BY_ID = "SELECT * FROM runs WHERE run = :word LIMIT :most"
+_BY_END = (  # what people have before their eyes, and both have an index
+    "SELECT * FROM runs WHERE run >= :word AND run < :last OR substr(run, -8) = :word"
+    " ORDER BY run DESC LIMIT :most"
+)
+# The ids alone are gone through, in their index: the rows may be large. The latest have the largest ids.
+_BY_PART = (
+    "SELECT * FROM runs WHERE run IN"
+    " (SELECT run FROM runs WHERE instr(run, :word) ORDER BY run DESC LIMIT :most) ORDER BY run DESC"
+)
 # The words of the partial indexes, so that the planner sees that they hold all it needs; what is neither
 # of these counts as a failure (``tally.FAILED``).
 _FAILURES = "result NOT IN ('ok', 'skipped')"
@@ -85,18 +100,18 @@ def fold(state_dir: str, keep: float | None = None, now: float | None = None) ->
     fold at once, and each may die anywhere: a run is known by its id, so none is counted twice.
     """
     now = time.time() if now is None else now
-    notices = [_set_aside_record(state_dir, name) for name in journal.unreadable(state_dir)]
+    notices = [_set_aside_record(state_dir, name) for name in records.unreadable(state_dir)]
     if journal.waiting(state_dir) or not exists(state_dir):
         with writing(state_dir) as database:
-            records = journal.ended(state_dir)
-            while batch := list(itertools.islice(records, FOLD_BATCH)):
+            ended = records.ended(state_dir)
+            while batch := list(itertools.islice(ended, FOLD_BATCH)):
                 notices += _fold(state_dir, database, batch)
             if keep is not None:
                 with transaction(database):
                     _prune(database, now - keep, now - max(keep, TOTALS_KEEP))
     with contextlib.suppress(OSError, StateError):  # it is for metrics alone
         totals.renew(state_dir)
-    journal.sweep(state_dir, now)
+    records.sweep(state_dir, now)
     return tuple(notices)
 
 
@@ -105,7 +120,7 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
     for name, fields in batch:
         try:
             good.append((name, _columns(fields), fields.get("output")))
-        except journal.Unreadable:
+        except records.Unreadable:
             notices.append(_set_aside_record(state_dir, name))
     good.sort(key=lambda item: item[1]["ended"])
     with transaction(database):
@@ -114,7 +129,7 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
     # Only now: until the commit is on disk the journal is the only place that has them.
     with contextlib.suppress(OSError):
         totals.outdate(state_dir)
-        journal.forget(state_dir, [name for name, *_rest in good])
+        records.forget(state_dir, [name for name, *_rest in good])
     return notices
 
 
@@ -158,7 +173,7 @@ def _prune(database: sqlite3.Connection, before: float, totals_before: float) ->
 
 
 def _set_aside_record(state_dir: str, name: str) -> str:
-    return f"the record of a run could not be read; it is set aside as {journal.set_aside(state_dir, name)}"
+    return f"the record of a run could not be read; it is set aside as {records.set_aside(state_dir, name)}"
 
 
 def _columns(fields: dict[str, Any]) -> dict[str, Any]:
@@ -174,13 +189,14 @@ def _columns(fields: dict[str, Any]) -> dict[str, Any]:
                 known[name] = float(known[name])
         for name in COLUMNS:
             if isinstance(known.get(name), int) and not -(2**63) <= known[name] < 2**63:
-                raise journal.Unreadable
+                raise records.Unreadable
         run = Run(**known)
     except (TypeError, ValueError, AttributeError):
-        raise journal.Unreadable from None
+        raise records.Unreadable from None
     if run.ended is None or run.result == "running":
-        raise journal.Unreadable
-    return {name: getattr(run, name) for name in COLUMNS}
+        raise records.Unreadable
+    # No column: what --remind and recovery go by is in the row of the job.
+    return {name: getattr(run, name) for name in COLUMNS} | {"notified": fields.get("notified") is True}
 
 
 # Reading -----------------------------------------------------------------------------------------
@@ -189,8 +205,8 @@ def _columns(fields: dict[str, Any]) -> dict[str, Any]:
 def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
     """Give what is known of a job's earlier runs, those that still wait in the journal included."""
     recent = []
-    for _name, fields in journal.ended(state_dir, job):
-        with contextlib.suppress(journal.Unreadable):
+    for _name, fields in records.ended(state_dir, job):
+        with contextlib.suppress(records.Unreadable):
             recent.append(_columns(fields))
     job, user = text(job), text(user)
     tally = Tally(job=job, user=user)
@@ -202,6 +218,74 @@ def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
         if (run["job"], run["user"]) == (job, user):
             tally = after(tally, run)
     return past_of(tally, limit)
+
+
+def skips_in_a_row(state_dir: str, job: str, user: str, since: float, limit: int) -> list[Run]:
+    """Give the last runs of a job that were skipped, none that took place among them, newest first.
+
+    Those that were paused do not count. Those that began before ``since`` are left out, and those beyond
+    the newest ``limit``.
+    """
+    found = []
+    for _name, fields in records.ended(state_dir, job):
+        with contextlib.suppress(records.Unreadable):
+            found.append(Run(**_columns(fields)))
+    job, user = text(job), text(user)
+    with reading(state_dir) as database:
+        if database is not None:
+            rows = database.execute(
+                "SELECT * FROM runs WHERE job = ? AND started >= ? ORDER BY started DESC LIMIT ?",
+                (job, since, limit),
+            )
+            found += [_run(row) for row in rows]
+    by_id = {
+        run.run: run
+        for run in found
+        if (run.job, run.user) == (job, user)
+        and run.started >= since
+        and not any(reason.startswith("paused ") for reason in run.reasons)  # nothing was in its way
+    }
+    newest = sorted(by_id.values(), key=lambda run: -run.started)
+    return list(itertools.takewhile(lambda run: run.result == "skipped", newest))
+
+
+class HeldBack(Record):
+    """Runs of one result that a pause or a mute held back."""
+
+    result: str
+    paused: bool
+    muted: bool
+    number: int
+    first: float
+    """When the first of them began, and the last."""
+    last: float
+
+
+def held_back(state_dir: str, job: str, user: str, since: float) -> tuple[HeldBack, ...]:
+    """Give the runs that ended since a time and were skipped in a pause, or told nobody in a mute."""
+    fold(state_dir)
+    values = {"job": text(job), "user": text(user), "since": since}
+    with reading(state_dir) as database:
+        if database is None:
+            return ()
+        rows = database.execute(
+            "SELECT result, result = 'skipped' AND reasons LIKE 'paused %' AS paused,"
+            " quiet_reason LIKE 'muted %' AS muted, COUNT(*), MIN(started), MAX(started) FROM runs"
+            " WHERE job = :job AND user = :user AND ended >= :since AND (paused OR muted)"
+            " GROUP BY result, paused, muted",
+            values,
+        )
+        return tuple(
+            HeldBack(
+                result=row[0],
+                paused=bool(row[1]),
+                muted=bool(row[2]),
+                number=row[3],
+                first=row[4],
+                last=row[5],
+            )
+            for row in rows
+        )
 
 
 def starts(state_dir: str, since: float) -> dict[str, list[float]]:
@@ -253,33 +337,69 @@ def runs(
             yield run
 
 
-def run(state_dir: str, prefix: str | None = None) -> tuple[Run, Kept]:
-    """Give one run whole, by the beginning of its id or its last eight characters, or the latest.
+def find(state_dir: str, word: str | None = None) -> Run:
+    """Give the run that a person means: by its id, a job's name, or a part of an id; else the latest.
 
-    ``StateError`` when there is none, or more than one.
+    In this order: a job may be called like a part of an id, and has the right of way then; and what an id
+    begins with, or its last eight characters, go before what stands elsewhere in another. ``StateError`` when
+    there is none, or when a part fits more than one: it lists them.
     """
-    if prefix is None:
+    if word is None:
         found = list(runs(state_dir, limit=1))
         if not found:
             raise StateError("no run is on record yet")
-    else:
-        found = [run for run in _running(state_dir) if run.run.startswith(prefix) or run.short == prefix]
-        with reading(state_dir) as database:
-            if database is not None:
-                rows = database.execute(
-                    "SELECT * FROM runs WHERE run >= :first AND run < :last"
-                    " OR substr(run, -8) = :first LIMIT 3",
-                    {"first": text(prefix), "last": text(prefix) + "\U0010ffff"},
-                )
-                found += [_run(row) for row in rows]
-        found = [run for run in found if run.run == prefix] or found
+        return found[0]
+    under_way = _running(state_dir)
+    with reading(state_dir) as database:
+        found = [run for run in under_way if run.run == word] or _select(database, _BY_ID, word)
+        found = found or list(runs(state_dir, job=word, limit=1))
         if not found:
-            raise StateError(f"no run {prefix} is on record; cronwrap history lists them")
-        if len(found) > 1:
-            raise StateError(
-                f"more than one run begins with {prefix}: {', '.join(run.run for run in found[:3])}, …"
-            )
-    return found[0], _kept(state_dir, found[0].run)
+            found = [run for run in under_way if run.run.startswith(word) or run.short == word]
+            found += _select(database, _BY_END, word)
+        if not found:
+            found = [run for run in under_way if word in run.run] + _select(database, _BY_PART, word)
+    found = list({run.run: run for run in found}.values())
+    if not found:
+        raise StateError(f"no run and no job {word} is on record; cronwrap history lists them")
+    if len(found) > 1:
+        raise StateError(ambiguous(word, found))
+    return found[0]
+
+
+def under_way(state_dir: str, word: str | None = None) -> list[Run]:
+    """Give the runs under way that a person may mean, latest first; by the rules of ``find``."""
+    found = _running(state_dir)
+    if word is None:
+        return found
+    return (
+        [run for run in found if run.run == word]
+        or [run for run in found if run.job == text(word)]
+        or [run for run in found if word in run.run]
+    )
+
+
+def ambiguous(word: str | None, found: list[Run]) -> str:
+    """Say that several runs may be meant, and which."""
+    names = [f"{run.run} ({run.job})" for run in found[:CANDIDATES]]
+    more = ", …" if len(found) > CANDIDATES else ""
+    what = f"{word} may mean" if word else "there are"
+    return f"{what} more than one run: {', '.join(names)}{more}; say which"
+
+
+def output_of(state_dir: str, found: Run) -> Kept:
+    """Give what is remembered of a run's output; of one under way all it has said so far."""
+    if found.result == "running" and (output := so_far(state_dir, found.run)):
+        return whole(output)
+    return _kept(state_dir, found.run)
+
+
+def _select(database: sqlite3.Connection | None, query: str, word: str) -> list[Run]:
+    if database is None:
+        return []
+    rows = database.execute(
+        query, {"word": text(word), "last": f"{text(word)}\U0010ffff", "most": CANDIDATES + 1}
+    )
+    return [_run(row) for row in rows]
 
 
 def jobs(state_dir: str) -> list[tuple[Tally, Run | None]]:
@@ -297,12 +417,12 @@ def jobs(state_dir: str) -> list[tuple[Tally, Run | None]]:
 
 def _running(state_dir: str, job: str | None = None) -> list[Run]:
     found = []
-    for fields in journal.running(state_dir, job):
+    for fields in records.running(state_dir, job):
         known: dict[str, Any] = {name: fields.get(name, 0) for name in ("started", "pid")}
         for name in ("run", "job", "command", "host", "user", "boot_id"):
             known[name] = text(str(fields.get(name, "")))
         if job is None or known["job"] == text(job):
-            found.append(Run(**known))
+            found.append(Run(**known, by_hand=bool(fields.get("by_hand"))))
     return sorted(found, key=lambda run: -run.started)
 
 
@@ -328,5 +448,5 @@ def _known(database: sqlite3.Connection, run_id: str) -> bool:
 def _run(row: sqlite3.Row) -> Run:
     values = dict(row)
     values["reasons"] = tuple(values["reasons"].split("\n")) if values["reasons"] else ()
-    values["mailed"] = bool(values["mailed"])
+    values["mailed"], values["by_hand"] = bool(values["mailed"]), bool(values.get("by_hand"))
     return Run(**values)

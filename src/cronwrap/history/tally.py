@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FAILED = ("failed", "signal", "timeout", "not-started", "abandoned")
+FAILED = ("failed", "signal", "timeout", "not-started", "stopped", "abandoned")
 """The results that count as failures; ``skipped`` is neither a failure nor a success."""
 REMEMBERED = 20
 """Runs in the strip of a report, and the sample that the usual duration is taken from."""
@@ -39,7 +39,7 @@ class Tally(Record):
     failing_since: float | None = None
     last_success: float | None = None
     last_mailed: float | None = None
-    """When the last failure of the present row was mailed."""
+    """When the last failure of the present row was mailed, or told to a target of ``[[notify]]``."""
     unmailed: int = 0
     """Failures of the present row that came after that mail, or all when there was none."""
     digest: str = ""
@@ -58,8 +58,8 @@ def after(tally: Tally, run: dict[str, Any]) -> Tally:
     if result in FAILED:
         changes["failures"] = tally.failures + 1
         changes["failing_since"] = tally.failing_since if tally.failures else run["started"]
-        changes["last_mailed"] = ended if run["mailed"] else tally.last_mailed
-        changes["unmailed"] = 0 if run["mailed"] else tally.unmailed + 1
+        changes["last_mailed"] = ended if _told(run) else tally.last_mailed
+        changes["unmailed"] = 0 if _told(run) else tally.unmailed + 1
         changes["digest"] = run["digest"]
     elif result == "ok":
         changes |= {"failures": 0, "failing_since": None, "last_mailed": None, "unmailed": 0}
@@ -76,9 +76,14 @@ def _found_late(tally: Tally, run: dict[str, Any]) -> Tally:
     if tally.failures:
         changes["failures"] = tally.failures + 1
         changes["failing_since"] = min(run["started"], tally.failing_since or run["started"])
-        changes["last_mailed"] = run["ended"] if run["mailed"] else tally.last_mailed
-        changes["unmailed"] = tally.unmailed + (not run["mailed"])
+        changes["last_mailed"] = run["ended"] if _told(run) else tally.last_mailed
+        changes["unmailed"] = tally.unmailed + (not _told(run))
     return tally.replace(**changes)
+
+
+def _told(run: dict[str, Any]) -> bool:
+    """Tell whether anybody was told of a run, by mail or otherwise."""
+    return bool(run["mailed"] or run.get("notified"))
 
 
 def past(tally: Tally, limit: int = REMEMBERED) -> Past:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import marshal
 import os
 
-from cronwrap.history import journal
+from cronwrap.history import journal, records
 from cronwrap.lock import Lock
 from cronwrap.state import checksum, state
 
@@ -32,7 +32,7 @@ FORM = 1
 """Of the file; one of another form is made anew."""
 SIZE_LIMIT = 64 << 20
 """Octets; ten thousand jobs have four million. A larger one was not written by us."""
-NO_FAILURE = ("ok", "skipped", "stopped")
+NO_FAILURE = ("ok", "skipped")
 """What does not count as a failure (``tally.FAILED`` has the others)."""
 NOTHING: Fields = {
     "started": None,
@@ -190,7 +190,7 @@ def _add(state_dir: str, known: Totals) -> bool:
     seen = known["seen"]
     found = [
         (fields.get("ended") or 0.0, name, fields)
-        for name, fields in journal.ended(state_dir, seen=seen)
+        for name, fields in records.ended(state_dir, seen=seen)
         if name not in seen
     ]
     known["seen"] = (seen & {*journal.names_of_ended(state_dir)}) | {name for _, name, _ in found}

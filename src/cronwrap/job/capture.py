@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cronwrap.job.matching import Matching
 
+    Pieces = list[tuple[int, float, bytes]]
+
 MARKS_LIMIT = 16384
 """Changes between the streams remembered in each half, about 2 MB of memory; a job that alternates more
 often has its later changes told as one stretch, its bytes stay whole."""
@@ -113,6 +115,33 @@ class Capture:
             del marks[: max(0, gone)]
         if len(marks) < MARKS_LIMIT:
             marks.append((offset, stream, elapsed))
+
+    @property
+    def total(self) -> int:
+        """Give how much the job has written so far."""
+        return self._totals[STDOUT] + self._totals[STDERR]
+
+    def since(self, position: int) -> tuple[int, int, Pieces]:
+        """Give what came from a position on: how many octets of it are gone, and what follows them.
+
+        That is as stream, seconds since the start, octets; of one half at a time. Between the two are, where
+        some are gone, the line ends in all there ever was.
+        """
+        from cronwrap.job.stretches import stretches  # noqa: PLC0415  # for a job that takes its time
+
+        first = len(self._head)
+        kept = max(0, self._tail_total - self._tail_size)
+        if position < first:
+            return 0, 0, stretches(self._marks[0], position, first, self._head, 0)
+        gone = max(0, first + kept - position)
+        pieces: Pieces = []
+        begin = max(position - first, kept)
+        if begin < self._tail_total:
+            place, end = begin % self._tail_size, self._tail_total % self._tail_size or self._tail_size
+            ring = self._tail
+            content = ring[place:end] if place < end else ring[place:] + ring[:end]
+            pieces = stretches(self._marks[1], begin, self._tail_total, content, begin)
+        return gone, self._tail_newlines + self._head.count(b"\n") if gone else 0, pieces
 
     def output(self) -> Output:
         """Give what was kept, and let go of it: the last call there is."""

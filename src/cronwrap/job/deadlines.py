@@ -33,6 +33,7 @@ MEMORY_COST = 50.0
 """As ``SAMPLE_COST``, where a memory limit is set: a late look may be one too late."""
 
 TERMINATE, KILL, GIVE_UP, STOP_READING, SAMPLE = "terminate", "kill", "give up", "stop reading", "sample"
+STILL_RUNNING = "still running"
 """What can be due."""
 
 
@@ -41,6 +42,8 @@ class Limits(Record):
 
     timeout: float | None = None
     idle_timeout: float | None = None
+    still_running: float | None = None
+    """When somebody is told that it still runs; it is not ended."""
     kill_after: float = 10.0
     drain: float = 5.0
     max_memory: int | None = None
@@ -64,6 +67,7 @@ class Course:
         self._stop_reading_at: float | None = None
         self._rest_until: float | None = None
         self._sample_at = began + (MEMORY_INTERVAL if limits.max_memory else FIRST_SAMPLE)
+        self._tell_at = None if limits.still_running is None else began + limits.still_running
         self.running = True
         """Whether the job itself has not ended yet; what it left behind is another matter."""
         self.reading = True
@@ -168,6 +172,9 @@ class Course:
             if now >= moment:
                 self.end(by, now)
                 return TERMINATE
+        if self._tell_at is not None and now >= self._tell_at:
+            self._tell_at = None
+            return STILL_RUNNING
         return SAMPLE if now >= self._sample_at else ""
 
     def _due_while_ending(self, now: float, kill_at: float) -> str:
@@ -198,7 +205,8 @@ class Course:
         if not self.running:
             moments = [at for at in (self._stop_reading_at, self._rest_until) if at is not None]
             return min(moments, default=None)
-        return min([self._sample_at, *(moment for moment, _ in self._timeouts())])
+        moments = [self._sample_at, *(moment for moment, _ in self._timeouts())]
+        return min(moments if self._tell_at is None else [*moments, self._tell_at])
 
     def over(self, *, output_open: bool) -> bool:
         """Say whether nothing of the job is waited for any more."""

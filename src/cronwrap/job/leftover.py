@@ -27,9 +27,9 @@ def read_on(pipes: list[int]) -> None:
         return
     try:
         detach()
-        for descriptor in _open_descriptors():
+        for descriptor in open_descriptors():
             if descriptor > 2 and descriptor not in pipes:
-                _close(descriptor)
+                close_descriptor(descriptor)
         _drop(pipes)
     finally:
         os._exit(0)
@@ -53,7 +53,8 @@ def _drop(pipes: list[int]) -> None:
                 left.discard(pipe)
 
 
-def _open_descriptors() -> list[int]:
+def open_descriptors() -> list[int]:
+    """Give the descriptors that are open, or might be."""
     for listing in ("/proc/self/fd", "/dev/fd"):
         try:
             return [int(name) for name in os.listdir(listing)]
@@ -62,7 +63,8 @@ def _open_descriptors() -> list[int]:
     return list(range(DESCRIPTORS))
 
 
-def _close(descriptor: int) -> None:
+def close_descriptor(descriptor: int) -> None:
+    """Close a descriptor, if it is open."""
     try:
         os.close(descriptor)
     except OSError:

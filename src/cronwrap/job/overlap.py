@@ -14,8 +14,10 @@ from cronwrap.state import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from cronwrap.history.stopping import Place
     from cronwrap.job.signals import Signals
     from cronwrap.state import Directory
 
@@ -30,12 +32,17 @@ class Guard:
         self._state_dir = state_dir
         self._job = job
         self._run_id = run_id
-        self._name = file_name(job)
+        self.name = file_name(job)
+        """The job's name as a file name."""
         self._place: Directory | None = None
         self._lock: Lock | None = None
         self._asked: set[str] = set()
+        self.waits: Callable[[], Place | None] = lambda: None
+        """Called when the run has to wait; gives its place among those that do."""
         self.fault = ""
         """Why there is no lock; the job runs all the same."""
+        self.in_the_way: tuple[dict[str, Any], ...] = ()
+        """What is on record of the runs that kept this one from taking place."""
         self.interrupted = 0
         """The signal that ended the wait, or 0."""
 
@@ -71,13 +78,21 @@ class Guard:
 
     def _open(self) -> Lock:
         self._place = state(self._state_dir, "locks", make=True)
-        self._lock = Lock(f"{self._name}.lock", self._place.fd)
+        self._lock = Lock(f"{self.name}.lock", self._place.fd)
         return self._lock
 
     def _path(self) -> str:
-        return f"{self._place.path}/{self._name}.lock" if self._place else ""
+        return f"{self._place.path}/{self.name}.lock" if self._place else ""
 
     def _wait(self, lock: Lock, how: str, limit: float | None, signals: Signals) -> str:
+        place = self.waits()
+        try:
+            return self._wait_for_others(lock, how, limit, signals)
+        finally:
+            if place:
+                place.leave()
+
+    def _wait_for_others(self, lock: Lock, how: str, limit: float | None, signals: Signals) -> str:
         self._show_whom()
         end = None if limit is None else time.monotonic() + limit
         while not lock.take():
@@ -106,15 +121,16 @@ class Guard:
     def _running(self) -> list[dict[str, Any]]:
         """Give what is on record of the runs of this job that are under way."""
         from cronwrap.errors import StateError  # noqa: PLC0415
-        from cronwrap.history import journal  # noqa: PLC0415
+        from cronwrap.history import records  # noqa: PLC0415
 
         try:
-            return list(journal.running(self._state_dir, self._job))
+            return list(records.running(self._state_dir, self._job))
         except StateError:
             return []  # the lock alone decides; this was to name names
 
     def _holders(self) -> str:
-        runs = [f"run {fields['run']}, pid {fields['pid']}" for fields in self._running()]
+        self.in_the_way = tuple(self._running())
+        runs = [f"run {fields['run']}, pid {fields['pid']}" for fields in self.in_the_way]
         return f" ({'; '.join(runs[:5])})" if runs else ""
 
     def _ask(self) -> None:
@@ -142,7 +158,7 @@ class Guard:
             return
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-            with open(self._place.open(f"{self._name}.end", flags), "a", encoding="ascii") as stream:
+            with open(self._place.open(f"{self.name}.end", flags), "a", encoding="ascii") as stream:
                 stream.write(f"{run} {self._run_id}\n")
         except OSError:
             return
@@ -152,7 +168,7 @@ class Guard:
         if not self._place:
             return ""
         try:
-            handle = self._place.open(f"{self._name}.end")
+            handle = self._place.open(f"{self.name}.end")
             with open(handle, encoding="ascii", errors="replace") as stream:
                 for line in stream:
                     target, _, asker = line.strip().partition(" ")
@@ -166,7 +182,7 @@ class Guard:
         """Remove what was asked: whoever holds the lock alone has nobody left to ask."""
         try:
             if self._place:
-                self._place.unlink(f"{self._name}.end")
+                self._place.unlink(f"{self.name}.end")
         except OSError:
             return
 

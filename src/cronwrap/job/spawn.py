@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from cronwrap.errors import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
@@ -75,11 +74,17 @@ def _start_error(start: Start, stage: str, code: int) -> StartError:
         return StartError(f"cannot change to the directory {start.chdir}: {reason}", EXIT_INTERNAL)
     if stage != "exec":
         return StartError(f"cannot start the job ({stage}): {reason}", EXIT_INTERNAL)
+    import errno  # noqa: PLC0415  # builtin; to make its 130 names costs more than to start a job
+
     program = start.command.argv[0]
     if code in (errno.ENOENT, errno.ENOTDIR):
         if "/" in program and os.path.exists(os.path.join(start.chdir, program)):
             return StartError(f"{program}: its interpreter was not found", EXIT_NOT_FOUND)
-        return StartError(f"{program}: command not found", EXIT_NOT_FOUND)
+        from cronwrap.crontab.right_form import of_job  # noqa: PLC0415  # after a mistake alone
+
+        right = of_job(start.command.argv)
+        hint = f": only a shell understands that; write {right}" if right else ""
+        return StartError(f"{program}: command not found{hint}", EXIT_NOT_FOUND)
     return StartError(f"{program}: cannot be executed: {reason}", EXIT_NOT_EXECUTABLE)
 
 
@@ -181,7 +186,9 @@ def _child(start: Start, signals: Signals, descriptors: list[int]) -> NoReturn:
         stage = "exec"
         execute(start)
     except BaseException as error:  # noqa: BLE001  # a NUL in a configured directory is a ValueError, say
-        code = getattr(error, "errno", None) or errno.EINVAL
+        from errno import EINVAL  # noqa: PLC0415  # as above
+
+        code = getattr(error, "errno", None) or EINVAL
         os.write(descriptors[5], f"{stage} {code}\n".encode())
     finally:
         os._exit(EXIT_INTERNAL)
@@ -202,9 +209,13 @@ def execute(start: Start) -> NoReturn:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            if error.errno == errno.ENOEXEC:
+            from errno import EACCES, ENOEXEC  # noqa: PLC0415  # as above
+
+            if error.errno == ENOEXEC:
                 os.execve(b"/bin/sh", [b"/bin/sh", program, *words[1:]], start.environment)
-            if error.errno != errno.EACCES:
+            if error.errno != EACCES:
                 raise
             denied = error
-    raise denied or FileNotFoundError(errno.ENOENT, "")
+    from errno import ENOENT  # noqa: PLC0415  # as above
+
+    raise denied or FileNotFoundError(ENOENT, "")

@@ -12,7 +12,17 @@ import time
 
 from cronwrap.errors import EXIT_INTERNAL
 from cronwrap.job.capture import Capture
-from cronwrap.job.deadlines import ENDING, GIVE_UP, KILL, SAMPLE, STOP_READING, TERMINATE, Course, Limits
+from cronwrap.job.deadlines import (
+    ENDING,
+    GIVE_UP,
+    KILL,
+    SAMPLE,
+    STILL_RUNNING,
+    STOP_READING,
+    TERMINATE,
+    Course,
+    Limits,
+)
 from cronwrap.job.signals import FORWARDED, LONGEST_POLL, Signals
 from cronwrap.job.spawn import (
     Pipes,
@@ -26,7 +36,7 @@ from cronwrap.job.spawn import (
     tell_group,
 )
 from cronwrap.job.terminal import Foreground
-from cronwrap.model import STDERR, STDOUT, Outcome
+from cronwrap.model import STDERR, STDOUT, Outcome, Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
 
     from cronwrap.job.live import Live
     from cronwrap.job.matching import Matching
+    from cronwrap.job.publisher import Publisher
     from cronwrap.job.tree import Tree
 else:
     import _signal
@@ -83,10 +94,15 @@ class Supervisor:
         self._capture = Capture(limits.max_output)
         self.remarks: list[str] = []
         """What could not be done for the job (its niceness, say), in words."""
-        self.on_long_run: Callable[[], None] | None = None
-        """Called once the job has outlived its first second."""
-        self.overlap_asked: Callable[[], str] = str
-        """Says which other run, if any, asked for this one's end when SIGTERM came."""
+        self.on_long_run: Callable[[set[int]], Publisher | None] | None = None
+        """Called once the job has outlived its first second, with the pids that are not its own; gives who
+        publishes its output from then on."""
+        self.publisher: Publisher | None = None
+        self.on_still_running: Callable[[Callable[[], Output]], int] | None = None
+        """Called when the job still runs after ``Limits.still_running``, with what gives its output so far
+        and is for a child alone; gives that child's pid, or 0."""
+        self.end_asked: Callable[[], tuple[str, str]] = lambda: ("", "")
+        """Says whether SIGTERM came since somebody asked for this run's end: ``ended_by`` and the reason."""
 
     @property
     def asked_to_end(self) -> int:
@@ -125,6 +141,8 @@ class Supervisor:
 
     def _outcome(self) -> Outcome:
         status = None if self._error else self._status
+        if self.publisher:
+            self.publisher.flush(self._capture)
         output = self._capture.output()
         matcher = self._matcher
         if matcher:
@@ -197,7 +215,10 @@ class Supervisor:
         self._reap(pipes)
         while self._held or not self._course.over(output_open=bool(self._open)):
             moment = self._course.next_moment()
-            wait = LONGEST_POLL if moment is None else min(LONGEST_POLL, moment - time.monotonic())
+            now = time.monotonic()
+            if self.publisher:
+                moment = self.publisher.until(moment, self._capture, now)
+            wait = LONGEST_POLL if moment is None else min(LONGEST_POLL, moment - now)
             for descriptor, _ in self._poll.poll(max(0.0, wait) * 1000 + 1):
                 if descriptor == self._signals.descriptor:
                     self._on_signals(pipes)
@@ -208,6 +229,8 @@ class Supervisor:
             if self._matcher:
                 self._keep_pace(self._matcher)
             self._on_time(pipes)
+            if self.publisher:
+                self.publisher.look(self._capture, time.monotonic())
 
     def _keep_pace(self, matcher: Matching) -> None:
         """Read no more than the patterns can be held against; ``matching`` bounds how long that may take."""
@@ -238,8 +261,19 @@ class Supervisor:
             self._give_up(now)
         elif due == STOP_READING:
             self._stop_reading()
+        elif due == STILL_RUNNING:
+            self._tell_still_running()
         elif due == SAMPLE:
             self._sample(pipes)
+
+    def _tell_still_running(self) -> None:
+        try:
+            pid = self.on_still_running(self._capture.output) if self.on_still_running else 0
+        except Exception as error:  # noqa: BLE001  # no process, a module that has gone: the job goes on
+            self.remarks.append(f"nobody could be told that it still runs: {type(error).__name__}: {error}")
+            return
+        if pid:
+            self._others.add(pid)  # and what it starts: none of the job's
 
     def _catch_up(self, pipes: Pipes) -> None:
         """Take what has happened before what is due: cronwrap may have been stopped, or the machine."""
@@ -456,9 +490,9 @@ class Supervisor:
         now = time.monotonic()
         course = self._course
         if number == _signal.SIGTERM and not course.ending and course.running:
-            run = self.overlap_asked()
-            if run and course.end("overlap", now):
-                self._terminate(pipes, f"asked for by run {run} of the same job")
+            by, because = self.end_asked()
+            if by and course.end(by, now):
+                self._terminate(pipes, because)
                 return
         if not course.asked(number, now):
             return
@@ -503,7 +537,7 @@ class Supervisor:
             return
         if self.on_long_run:
             note, self.on_long_run = self.on_long_run, None
-            note()
+            self.publisher = note(self._others)
         before = time.process_time()
         resident = self._tree(pipes).resident()
         self._peak = max(self._peak, resident)

@@ -12,9 +12,9 @@ from errno import EPERM
 
 from cronwrap import __version__
 from cronwrap.errors import StateError
-from cronwrap.history import journal, totals
+from cronwrap.history import records, totals
 from cronwrap.metrics.exposition import Now, of_past, text
-from cronwrap.state import state
+from cronwrap.state import PAUSES, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _text(state_dir: str, user: str, known: dict[str, Any]) -> str:
     # Kept from run to run with what it was made from: of many jobs one has changed.
     lines: dict[Job, Any] = known.setdefault("lines", {})
     past = {}
-    for job in {*jobs, *now.running, *now.next}:
+    for job in {*jobs, *now.running, *now.paused, *now.next}:
         of_job = jobs.get(job) or {**totals.NOTHING, "runs": {}}
         mark = sum(of_job["runs"].values())
         kept = lines.get(job)
@@ -131,7 +131,7 @@ def _text(state_dir: str, user: str, known: dict[str, Any]) -> str:
 def _now(state_dir: str, user: str, known: dict[str, Any]) -> Now:
     now = Now(totals.text(user))
     starts = {job: of_job["last"] for job, of_job in known["jobs"].items()}
-    for fields in journal.running(state_dir):
+    for fields in records.running(state_dir):
         job = (totals.text(fields["job"]), totals.text(fields["user"]))
         now.running[job] = now.running.get(job, 0) + 1
         starts[job] = max(starts.get(job, 0.0), float(fields["started"]))
@@ -140,15 +140,24 @@ def _now(state_dir: str, user: str, known: dict[str, Any]) -> Now:
         due = [moment for moment in times if moment > last]
         if due:
             now.next[name, now.user] = due[0]
-    now.paused = _paused(state_dir, {*known["jobs"], *now.running, *now.next})
+    now.paused = _paused(state_dir, now.user)
     _look_at_outbox(state_dir, now)
     return now
 
 
-def _paused(state_dir: str, jobs: set[Job]) -> dict[Job, bool]:
-    """Give which jobs are paused."""
-    del state_dir, jobs
-    return {}
+def _paused(state_dir: str, user: str) -> dict[Job, bool]:
+    """Give the jobs that are paused now."""
+    try:
+        names = state(state_dir, PAUSES).names()
+    except OSError:
+        return {}
+    if not any(name.endswith(".pause") for name in names):
+        return {}
+    from cronwrap.job.holds import PAUSE, every  # noqa: PLC0415  # while a job is held back
+
+    at = time.time()
+    holds = [hold for hold in every(state_dir) if hold.kind == PAUSE and not hold.over(at)]
+    return {(totals.text(hold.job), user): True for hold in holds}
 
 
 def _look_at_outbox(state_dir: str, now: Now) -> None:

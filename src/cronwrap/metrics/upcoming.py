@@ -7,9 +7,10 @@ from itertools import islice
 
 from cronwrap.crontab.audit import Watched, due_from, watch
 from cronwrap.crontab.dialect import DEFAULT
+from cronwrap.crontab.host_zone import host_zone
 from cronwrap.crontab.lines import decode
 from cronwrap.crontab.place import passed_over
-from cronwrap.crontab.store import File, Own, host_zone
+from cronwrap.crontab.store import File, Own
 from cronwrap.errors import CronwrapError
 from cronwrap.history.totals import text
 
@@ -54,7 +55,7 @@ def upcoming(
 
 
 def _watched(user: str) -> Iterator[Watched]:
-    own = Own(PATIENCE)
+    own = Own(patience=PATIENCE)
     try:
         yield from watch(decode(own.read()), user=user)[0]
     except CronwrapError:

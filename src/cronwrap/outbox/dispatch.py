@@ -14,7 +14,16 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.forked import detach
-from cronwrap.outbox.sender import drain_and_look_again, drainers, in_time, obedient
+from cronwrap.model import Record
+from cronwrap.outbox.message_file import lane_of
+from cronwrap.outbox.sender import (
+    drain_and_look_again,
+    drainers,
+    in_time,
+    lane_drainers,
+    lock_of,
+    obedient,
+)
 from cronwrap.outbox.store import Outbox
 
 TYPE_CHECKING = False
@@ -24,7 +33,6 @@ if TYPE_CHECKING:
     from typing import NoReturn, Protocol
 
     from cronwrap.lock import Lock
-    from cronwrap.mail import Message
     from cronwrap.outbox.store import Item
     from cronwrap.settings.load import Settings
 
@@ -79,9 +87,9 @@ def dispatch(settings: Settings, own: str, signals: Interrupts) -> str:
     if not patience and not stays:
         return ""
     try:
-        claim = _claim_if_needed(box)
+        claim = claim_if_needed(box)
         if claim is None:
-            return BUSY if box.ids() else ""
+            return BUSY if box.ids(lane="") else ""
         words = _with_sender(settings, box, claim, own, signals)
     except (StateError, OSError) as error:
         if not own:
@@ -92,43 +100,69 @@ def dispatch(settings: Settings, own: str, signals: Interrupts) -> str:
     return words or _unheard(box, own)
 
 
-def _claim_if_needed(box: Outbox) -> Lock | None:
-    """Take the claim if there is anything to send; None when there is not, or somebody else has it.
+def claim_if_needed(box: Outbox, lane: str = "") -> Lock | None:
+    """Take the claim of a lane if there is anything to send; None when there is not, or somebody else has it.
 
     Whoever stores a message while we have the claim leaves it to us: hence the look after letting go.
     """
     while True:
-        claim = box.claim()
+        claim = box.claim(lock_of(lane))
         if not claim.take():
             claim.release()
             return None
-        if box.ids():
+        if box.ids(lane=lane):
             return claim
         claim.release()
-        if not box.ids():
+        if not box.ids(lane=lane):
             return None
 
 
 def _with_sender(settings: Settings, box: Outbox, claim: Lock, own: str, signals: Interrupts) -> str:
     """Start the sender and give its word on the message ``own``, as far as there is time to wait."""
     stays = bool(settings["delivery.background"]) and os.getpid() != 1
+    sender = begin(settings, box, claim, own)
+    words, died = wait_for(settings, sender, signals)
+    if died and stays and not words:
+        _replace(settings, box)
+    return words
+
+
+class Sender(Record):
+    """A process that sends, and where its word comes from."""
+
+    pid: int
+    descriptor: int
+    own: str
+    """The id of the message that somebody waits for; empty for none."""
+
+
+def begin(settings: Settings, box: Outbox, claim: Lock, own: str, lane: str = "") -> Sender:
+    """Start the process that sends what is in a lane, and hand it the claim; OSError when there is none."""
+    stays = bool(settings["delivery.background"]) and os.getpid() != 1
     ours, theirs = os.pipe()
     try:
         pid = os.fork()
         if not pid:
-            _sender(settings, box, claim, own, theirs, stays=stays)
+            _sender(_Work(settings=settings, box=box, claim=claim, lane=lane, own=own, stays=stays), theirs)
         claim.hand_over(pid)
+    except OSError:
+        os.close(ours)
+        raise
     finally:
         claim.release()  # the child holds it on: the lock belongs to the open file, not to a process
         os.close(theirs)
-    seconds = PATIENCE.left(settings["delivery.inline"]) if own or not stays else 0.0
-    words, died = _await(ours, seconds, signals, to_end=not stays)
-    os.close(ours)
-    if died and stays and not words:
-        _replace(settings, box)
+    return Sender(pid=pid, descriptor=ours, own=own)
+
+
+def wait_for(settings: Settings, sender: Sender, signals: Interrupts) -> tuple[str, bool]:
+    """Give a sender's word as far as there is time to wait, and whether it has died."""
+    stays = bool(settings["delivery.background"]) and os.getpid() != 1
+    seconds = PATIENCE.left(settings["delivery.inline"]) if sender.own or not stays else 0.0
+    words, died = await_word(sender.descriptor, seconds, signals, to_end=not stays)
+    os.close(sender.descriptor)
     if not stays:
-        _end(pid)
-    return words
+        end_soon(sender.pid)
+    return words, died
 
 
 def _replace(settings: Settings, box: Outbox) -> None:
@@ -141,7 +175,9 @@ def _replace(settings: Settings, box: Outbox) -> None:
     leave_waiter(settings)
 
 
-def _await(descriptor: int, seconds: float, signals: Interrupts | None, *, to_end: bool) -> tuple[str, bool]:
+def await_word(
+    descriptor: int, seconds: float, signals: Interrupts | None, *, to_end: bool
+) -> tuple[str, bool]:
     """Wait for the sender's word, or for its end; a signal that asks for an end stops the waiting.
 
     Gives the word, and whether the sender has let go of the pipe, which it does when it has nothing to say.
@@ -165,7 +201,7 @@ def _await(descriptor: int, seconds: float, signals: Interrupts | None, *, to_en
     return words.decode(errors="replace").strip(), False
 
 
-def _end(pid: int) -> None:
+def end_soon(pid: int) -> None:
     """End a sender that must not stay; it writes down how far it got, if it can do so in a moment."""
     try:
         os.kill(pid, _signal.SIGTERM)
@@ -194,7 +230,18 @@ def _unheard(box: Outbox, own: str) -> str:
 # The sender -------------------------------------------------------------------------------------
 
 
-def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int, *, stays: bool) -> NoReturn:
+class _Work(Record):
+    """What a sender is to do."""
+
+    settings: Settings
+    box: Outbox
+    claim: Lock
+    lane: str
+    own: str
+    stays: bool
+
+
+def _sender(work: _Work, report: int) -> NoReturn:
     """Be the process that sends."""
     from cronwrap.log import log  # noqa: PLC0415
 
@@ -205,22 +252,16 @@ def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int,
             return  # the run has waited long enough, and is gone
 
     def told(item: Item, words: str) -> None:
-        if item.id == own:
+        if item.id == work.own:
             tell(words)
 
     try:
-        # Names of files in settings and environment are relative to where the run is.
-        from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
-
-        hurry = PATIENCE.left(settings["delivery.inline"]) if own or not stays else 0.0
-        found = in_time(relays_in_force(settings.paths), hurry)
-        detach()
-        drain_and_look_again(box, claim, obedient(drainers(settings, box, found, told)), first=own)
+        _send(work, told)
         os.close(report)
-        if stays and box.ids():
+        if work.stays and work.box.ids(lane=work.lane):
             from cronwrap.outbox.waiter import become_waiter  # noqa: PLC0415
 
-            become_waiter(settings)
+            become_waiter(work.settings)
     except SystemExit:
         pass  # told to end
     except BaseException as error:  # noqa: BLE001  # the last boundary of this process
@@ -230,14 +271,44 @@ def _sender(settings: Settings, box: Outbox, claim: Lock, own: str, report: int,
         os._exit(0)
 
 
+def send_here(settings: Settings) -> None:
+    """Be the process that sends what is due, unless another one does; for a child of a run. Never returns."""
+    box = Outbox(settings.state_dir)
+    try:
+        claim = claim_if_needed(box) if settings.relays else None
+    except (StateError, OSError):
+        os._exit(0)
+    if claim is None:
+        os._exit(0)
+    stays = bool(settings["delivery.background"]) and os.getppid() != 1  # all others die with process 1
+    work = _Work(settings=settings, box=box, claim=claim, lane="", own="", stays=stays)
+    _sender(work, os.open(os.devnull, os.O_WRONLY))
+
+
+def _send(work: _Work, told: Callable[[Item, str], None]) -> None:
+    settings, box = work.settings, work.box
+    # Names of files in settings and environment are relative to where the run is.
+    hurry = PATIENCE.left(settings["delivery.inline"]) if work.own or not work.stays else 0.0
+    if work.lane:
+        targets = lane_drainers(settings, box, work.lane, told, hurry)
+        detach()
+        drain_and_look_again(box, work.claim, obedient(targets), lane=work.lane)
+        return
+    from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
+
+    found = in_time(relays_in_force(settings.paths), hurry)
+    detach()
+    drain_and_look_again(box, work.claim, obedient(drainers(settings, box, found, told)), first=work.own)
+
+
 def leave_waiter(settings: Settings) -> None:
     """See to it that what is queued is retried, once this process, which is no run, has gone."""
     from cronwrap.outbox.waiter import become_waiter, waits  # noqa: PLC0415
 
     box = Outbox(settings.state_dir)
-    stays = settings["delivery.background"] and settings.relays and os.getpid() != 1
+    stays = settings["delivery.background"] and _to_send(settings, box) and os.getpid() != 1
     try:
-        if not stays or not box.ids() or waits(box) or os.fork():
+        if not stays or waits(box) or os.fork():
             return
     except (StateError, OSError) as error:
         from cronwrap.log import log  # noqa: PLC0415
@@ -251,44 +322,12 @@ def leave_waiter(settings: Settings) -> None:
         os._exit(0)
 
 
-# Without the outbox, and by hand ----------------------------------------------------------------
+def _to_send(settings: Settings, box: Outbox) -> bool:
+    """Tell whether something is queued that there is a way for."""
+    return any(lane or settings.relays for lane in box.lanes())
 
 
-def send_from_memory(settings: Settings, message: Message) -> str:
-    """Send a message that could not be stored; give an empty text, or why that failed.
-
-    Takes what is left of ``delivery.inline`` at most. Nothing is raised.
-    """
-    seconds = PATIENCE.left(settings["delivery.inline"])
-    try:
-        ours, theirs = os.pipe()
-        pid = os.fork()
-    except OSError as error:
-        return f"no process can be started: {error.strerror}"
-    if not pid:
-        _sender_from_memory(settings, message, theirs, seconds)
-    os.close(theirs)
-    words, _ = _await(ours, seconds, None, to_end=False)
-    os.close(ours)
-    _end(pid)
-    return "" if words == "delivered" else words or f"no relay has taken it within {seconds:.0f} s"
-
-
-def _sender_from_memory(settings: Settings, message: Message, report: int, hurry: float) -> NoReturn:
-    try:
-        from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
-
-        found = in_time(relays_in_force(settings.paths), hurry)
-        detach()
-        from cronwrap.outbox import drain  # noqa: PLC0415
-
-        why = drain.send_from_memory(found, message.envelope, message.content) or "delivered"
-    except BaseException as error:  # noqa: BLE001  # the last boundary of this process
-        why = f"{type(error).__name__}: {error}"
-    try:
-        os.write(report, " ".join(why.split()).encode(errors="replace")[: WORDS_LIMIT - 1] + b"\n")
-    finally:
-        os._exit(0)
+# By hand ----------------------------------------------------------------------------------------
 
 
 def flush(
@@ -299,20 +338,36 @@ def flush(
     patience: float = CLAIM_PATIENCE,
     waiting: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Send everything now, or what is due with the message ``first``, in this process.
+    """Send everything now, or what is due with the message ``first``: mail, then notifications.
 
     False when another process keeps sending for ``patience`` seconds; ``waiting`` hears of it at once.
     """
     box = Outbox(settings.state_dir)
-    claim = box.claim()
+    lanes = [lane_of(first)] if first else ["", *(lane for lane in box.lanes() if lane)]
     end = time.monotonic() + patience
+    taken = [_flush_lane(settings, box, lane, told, (first, end, waiting)) for lane in lanes]
+    return all(taken)
+
+
+def _flush_lane(
+    settings: Settings,
+    box: Outbox,
+    lane: str,
+    told: Callable[[Item, str], None],
+    how: tuple[str, float, Callable[[], None]],
+) -> bool:
+    first, end, waiting = how
+    claim = box.claim(lock_of(lane))
     if not (taken := claim.take()):
         waiting()
     while not taken and time.monotonic() < end:
         time.sleep(CLAIM_INTERVAL)
         taken = claim.take()
     try:
-        if taken:
+        if taken and lane:
+            targets = lane_drainers(settings, box, lane, told)
+            drain_and_look_again(box, claim, targets, lane=lane, first=first, everything=not first)
+        elif taken:
             from cronwrap.settings.files import relays_in_force  # noqa: PLC0415  # imports `tomllib`
 
             new = drainers(settings, box, relays_in_force(settings.paths), told)

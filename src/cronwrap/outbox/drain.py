@@ -131,7 +131,7 @@ class Drainer:
         return self._ending
 
     def _due(self, *, everything: bool) -> list[Item]:
-        items, _ = self._box.items()
+        items, _ = self._box.items(lane="")
         now = self._clock()
         return [
             item

@@ -30,6 +30,16 @@ FOREIGN_ERRORS = (errno.EACCES, errno.ENXIO, errno.EISDIR)
 EMFILE) may pass, and say nothing about the file."""
 
 
+LANE_MARK = "."
+"""What an id has between the run and the target: ``RUN.KEY``; no mail's has it. So it takes no look into a
+file to tell what is for whom."""
+
+
+def lane_of(identity: str) -> str:
+    """Give the lane of a message by its id: nothing for mail, else the key of a target."""
+    return identity.partition(LANE_MARK)[2].rstrip("~")
+
+
 class Damaged(Exception):  # noqa: N818  # it says what the file is
     """A file in the outbox is not a whole message of ours; the text says why."""
 
@@ -56,10 +66,17 @@ class Item(Record):
     recipients_from_settings: bool = False
     recipients_written: str = ""
     """As in ``Message``: what a retry asks the settings for anew."""
+    held_until: float = 0.0
+    """Unix time before which its target asked not to be told anything (``Retry-After``); 0: it did not."""
     size: int = 0
     """Octets of the content."""
     state: str = "queued"
     """``queued`` or ``failed``."""
+
+    @property
+    def lane(self) -> str:
+        """Give what it goes by: nothing for mail, else the key of the target it is for."""
+        return lane_of(self.id)
 
     def due(self, now: float) -> bool:
         """Tell whether it is to be tried at this Unix time."""
@@ -124,6 +141,8 @@ def head(item: Item) -> bytes:
     lines += [f"from_settings: {word}" for word in _from_settings(item)]
     if item.recipients_written:
         lines.append(f"written: {item.recipients_written}")
+    if item.held_until:
+        lines.append(f"held_until: {item.held_until!r}")
     lines += [f"attempts: {item.attempts}", f"relay_fault: {int(item.relay_fault)}", f"size: {item.size}"]
     text = "\n".join(" ".join(line.splitlines()).replace("\0", " ") for line in lines)
     try:
@@ -167,6 +186,7 @@ def _parse(identity: str, octets: bytes) -> Item:
             sender_from_settings="sender" in several["from_settings"],
             recipients_from_settings="recipients" in several["from_settings"],
             recipients_written=single.get("written", ""),
+            held_until=_moment(single.get("held_until", "0")),
             size=_count(single["size"], 1 << 62),
         )
     except (KeyError, ValueError) as error:

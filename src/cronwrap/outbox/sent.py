@@ -23,11 +23,12 @@ SIZE_LIMIT = 1 << 20
 class Sent:
     """Recipients that are not to get a message again; only the holder of the outbox's claim changes it."""
 
-    def __init__(self, box: Outbox) -> None:
+    def __init__(self, box: Outbox, lane: str = "") -> None:
         self._box = box
+        self._file = f"{FILE}.{lane}" if lane else FILE
         self._got: set[tuple[str, str]] = set()
         try:
-            with open(box.place().open(FILE), "rb") as stream:
+            with open(box.place().open(self._file), "rb") as stream:
                 for line in stream.read(SIZE_LIMIT).decode(errors="surrogateescape").splitlines():
                     identity, tab, address = line.partition("\t")
                     if tab:
@@ -47,7 +48,7 @@ class Sent:
         self._got.update(new)
         lines = "".join(f"{identity}\t{address}\n" for identity, address in new)
         try:
-            handle = self._box.place().open(FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            handle = self._box.place().open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
                 os.write(handle, lines.encode(errors="surrogateescape"))
                 os.fsync(handle)
@@ -61,6 +62,6 @@ class Sent:
         if self._got and not {identity for identity, _ in self._got} & set(present):
             self._got.clear()
             try:
-                self._box.place().unlink(FILE)
+                self._box.place().unlink(self._file)
             except OSError:
                 return

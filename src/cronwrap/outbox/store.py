@@ -20,9 +20,11 @@ from cronwrap.mail import Message
 from cronwrap.model import Record
 from cronwrap.outbox.message_file import (
     HEAD_LIMIT,
+    LANE_MARK,
     Damaged,
     Item,
     head,
+    lane_of,
     open_file,
     read_content,
     read_item,
@@ -56,6 +58,16 @@ class Summary(Record):
     """Seconds the oldest queued message has waited."""
     last_error: str
     """Why it waits."""
+    refusing: str = ""
+    """The targets of notifications among the failed, in words."""
+
+
+class Prepared(Record):
+    """A message that is whole on disk, and has yet to enter the queue."""
+
+    item: Item
+    temporary: str
+    """Its name below ``tmp``."""
 
 
 class Outbox:
@@ -79,6 +91,12 @@ class Outbox:
         A message that is there under the same id is replaced. ``before`` is called when the message is whole
         on disk, and the rename alone is missing that puts it into the queue: ``complete`` makes up for that.
         """
+        prepared = self.prepare(identity, message, now)
+        before()
+        return self.enter(prepared)
+
+    def prepare(self, identity: str, message: Message, now: float) -> Prepared:
+        """Write a message whole to disk beside the queue; StateError when that cannot be done."""
         item = Item(
             id=identity,
             envelope=message.envelope,
@@ -94,9 +112,15 @@ class Outbox:
             raise StateError(f"{identity!r} cannot be the name of a message")
         try:
             self._make()
-            temporary = self._prepare(item, message.content)
-            before()
-            self._put(temporary, item)
+            return Prepared(item=item, temporary=self._prepare(item, message.content))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def enter(self, prepared: Prepared) -> Item:
+        """Put a message that was prepared into the queue, durably; StateError when that cannot be done."""
+        item = prepared.item
+        try:
+            self._put(prepared.temporary, item)
         except OSError as error:
             raise self._unwritable(error) from error
         try:
@@ -136,19 +160,21 @@ class Outbox:
             return  # the sweep takes it
 
     def complete(self, identity: str) -> bool:
-        """Put a message into the queue whose writer died before it could.
+        """Put the messages of a run into the queue whose writer died before it could.
 
-        False when there is none to be put there: it is in the queue, or has been.
+        False when there are none to be put there: they are in the queue, or have been.
         """
+        found = False
         for name in self.ids(TMP):
-            if name.rpartition(".")[0] == identity:
+            whole = name.rpartition(".")[0]
+            if whole == identity or whole.startswith(f"{identity}{LANE_MARK}"):
                 try:
-                    self.place(TMP).rename(name, identity, self.place(QUEUE))
+                    self.place(TMP).rename(name, whole, self.place(QUEUE))
                     os.fsync(self.place(QUEUE).fd)
                 except OSError as error:
                     raise self._unwritable(error) from error
-                return True
-        return False
+                found = True
+        return found
 
     def _prepare(self, item: Item, content: bytes) -> str:
         """Write a file whole, and durably, below ``tmp``; give its name."""
@@ -181,13 +207,22 @@ class Outbox:
 
     # Looking ------------------------------------------------------------------------------------
 
-    def ids(self, place: str = QUEUE) -> list[str]:
-        """Give the names of the files in the queue, the oldest first; none when there is no outbox."""
+    def ids(self, place: str = QUEUE, *, lane: str | None = None) -> list[str]:
+        """Give the names of the files in the queue, the oldest first; none when there is no outbox.
+
+        Of one ``lane`` alone, where one is named: mail's is the empty one.
+        """
         try:
             names = self.place(place).names()
         except OSError:
             return []
-        return sorted(name for name in names if not name.startswith("."))
+        return sorted(
+            name for name in names if not name.startswith(".") and (lane is None or lane_of(name) == lane)
+        )
+
+    def lanes(self) -> list[str]:
+        """Give the lanes in which something waits; mail's is the empty one."""
+        return sorted({lane_of(name) for name in self.ids()})
 
     def load(self, identity: str, place: str = QUEUE) -> Item:
         """Read a message's envelope and state; Damaged, or FileNotFoundError when it has gone."""
@@ -202,15 +237,15 @@ class Outbox:
         """Open the file of a message, whatever is in it; Damaged or OSError as ``load``."""
         return open_file(self.place(_place(item.state)), item.id)
 
-    def items(self) -> tuple[list[Item], list[str]]:
+    def items(self, lane: str | None = None) -> tuple[list[Item], list[str]]:
         """Give the queued messages, the oldest first, and what was damaged and now is in ``failed``."""
         damaged: list[str] = []
-        found = sorted(self.each(damaged), key=lambda item: item.queued)
+        found = sorted(self.each(damaged, lane=lane), key=lambda item: item.queued)
         return found, damaged
 
-    def each(self, damaged: list[str] | None = None) -> Iterator[Item]:
+    def each(self, damaged: list[str] | None = None, *, lane: str | None = None) -> Iterator[Item]:
         """Give the queued messages one by one, by their names, which begin with the time as a rule."""
-        for identity in self.ids():
+        for identity in self.ids(lane=lane):
             try:
                 yield self.load(identity)
             except FileNotFoundError:
@@ -229,7 +264,18 @@ class Outbox:
             return ""
         were = "report was" if number == 1 else "reports were"
         words = "see cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID"
-        return f"{number} earlier {were} given up: {words}"
+        return f"{number} earlier {were} given up{self.refusing()}: {words}"
+
+    def refusing(self) -> str:
+        """Name in words the targets of the notifications among what was given up; empty without any."""
+        one_each = {lane_of(identity): identity for identity in self.ids(FAILED) if lane_of(identity)}
+        names: list[str] = []
+        for identity in one_each.values():
+            try:
+                names += self.load(identity, FAILED).envelope.recipients
+            except (Damaged, OSError):
+                continue
+        return f" ({', '.join(sorted(names))} did not take what it was told)" if names else ""
 
     def failed(self) -> list[Item]:
         """Give what was given up, the oldest first; damaged files too, with what is known of them."""
@@ -365,6 +411,7 @@ def summary(state_dir: str, now: float | None = None) -> Summary | None:
         failed=len(box.ids(FAILED)),
         oldest_age=max(0.0, moment - items[0].queued) if items else 0.0,
         last_error=items[0].last_error if items else "",
+        refusing=box.refusing(),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from cronwrap.log import log
-from cronwrap.outbox import dispatch
+from cronwrap.outbox import dispatch, lanes, order
 from cronwrap.outbox.store import LOUD_AFTER, Outbox
 from cronwrap.outbox.waiter import waits
 from cronwrap.spans import count, duration
@@ -13,6 +13,7 @@ from cronwrap.spans import count, duration
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cronwrap.outbox.dispatch import Interrupts
+    from cronwrap.outbox.message_file import Item
     from cronwrap.settings.load import Settings
 
 
@@ -29,11 +30,26 @@ def tend_outbox(settings: Settings, signals: Interrupts, *, sent: bool = False) 
         return
     now = time.time()
     if now - oldest.queued > LOUD_AFTER:
+        nothing = "it was not tried" if oldest.lane else "no relay is configured"
         log(
             f"the outbox {box.directory} holds {count(len(box.ids()), 'report')}, the oldest for "
-            f"{duration(now - oldest.queued)}: {oldest.last_error or 'no relay is configured'}"
+            f"{duration(now - oldest.queued)}: {oldest.last_error or nothing}"
         )
-    if sent or not settings.relays or waits(box):
+    if waits(box):
         return
-    if settings["delivery.background"] or any(item.due(now) for item in box.each()):
+    background = settings["delivery.background"]
+    waiting, _ = box.items()
+    concerned = [
+        lane
+        for lane in box.lanes()
+        if lane and (background or order.next_attempt(_of(lane, waiting), now) <= now)
+    ]
+    # A target that the run has told itself has its process already: the claim tells.
+    senders = lanes.begin(settings, concerned)
+    if not sent and settings.relays and (background or any(item.due(now) for item in _of("", waiting))):
         dispatch.dispatch(settings, "", signals)
+    lanes.wait_for(settings, senders, signals)
+
+
+def _of(lane: str, items: list[Item]) -> list[Item]:
+    return [item for item in items if item.lane == lane]

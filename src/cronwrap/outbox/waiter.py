@@ -11,6 +11,7 @@ import sys
 import time
 
 import cronwrap
+from cronwrap.outbox import order
 from cronwrap.outbox.backoff import FIRST_RETRY
 from cronwrap.outbox.store import Outbox
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
+    from cronwrap.outbox.message_file import Item
     from cronwrap.settings.load import Settings
 
 LOOK_INTERVAL = 5.0
@@ -26,6 +28,8 @@ LOOK_INTERVAL = 5.0
 LAZINESS = 100.0
 """It sleeps at least so many times as long as a look took: thousands of messages cost it no more."""
 SEND = "send"
+NO_WAY = 3
+"""The exit status of a sender that has nothing to send by: mail waits for whoever sets a relay up."""
 COMMAND = (sys.executable, "-P", "-m", "cronwrap.outbox.waiter")
 
 
@@ -52,11 +56,14 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def wait(
-    send: Callable[[], None] | None = None,
+    send: Callable[[str], None] | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Retry what is queued when it is due, until nothing is."""
+    """Retry what is queued when it is due, until nothing is.
+
+    Mail and each target have a sender of their own, and are not waited for: one that hangs holds up no other.
+    """
     from cronwrap.paths import state_directory  # noqa: PLC0415
 
     box = Outbox(state_directory(os.environ))
@@ -65,43 +72,88 @@ def wait(
     lock = box.claim("waiter")
     if not lock.take():
         return
-    # A disk on which no schedule can be written down must not make attempts without end.
-    earliest = 0.0
-    while box.ids():
+    senders = Senders(send)
+    while senders.have_work(lanes := box.lanes()):
         began = time.monotonic()
-        due = _next(box, clock())
-        if due <= clock() and earliest <= began:
-            (send or _send)()
-            earliest = time.monotonic() + FIRST_RETRY / 2
-            continue
+        items, _ = box.items()
+        now = clock()
+        left = [
+            senders.begin_if_due(lane, [item for item in items if item.lane == lane], now) for lane in lanes
+        ]
         looked = time.monotonic() - began
-        left = max(due - clock(), earliest - time.monotonic())
-        sleep(max(looked * LAZINESS, min(LOOK_INTERVAL, max(1.0, left))))
+        sleep(max(looked * LAZINESS, min(LOOK_INTERVAL, max(1.0, min(left)))))
 
 
-def _next(box: Outbox, now: float) -> float:
-    """Give the Unix time of the next attempt; 0 when one is due."""
-    items, _ = box.items()
+class Senders:
+    """The processes that send, one a lane at a time."""
+
+    def __init__(self, send: Callable[[str], None] | None) -> None:
+        self._send = send
+        self._running: dict[str, int] = {}
+        self._earliest: dict[str, float] = {}
+        """By lane: a disk on which no schedule can be written down must not make attempts without end."""
+        self._hopeless: set[str] = set()
+
+    def have_work(self, lanes: list[str]) -> bool:
+        """Tell whether there is anything that can be sent; for what has no way to go nobody waits."""
+        for lane, pid in list(self._running.items()):
+            ended, status = _ended(pid)
+            if ended:
+                del self._running[lane]
+                self._hopeless = self._hopeless - {lane} | ({lane} if status == NO_WAY else set())
+        return any(lane not in self._hopeless for lane in lanes)
+
+    def begin_if_due(self, lane: str, items: list[Item], now: float) -> float:
+        """Have what is due in a lane sent; give the seconds until the next look is worth it."""
+        if lane in self._running:
+            return 1.0
+        due, moment = _next(lane, items, now), time.monotonic()
+        earliest = self._earliest.get(lane, 0.0)
+        if due > now or earliest > moment:
+            return max(due - now, earliest - moment)
+        self._earliest[lane] = moment + FIRST_RETRY / 2
+        if self._send:
+            self._send(lane)
+        elif pid := _start(lane):
+            self._running[lane] = pid
+        return 1.0
+
+
+def _next(lane: str, items: list[Item], now: float) -> float:
+    """Give the Unix time of a lane's next attempt; 0 when one is due."""
+    if lane:
+        return order.next_attempt(items, now)
     return min((0.0 if item.due(now) else item.next_attempt for item in items), default=0.0)
 
 
-def _send() -> None:
-    """Have what is due sent by a process of its own."""
+def _ended(pid: int) -> tuple[bool, int]:
+    """Tell whether a process of ours has ended, and its exit status."""
     try:
-        os.waitpid(os.posix_spawn(sys.executable, [*COMMAND, SEND], os.environ), 0)
+        found, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return True, 0
+    return bool(found), os.waitstatus_to_exitcode(status) if found else 0
+
+
+def _start(lane: str) -> int:
+    """Have what is due in a lane sent by a process of its own; give its pid, or 0."""
+    try:
+        return os.posix_spawn(sys.executable, [*COMMAND, SEND, lane], os.environ)
     except OSError as error:
         from cronwrap.log import log  # noqa: PLC0415
 
         log(f"no process to send can be started: {error.strerror}")  # there may be room for one later
+        return 0
 
 
 def main(words: list[str]) -> int:
     """Wait or, told so, send; what goes wrong goes to the system log, for nobody sees this process."""
     try:
-        if words == [SEND]:
+        if words[:1] == [SEND]:
             from cronwrap.outbox.sender import send_due  # noqa: PLC0415  # all that sending loads
 
-            send_due()
+            if not send_due("".join(words[1:2])):
+                return NO_WAY
         else:
             wait()
     except Exception as error:  # noqa: BLE001  # the last boundary of this process

@@ -7,7 +7,7 @@ import time
 
 from cronwrap.model import Record
 from cronwrap.paths import user_name
-from cronwrap.state import NEW, RUNS, process_started, state, tag
+from cronwrap.state import NEW, PAUSES, RUNS, process_started, state, tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cronwrap.settings.load import Settings
 
 
+BY_HAND = "CRONWRAP_BY_HAND"
+"""The variable by which ``cronwrap run`` marks a run; no job gets to see it."""
 COERCED_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")
 """What Python puts into LC_CTYPE when it finds itself in the C locale (PEP 538)."""
 
@@ -35,6 +37,8 @@ class RunContext(Record):
     """Unix time."""
     posted: list[str]
     """Has the run's id once its report, if one is due, is stored, sent or printed, and it is on record."""
+    by_hand: bool = False
+    """Whether a person asked for it (``cronwrap run``)."""
 
     @property
     def job(self) -> str:
@@ -50,6 +54,8 @@ class Tries(Record):
     """The run's place in the journal; None when it could not be put there."""
     faults: tuple[str, ...]
     ping: Ping | None = None
+    told_running: bool = False
+    """Whether a report is on its way that said, while it ran, that it still runs."""
 
 
 def new_run(command: Command, settings: Settings) -> RunContext:
@@ -64,7 +70,26 @@ def new_run(command: Command, settings: Settings) -> RunContext:
         host=os.uname().nodename,
         started=now,
         posted=[],
+        by_hand=BY_HAND in os.environ,
     )
+
+
+def may_be_paused(run: RunContext, name: str) -> bool:
+    """Tell whether to look for a pause of the job with this file name: one open(2), which fails as a rule.
+
+    A run by hand takes place all the same: whoever asks for it means now.
+    """
+    try:
+        place = state(run.settings.state_dir).fd
+    except OSError:
+        return False  # nobody can have paused anything there
+    try:
+        os.close(os.open(f"{PAUSES}/{name}.pause", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=place))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass  # whoever looks closer says what is wrong
+    return not run.by_hand
 
 
 def has_pythons_locale(environ: Mapping[str, str]) -> bool:

@@ -22,7 +22,11 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
     """
     directory = run.settings.state_dir
     try:
-        dead = journal.abandoned(directory, run.job, entry)
+        dead: list[Entry] = []
+        if journal.others_begun(directory, run.job, entry):
+            from cronwrap.history.records import abandoned  # noqa: PLC0415  # rare: of this very job
+
+            dead = abandoned(directory, run.job, entry)
         if dead:
             from cronwrap.pipeline.reporting import report_abandoned  # noqa: PLC0415
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from cronwrap.errors import UsageError
 from cronwrap.log import log
@@ -17,55 +16,95 @@ from cronwrap.report.verdict import Policy, not_run
 from cronwrap.settings.command_line import take
 from cronwrap.settings.load import load
 from cronwrap.settings.values import quote
+from cronwrap.text import harmless
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-FORM = "cronwrap [OPTIONS] -- COMMAND [ARG]...   or   cronwrap [OPTIONS] -c TEXT   or   cronwrap --help"
+    from cronwrap.outbox.dispatch import Sender
+    from cronwrap.pipeline.context import RunContext
+    from cronwrap.redact.redactor import Redactor
 
 
-def report_mistake(text: str) -> None:
-    """Report a command line that cannot be understood; the job behind it is not run.
+def report_mistake(text: str, form: str, given: Sequence[str], *, mailed: bool) -> None:
+    """Report a command line that cannot be understood: what is wrong, and its right form.
 
-    By mail as well where somebody can be told who does not sit before the terminal.
+    The job behind it is not run; with ``mailed`` whoever its reports go to is told by mail as well.
     """
-    say(f"{text}; use: {FORM}")
-    if os.isatty(2):
+    say(text)
+    tell_form(form)
+    if not mailed:
         return
-    words = " ".join(map(quote, ["cronwrap", *sys.argv[1:]]))
-    settings = load(understood(sys.argv[1:]), os.environ, words)
-    if not settings.relays or settings["mailto"] is None or settings["dry-run"]:
+    words = " ".join(map(quote, ["cronwrap", *given]))
+    settings = load(understood(given), os.environ, words)
+    if settings["dry-run"]:
         return
     secrets = redactor(settings["redact.patterns"])
     words, text = secrets.command(words), secrets.text(text)
+    form = secrets.command(form)
     run = new_run(Command(argv=("cronwrap",), text=words), settings)
-    to = recipients(settings, run)
-    if not to:
-        return
-    verdict = not_run(f"the command line cannot be understood: {text}", Policy(on=("always",)))
+    why = f"the command line cannot be understood: {text}: {form}"
+    senders = _notify(run, words, why) if settings.notify else []
+    to = recipients(settings, run) if settings.relays and settings["mailto"] is not None else ()
+    if to:
+        _mail(run, to, why, secrets)
+    if senders:
+        from cronwrap.job.signals import Signals  # noqa: PLC0415
+        from cronwrap.outbox import lanes  # noqa: PLC0415
+
+        lanes.wait_for(settings, senders, Signals(terminal=False))
+
+
+def _mail(run: RunContext, to: tuple[str, ...], why: str, secrets: Redactor) -> None:
     report = Report(
         run_id=run.run_id,
         job=run.job,
-        command=words,
+        command=run.command.text,
         user=run.user,
         host=run.host,
-        sender=sender(settings, run),
+        sender=sender(run.settings, run),
         recipients=to,
-        verdict=verdict,
+        verdict=not_run(why, Policy(on=("always",))),
         outcomes=(),
         started=run.started,
         ended=run.started,
         duration=0.0,
         environment=dict(os.environ),
-        faults=(*settings.faults, *secrets.faults),
+        faults=(*run.settings.faults, *secrets.faults),
     )
-    if not post(settings, run.run_id, addressed(settings, compose(report))):
+    if not post(run.settings, run.run_id, addressed(run.settings, compose(report))):
         from cronwrap.job.signals import Signals  # noqa: PLC0415
         from cronwrap.outbox.dispatch import dispatch  # noqa: PLC0415
 
-        dispatch(settings, run.run_id, Signals(terminal=False))
+        dispatch(run.settings, run.run_id, Signals(terminal=False))
+
+
+def _notify(run: RunContext, words: str, why: str) -> list[Sender]:
+    """Tell those who want to hear of failures; give the processes that do."""
+    from cronwrap.outbox import lanes  # noqa: PLC0415
+    from cronwrap.pipeline import notifying  # noqa: PLC0415
+    from cronwrap.pipeline.run_entry import ending  # noqa: PLC0415
+
+    policy = Policy(on=run.settings["on"])
+    told = notifying.due(run.settings, policy, lambda policy: not_run(why, policy))
+    ended = ending(run.started, not_run(why, policy), (), mailed=False)
+    known = {"run": run.run_id, "job": run.job, "command": words, "host": run.host, "user": run.user}
+    facts = notifying.Facts(identity=run.run_id, run={**known, "started": run.started, **ended})
+    prepared, faults = notifying.prepare(run.settings, told, facts)
+    for fault in (*faults, *notifying.enter(run.settings, prepared)):
+        say(fault)
+        log(fault)
+    return lanes.begin(run.settings, [one.item.id for one in prepared])
+
+
+def tell_form(form: str) -> None:
+    """Give the right form a line of its own, to be taken over as it stands."""
+    try:
+        os.write(2, f"  {harmless(form, one=True)}\n".encode(errors="backslashreplace"))
+    except OSError:
+        return
 
 
 def understood(words: Sequence[str]) -> dict[str, Any]:

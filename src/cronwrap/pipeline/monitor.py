@@ -11,7 +11,7 @@ from cronwrap.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.model import Outcome, Past, Verdict
+    from cronwrap.model import Outcome, Output, Past, Verdict
     from cronwrap.pipeline.context import RunContext, Tries
     from cronwrap.redact.redactor import Redactor
 
@@ -38,8 +38,12 @@ def tell_monitor(run: RunContext, tries: Tries, verdict: Verdict, past: Past | N
 
 def _end(outcome: Outcome, secrets: Redactor, limit: int) -> str:
     """Give the end of a job's output as plain text of so many octets at most, without its secrets."""
+    return end_of(secrets.redact_output(outcome.output), limit)
+
+
+def end_of(output: Output, limit: int) -> str:
+    """Give the end of an output, which has no secrets any more, as plain text of so many octets at most."""
     from cronwrap.report.body import ending  # noqa: PLC0415  # a job that says nothing has no use for it
     from cronwrap.report.charset import read  # noqa: PLC0415
 
-    reading = read(secrets.redact_output(outcome.output), os.environ)
-    return ending(reading.shown, limit)
+    return ending(read(output, os.environ).shown, limit)

@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import partial
 
 from cronwrap.address import at_home
 from cronwrap.errors import StateError
+from cronwrap.history.journal import COMMAND_MAX
 from cronwrap.log import log
 from cronwrap.mail import Report
-from cronwrap.model import Past
-from cronwrap.outbox import dispatch
+from cronwrap.model import Outcome, Past, Record
+from cronwrap.outbox import dispatch, from_memory, lanes
 from cronwrap.outbox.store import Outbox
-from cronwrap.pipeline import redacted
+from cronwrap.pipeline import held_back, notifying, redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
-from cronwrap.pipeline.run_entry import ending, finish
+from cronwrap.pipeline.held_back import Silence
+from cronwrap.pipeline.monitor import end_of
+from cronwrap.pipeline.notifying import Facts
+from cronwrap.pipeline.run_entry import ending, write_down
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
+from cronwrap.report.notification import OUTPUT_LIMIT
+from cronwrap.report.verdict import OK, RUNNING, ended_after_all, still_running
 from cronwrap.settings.command_line import job_shell
 from cronwrap.text import harmless
 
@@ -29,7 +36,8 @@ if TYPE_CHECKING:
     from cronwrap.history.journal import Entry
     from cronwrap.job.signals import Signals
     from cronwrap.mail import Message
-    from cronwrap.model import Outcome, Verdict
+    from cronwrap.model import Verdict
+    from cronwrap.pipeline.notifying import Told
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
@@ -40,8 +48,17 @@ PRINTED = "printed"
 """What became of a message that could be neither stored nor sent."""
 
 
-def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, signals: Signals) -> None:
-    """Report a run if that is due, and put it on record."""
+class Judged(Record):
+    """A run as it is to be told: by mail, and to the targets of ``[[notify]]``."""
+
+    verdict: Verdict
+    past: Past | None = None
+    told: tuple[Told, ...] = ()
+
+
+def report(run: RunContext, tries: Tries, judged: Judged, signals: Signals) -> None:
+    """Report a run where that is due, and put it on record."""
+    verdict, past = judged.verdict, judged.past
     secrets = redactor(run.settings["redact.patterns"])
     outcomes = tuple(redacted.output(outcome, secrets) for outcome in tries.outcomes)
     verdict = _redacted_verdict(verdict, secrets)
@@ -49,28 +66,77 @@ def report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None, s
     tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
     if verdict.mail and not recipients(run.settings, run):
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
+    ok = verdict.result == OK
+    silence = _silence(run.settings, run.job, run.user, ok=ok) if verdict.mail or judged.told else Silence()
+    verdict, told = _held_back(verdict, silence), () if silence.why else judged.told
+    tries = tries.replace(faults=(*tries.faults, *filter(None, (silence.fault,))))
     digest = output_digest(outcomes[-1].output) if tries.entry and verdict.failed and outcomes else ""
+    targets = tuple(one.replace(verdict=_redacted_verdict(one.verdict, secrets)) for one in told)
+    ended = ending(run.started, verdict, outcomes, mailed=verdict.mail, digest=digest, notified=bool(targets))
+    facts = _facts(run, tries, ended, (job, command)) if targets else None
+    prepared, faults = notifying.prepare(run.settings, targets, facts) if facts else ([], [])
+
+    def foresee() -> None:
+        """Have whoever finds this run dead know that its report is on its way."""
+        if tries.entry:
+            tries.entry.foresee(ended)
+
     words = ""
+    if prepared and not verdict.mail:
+        foresee()
     if verdict.mail:
         message = compose(_report(run, tries, verdict, past).replace(job=job, command=command))
         message = addressed(run.settings, message)
-        words = post(run.settings, run.run_id, message, lambda: _foresee(tries, verdict, outcomes, digest))
+        words = post(run.settings, run.run_id, message, foresee)
         run.posted.append(run.run_id)
+        if silence.over:
+            held_back.told(run.settings.state_dir, run.job)
+    faults += notifying.enter(run.settings, prepared)
     if tries.entry:
-        mailed = verdict.mail and words != PRINTED
-        fault = finish(tries.entry, verdict, outcomes, mailed=mailed, digest=digest)
-        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
-    for fault in tries.faults:  # stored first, then told: who reads may be slow, or nobody
+        # For ``--remind`` a failure is mailed by its own mail alone.
+        ended["mailed"] = words != PRINTED if verdict.mail else tries.told_running and not verdict.failed
+        fault = write_down(tries.entry, ended, outcomes)
+        faults += [fault] if fault else []
+    for fault in (*tries.faults, *faults):  # stored first, then told: who reads may be slow, or nobody
         say(fault)
         log(f"{run.job}: {fault}")
+    senders = lanes.begin(run.settings, [one.item.id for one in prepared]) if prepared else []
     if verdict.mail:
         _hand_over(run.settings, run.run_id, words, signals)
+    _hear_of(lanes.wait_for(run.settings, senders, signals))
 
 
-def _foresee(tries: Tries, verdict: Verdict, outcomes: tuple[Outcome, ...], digest: str) -> None:
-    """Have whoever finds this run dead know that its report is on its way."""
-    if tries.entry:
-        tries.entry.foresee(ending(tries.entry, verdict, outcomes, mailed=True, digest=digest))
+def _silence(settings: Settings, job: str, user: str, *, ok: bool = False) -> Silence:
+    """Ask whether the job is muted; whatever is wrong with that, the report goes."""
+    try:
+        return held_back.silence(settings.state_dir, job, user, ok=ok)
+    except Exception as error:  # noqa: BLE001  # a mute may cost no report that is not muted
+        words = f"this is told, though the job may be muted: {type(error).__name__}: {error}"
+        return Silence(fault=words)
+
+
+def _held_back(verdict: Verdict, silence: Silence) -> Verdict:
+    if silence.why:
+        return verdict.replace(mail=False, quiet_reason=silence.why)
+    return verdict.replace(notes=(*verdict.notes, *silence.notes))
+
+
+def _hear_of(answers: list[str]) -> None:
+    """Say what became of notifications that did not go at once."""
+    for words in answers:
+        if words.startswith(("kept", "failed")):
+            say(f"a notification {'is ' if words.startswith('kept') else ''}{words}")
+
+
+def _facts(run: RunContext, tries: Tries, ended: dict[str, Any], names: tuple[str, str]) -> Facts:
+    """Give what a target is told; ``names`` are job and command without their secrets."""
+    known = {"run": run.run_id, "host": run.host, "user": run.user, "started": run.started}
+    said = tries.outcomes[-1].output if tries.outcomes else None
+    return Facts(
+        identity=run.run_id,
+        run={**known, "job": names[0], "command": names[1][:COMMAND_MAX], **ended},
+        output=end_of(said, OUTPUT_LIMIT) if said and said.total_bytes else "",
+    )
 
 
 def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) -> Report:
@@ -93,6 +159,7 @@ def _report(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) 
         past=past or Past(),
         format=run.settings["format"],
         timestamps=run.settings["timestamps"],
+        by_hand=run.by_hand,
         faults=(*tries.faults, *([words] if (words := Outbox(run.settings.state_dir).given_up()) else [])),
     )
 
@@ -147,6 +214,56 @@ def sender(settings: Settings, run: RunContext) -> str:
     return str(settings["mailfrom"] or login or f"{run.user}@{run.host}")
 
 
+def post_still_running(run: RunContext, outcome: Outcome, policy: Policy) -> bool:
+    """Store, or print for ``--dry-run``, the mail that the run still goes on; False when there is none."""
+    verdict = still_running(outcome.duration, policy)
+    silence = _silence(run.settings, run.job, run.user)
+    verdict = _held_back(verdict, silence)
+    told = (
+        ()
+        if silence.why
+        else notifying.due(run.settings, policy, lambda policy: still_running(outcome.duration, policy))
+    )
+    mail = verdict.mail and bool(recipients(run.settings, run))
+    if not mail and not told:
+        return False
+    secrets = redactor(run.settings["redact.patterns"])
+    tries = Tries(
+        outcomes=(redacted.output(outcome, secrets),),
+        entry=None,
+        faults=tuple(dict.fromkeys((*run.settings.faults, *secrets.faults))),
+    )
+    job, command = secrets.text(run.job), secrets.command(run.command.text)
+    if told and not run.settings["dry-run"]:
+        _notify_still_running(run, tries, verdict, told, (job, command))
+    if not mail:
+        return False
+    message = compose(_report(run, tries, verdict, None).replace(job=job, command=command))
+    if run.settings["dry-run"]:
+        from cronwrap.report.preview import readable  # noqa: PLC0415  # imports `email`
+
+        sys.stdout.buffer.write(readable(message.content).encode(errors="surrogateescape"))
+        sys.stdout.flush()
+        return True
+    identity = f"{run.run_id}-{RUNNING}"
+    stored = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
+    if stored and silence.over:
+        held_back.told(run.settings.state_dir, run.job)
+    return stored
+
+
+def _notify_still_running(
+    run: RunContext, tries: Tries, verdict: Verdict, told: tuple[Told, ...], names: tuple[str, str]
+) -> None:
+    """Tell the targets of ``[[notify]]`` that a run still goes on."""
+    so_far = {**ending(run.started, verdict, tries.outcomes, mailed=verdict.mail), "ended": None}
+    facts = _facts(run, tries, so_far, names).replace(identity=f"{run.run_id}-{RUNNING}")
+    prepared, faults = notifying.prepare(run.settings, told, facts)
+    for fault in (*faults, *notifying.enter(run.settings, prepared)):
+        log(f"{run.job}: {fault}")
+    lanes.begin(run.settings, [one.item.id for one in prepared])
+
+
 # On its way -------------------------------------------------------------------------------------
 
 
@@ -162,7 +279,7 @@ def post(
     except StateError as error:
         say(str(error))
         log(str(error))
-        why = dispatch.send_from_memory(settings, message)
+        why = from_memory.send_from_memory(settings, message)
         if not why:
             return "delivered"
         words = f"the report could be neither stored nor sent ({why}); it follows"
@@ -211,19 +328,26 @@ def no_relay(settings: Settings, what: str) -> str:
 
 
 def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
-    """Report the runs of this job whose cronwrap died, as failures, each once."""
-    from cronwrap.history.journal import why_abandoned  # noqa: PLC0415
+    """Report the runs of this job whose cronwrap died, as failures, each once, with their output so far."""
+    from cronwrap.history.live_output import remove  # noqa: PLC0415
+    from cronwrap.history.records import why_abandoned  # noqa: PLC0415
     from cronwrap.report.verdict import ABANDONED, abandoned  # noqa: PLC0415
 
     for entry in entries:
         fields = entry.fields
+        entry.on_end = partial(remove, run.settings.state_dir, fields["run"])
         if entry.end is not None:
             _complete(run, entry, entry.end)
             continue
-        verdict = abandoned(why_abandoned(fields), on=run.settings["on"])
+        why, began = why_abandoned(fields), float(fields["started"])
+        verdict = abandoned(why, on=run.settings["on"])
+        outcomes = _output_of_the_dead(run, fields)
+        identity = f"{fields['run']}-{ABANDONED}"  # it may have left a report of its own before it died
+        silence = _silence(run.settings, run.job, run.user)
+        verdict = _held_back(verdict, silence) if verdict.mail else verdict
+        told = not silence.why and _notify_abandoned(run, fields, why, outcomes)
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
-            began = float(fields["started"])
             message = compose(
                 Report(
                     run_id=fields["run"],
@@ -234,17 +358,47 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
                     sender=sender(run.settings, run),
                     recipients=recipients(run.settings, run),
                     verdict=verdict,
-                    outcomes=(),
+                    outcomes=outcomes,
                     started=began,
                     ended=time.time(),
                     duration=max(0.0, time.time() - began),
+                    by_hand=bool(fields.get("by_hand")),
                     environment=_environment(),
                 )
             )
-            # It may have left a report of its own before it died.
-            identity = f"{fields['run']}-{ABANDONED}"
             mailed = post(run.settings, identity, addressed(run.settings, message)) != PRINTED
-        finish(entry, verdict, (), mailed=mailed)
+            if silence.over:
+                held_back.told(run.settings.state_dir, run.job)
+        write_down(entry, ending(began, verdict, outcomes, mailed=mailed, notified=told), outcomes)
+
+
+def _output_of_the_dead(run: RunContext, fields: dict[str, Any]) -> tuple[Outcome, ...]:
+    """Give what a run whose cronwrap died had said, as far as it was put where others can read it."""
+    from cronwrap.history.so_far import so_far  # noqa: PLC0415
+
+    output = so_far(run.settings.state_dir, fields["run"])
+    if output is None:
+        return ()
+    return (Outcome(started=float(fields["started"]), duration=0.0, output=output),)
+
+
+def _notify_abandoned(
+    run: RunContext, fields: dict[str, Any], why: str, outcomes: tuple[Outcome, ...]
+) -> bool:
+    """Tell the targets of ``[[notify]]`` of a run whose cronwrap died; give whether there are any."""
+    from cronwrap.report.verdict import ABANDONED, Policy, abandoned  # noqa: PLC0415
+
+    policy = Policy(on=run.settings["on"])
+    told = notifying.due(run.settings, policy, lambda policy: abandoned(why, on=policy.on))
+    ended = ending(float(fields["started"]), abandoned(why, on=policy.on), outcomes, mailed=False)
+    said = outcomes[-1].output if outcomes else None
+    output = end_of(said, OUTPUT_LIMIT) if said and said.total_bytes else ""
+    facts = Facts(identity=f"{fields['run']}-{ABANDONED}", run={**fields, **ended}, output=output)
+    prepared, faults = notifying.prepare(run.settings, told, facts)
+    for fault in (*faults, *notifying.enter(run.settings, prepared)):
+        say(fault)
+        log(f"{run.job}: {fault}")
+    return bool(told)
 
 
 def _complete(run: RunContext, entry: Entry, end: dict[str, Any]) -> None:
@@ -266,6 +420,7 @@ def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
     outcomes = tuple(redacted.words(outcome, secrets) for outcome in tries.outcomes)
     *earlier, last = outcomes
     verdict = _redacted_verdict(judge(last, policy, None, time.time(), tuple(earlier)), secrets)
+    verdict = ended_after_all(verdict, policy) if tries.told_running else verdict
     outcomes = tuple(redacted.output(outcome, secrets) for outcome in outcomes)
     job, command = secrets.text(run.job), secrets.command(run.command.text)
     tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))

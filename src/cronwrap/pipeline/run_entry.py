@@ -22,13 +22,18 @@ JOURNALD = "/run/systemd/journal/socket"
 """As ``journald.SOCKET``, which is loaded only where it is there."""
 NEEDED = (
     "cronwrap.pipeline.reporting",
+    "cronwrap.pipeline.still_running",
     "cronwrap.pipeline.housekeeping",
+    "cronwrap.pipeline.notifying",
     "cronwrap.pipeline.mistakes",
+    "cronwrap.pipeline.held_back",
     "cronwrap.report.html",
     "cronwrap.history.kept_output",
+    "cronwrap.history.records",
     "cronwrap.outbox.tend",
     "cronwrap.state_setup",
     "cronwrap.lock_by_name",
+    "cronwrap.pipeline.under_way",
     "cronwrap.job.tree",
     "cronwrap.job.procfs",
     "cronwrap.text",
@@ -40,15 +45,20 @@ see cronwrap upgraded, or removed, before it ends."""
 
 def begin(run: RunContext) -> Entry:
     """Put a run on record; StateError when that cannot be done."""
-    fields = {
+    return journal.begin(run.settings.state_dir, beginning(run))
+
+
+def beginning(run: RunContext) -> dict[str, Any]:
+    """Give what is written down of a run when it begins."""
+    return {
         "run": run.run_id,
         "job": run.job,
         "command": without_secrets(run.command.text, run.settings["redact.patterns"]),
         "host": run.host,
         "user": run.user,
         "started": run.started,
+        **({"by_hand": True} if run.by_hand else {}),
     }
-    return journal.begin(run.settings.state_dir, fields)
 
 
 def settle_in(entry: Entry | None) -> list[str]:
@@ -69,16 +79,23 @@ def settle_in(entry: Entry | None) -> list[str]:
 
 
 def ending(
-    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool, digest: str
+    started: float,
+    verdict: Verdict,
+    outcomes: tuple[Outcome, ...],
+    *,
+    mailed: bool,
+    digest: str = "",
+    notified: bool = False,
 ) -> dict[str, Any]:
     """Give what is written down of how a run ended, but for its output."""
     last = outcomes[-1] if outcomes else None
     now = time.time()
-    duration: float | None = max(0.0, now - entry.fields["started"])
-    if last and len(outcomes) == 1:
-        duration = last.duration  # by the monotonic clock: a changed clock does not show
-    elif verdict.result == "abandoned":
+    duration: float | None = max(0.0, now - started)
+    abandoned = verdict.result == "abandoned"
+    if abandoned:
         duration = None  # it is not known when its cronwrap died
+    elif last and len(outcomes) == 1:
+        duration = last.duration  # by the monotonic clock: a changed clock does not show
     fields = {
         "ended": now,
         "duration": duration,
@@ -89,6 +106,8 @@ def ending(
         "quiet_reason": verdict.quiet_reason,
         "digest": digest,
     }
+    if notified:
+        fields["notified"] = True  # as a mail it is what --remind and recovery go by
     if last:
         fields |= {
             "exit_code": last.exit_code,
@@ -96,18 +115,21 @@ def ending(
             "output_bytes": last.output.total_bytes,
             "stdout_bytes": last.output.stdout_bytes,
             "stderr_bytes": last.output.stderr_bytes,
-            "cpu_seconds": sum(outcome.cpu_seconds for outcome in outcomes),
+            "cpu_seconds": None if abandoned else sum(outcome.cpu_seconds for outcome in outcomes),
             "max_rss_bytes": max((outcome.max_rss_bytes or 0 for outcome in outcomes), default=0) or None,
         }
     return fields
 
 
-def finish(
-    entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False, digest: str = ""
-) -> str:
+def finish(entry: Entry, verdict: Verdict, outcomes: tuple[Outcome, ...], *, mailed: bool = False) -> str:
     """Write down how a run ended; give an empty text, or why that could not be done."""
+    fields = ending(entry.fields["started"], verdict, outcomes, mailed=mailed)
+    return write_down(entry, fields, outcomes)
+
+
+def write_down(entry: Entry, fields: dict[str, Any], outcomes: tuple[Outcome, ...]) -> str:
+    """Write down how a run ended, by ``ending``; give an empty text, or why that could not be done."""
     try:
-        fields = ending(entry, verdict, outcomes, mailed=mailed, digest=digest)
         entry.finish(fields, outcomes[-1].output if outcomes else None)
     except StateError as error:
         return str(error)

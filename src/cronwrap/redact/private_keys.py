@@ -20,6 +20,10 @@ BESIDE = b" \t\"',>|\\"
 LONG = 40
 """Characters of a line of base64 that is no word of a language and no path: keys have 64 or more, but for
 the last line."""
+KEY_LINE_MAX = 128
+"""Octets of the line of a BEGIN or END."""
+REST_LINES = 2
+"""Shorter lines of base64 at the end of a key: its last one, and a checksum."""
 RUN = 24
 """Characters of base64 within a line of another kind, between BEGIN and END."""
 FIELDS = (b"proc-type:", b"dek-info:", b"version:", b"comment:", b"hash:", b"charset:", b"messageid:")
@@ -47,6 +51,45 @@ def key_blocks(content: bytes, *, lone: bool) -> Iterator[tuple[int, int]]:
         opened, done = None, last
     if lone and opened:
         yield opened[0], _after(content, opened[1], len(content))
+
+
+def held_key(content: bytes) -> int:
+    """Give from where on an output that goes on may be a key whose end is to come; its length if nowhere."""
+    end = len(content)
+    line = content.rfind(b"\n") + 1
+    opened = end
+    for begins, first, _last in _key_lines(content[max(0, end - KEY_BLOCK_MAX) :]):
+        opened = max(0, end - KEY_BLOCK_MAX) + first if begins else end
+    # A line that may become that of a BEGIN or an END, or is one and may have more dashes.
+    dashes = content.find(b"-", max(line, end - KEY_LINE_MAX))
+    while 0 <= dashes < opened:
+        after = run_end(content, dashes, b"- ")
+        words = content[after:]
+        if any(words.startswith(word) or word.startswith(words) for word in (b"BEGIN ", b"END ")):
+            opened = dashes
+        dashes = content.find(b"-", after)
+    return min(opened, _lone_body(content))
+
+
+def _lone_body(content: bytes) -> int:
+    """Give where lines begin that may be the body of a key without its BEGIN, up to the end."""
+    found = end = len(content)
+    floor = max(0, end - KEY_BLOCK_MAX)
+    shorter = 0
+    stop = end
+    while stop > floor:
+        start = content.rfind(b"\n", floor, stop - 1) + 1 or floor
+        line = content[start:stop].strip(BESIDE + b"\r\n")
+        stop = start
+        if len(line) >= LONG and _is_body(line):
+            found = start
+            continue
+        shorter += 1 if line and not _is_field(line) else 0
+        if shorter > REST_LINES or (line and not _is_field(line) and not _is_body(line)):
+            break
+        if found < end and line and not _is_field(line):
+            break
+    return found
 
 
 def _block(content: bytes, begins: tuple[int, int], ends: tuple[int, int]) -> Iterator[tuple[int, int]]:

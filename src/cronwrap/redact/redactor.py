@@ -36,9 +36,12 @@ TEXTS_KEPT = 100
 class Redactor:
     """Takes secrets out of octets, texts and outputs."""
 
-    def __init__(self, patterns: Iterable[str] = ()) -> None:
-        """Take the user's patterns; ``ValueError`` names the one that cannot be used."""
-        self._searches = _searches(tuple(patterns))
+    def __init__(self, patterns: Iterable[str] = (), searches: Searches | None = None) -> None:
+        """Take the user's patterns; ``ValueError`` names the one that cannot be used.
+
+        ``searches`` does the searching instead, of patterns that it has.
+        """
+        self._searches = searches or _searches(tuple(patterns))
         self._texts: dict[str, str] = {}
 
     @property
@@ -66,7 +69,7 @@ class Redactor:
             from cronwrap.redact import command_words  # noqa: PLC0415  # for commands that may have one
 
             pieces, kept = [], 0
-            for begin, end in _merged(command_words.find(text)):
+            for begin, end in merged(command_words.find(text)):
                 pieces += [text[kept:begin], REPLACEMENT.decode()]
                 kept = end
             text = "".join([*pieces, text[kept:]])
@@ -89,24 +92,17 @@ class Redactor:
         """Give an output without secrets; its marks point where their stretches begin now."""
         border = len(output.head)
         if output.left_out_bytes:
-            spans = self._half(output.head, 0, output.marks, _cut_at_end)
+            spans = self._half(output.head, 0, output.marks, cut_at_end)
             spans += self._half(output.tail, border, output.marks, known_secrets.cut_at_start)
         else:
             spans = self._half(output.head, 0, output.marks)
-        if not spans:
-            return output
-        # A span that reaches over the gap or into the other stream is cut there: each piece keeps its place.
-        pieces = list(_split(_merged(spans), [border, *_changes(output.marks)]))
-        offsets = sorted({border, *(mark.offset for mark in output.marks)})
-        moved = dict(zip(offsets, _moved(offsets, pieces), strict=True))
-        marks = {moved[mark.offset]: mark.replace(offset=moved[mark.offset]) for mark in output.marks}
-        in_head = [piece for piece in pieces if piece[1] <= border]
-        in_tail = [(begin - border, end - border) for begin, end in pieces[len(in_head) :]]
-        return output.replace(
-            head=_cut_out(output.head, in_head),
-            tail=_cut_out(output.tail, in_tail),
-            marks=tuple(marks.values()),
-        )
+        return without(output, spans) if spans else output
+
+    def spans(
+        self, content: Octets, marks: tuple[Mark, ...], at_the_cut: known_secrets.Finder | None
+    ) -> Spans:
+        """Give where the secrets are in a stretch of output; ``at_the_cut`` looks at its ends as well."""
+        return merged(self._half(content, 0, marks, at_the_cut))
 
     def _half(
         self,
@@ -122,7 +118,7 @@ class Redactor:
         """
         end = begin + len(content)
         spans = []
-        streams = _by_stream(marks, begin, end)
+        streams = by_stream(marks, begin, end)
         for number, pieces in enumerate([[(begin, end)], *streams]):
             text = (
                 b"".join(content[first - begin : last - begin] for first, last in pieces)
@@ -134,18 +130,18 @@ class Redactor:
             if found == [(0, len(text))] and not number:
                 return [(begin, end)]  # all of it goes: nothing is to be found any more
             if at_the_cut is not None:
-                found = _merged([*found, *at_the_cut(text)])
-            spans += _mapped(found, pieces)
+                found = merged([*found, *at_the_cut(text)])
+            spans += mapped(found, pieces)
         return spans
 
     def _spans(self, content: Octets, *, lone_keys: bool = True) -> Spans:
         spans = self._plain_spans(content, lone_keys=lone_keys)
         if ESCAPE in content:  # a colour may stand within a token, or before the colon of a header
-            text, pieces = _without_escapes(content)
-            spans += _mapped(_merged(self._plain_spans(text, lone_keys=lone_keys)), pieces)
-            spans = _merged(spans)
-            spans = _merged([*spans, *_between(spans, pieces)])
-        return _merged(spans)
+            text, pieces = without_escapes(content)
+            spans += mapped(merged(self._plain_spans(text, lone_keys=lone_keys)), pieces)
+            spans = merged(spans)
+            spans = merged([*spans, *_between(spans, pieces)])
+        return merged(spans)
 
     def _plain_spans(self, content: Octets, *, lone_keys: bool) -> Spans:
         spans = [*known_secrets.find(content)]
@@ -160,6 +156,23 @@ class Redactor:
         if self._searches:
             spans += self._searches.spans(content)
         return spans
+
+
+def without(output: Output, spans: Spans) -> Output:
+    """Give an output with spans of it replaced; its marks point where their stretches begin then."""
+    border = len(output.head)
+    # A span that reaches over the gap or into the other stream is cut there: each piece keeps its place.
+    pieces = list(_split(merged(spans), [border, *_changes(output.marks)]))
+    offsets = sorted({border, *(mark.offset for mark in output.marks)})
+    moved = dict(zip(offsets, _moved(offsets, pieces), strict=True))
+    marks = {moved[mark.offset]: mark.replace(offset=moved[mark.offset]) for mark in output.marks}
+    in_head = [piece for piece in pieces if piece[1] <= border]
+    in_tail = [(begin - border, end - border) for begin, end in pieces[len(in_head) :]]
+    return output.replace(
+        head=_cut_out(output.head, in_head),
+        tail=_cut_out(output.tail, in_tail),
+        marks=tuple(marks.values()),
+    )
 
 
 _MADE: dict[tuple[str, ...], Redactor] = {}
@@ -177,10 +190,11 @@ def _searches(patterns: tuple[str, ...]) -> Searches | None:
         return None
     from cronwrap.redact.searching import Searches  # noqa: PLC0415  # for those who have patterns
 
-    return Searches([_compiled(pattern) for pattern in patterns])
+    return Searches([compiled(pattern) for pattern in patterns])
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Give a pattern as it is searched for; ``ValueError`` for one that cannot be used."""
     import re  # noqa: PLC0415 - costs more than a quiet run may, and most have no patterns
 
     try:
@@ -189,7 +203,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         raise ValueError(f"not a regular expression: {pattern!r}: {error}") from None
 
 
-def _without_escapes(content: bytes) -> tuple[bytes, Spans]:
+def without_escapes(content: bytes) -> tuple[bytes, Spans]:
     """Give octets without control sequences, and the pieces that are left."""
     pieces: Spans = []
     kept = 0
@@ -227,7 +241,7 @@ def _between(spans: Spans, pieces: Spans) -> Iterator[tuple[int, int]]:
             yield last, first
 
 
-def _cut_at_end(content: bytes) -> Iterator[tuple[int, int]]:
+def cut_at_end(content: bytes) -> Iterator[tuple[int, int]]:
     """Give what may be the beginning of a secret, or of a header with one, whose rest is missing."""
     from cronwrap.redact.headers import cut_header  # noqa: PLC0415  # for output that was cut
 
@@ -235,20 +249,20 @@ def _cut_at_end(content: bytes) -> Iterator[tuple[int, int]]:
     yield from cut_header(content)
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
+def merged(spans: Iterable[tuple[int, int]]) -> Spans:
     """Give spans in order, those that touch or overlap as one."""
-    merged: Spans = []
+    found: Spans = []
     for begin, end in sorted(spans):
         if begin >= end:
             continue
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
         else:
-            merged.append((begin, end))
-    return merged
+            found.append((begin, end))
+    return found
 
 
-def _by_stream(marks: tuple[Mark, ...], begin: int, end: int) -> list[Spans]:
+def by_stream(marks: tuple[Mark, ...], begin: int, end: int) -> list[Spans]:
     """Give the pieces of each stream between two offsets; nothing when one stream has it all."""
     pieces: dict[int, Spans] = {STDOUT: [], STDERR: []}
     for number, mark in enumerate(marks):
@@ -259,9 +273,9 @@ def _by_stream(marks: tuple[Mark, ...], begin: int, end: int) -> list[Spans]:
     return list(pieces.values()) if all(pieces.values()) else []
 
 
-def _mapped(spans: Spans, pieces: Spans) -> Spans:
+def mapped(spans: Spans, pieces: Spans) -> Spans:
     """Give spans of the joined pieces as spans of the whole. Both are in order."""
-    mapped: Spans = []
+    found: Spans = []
     starts = 0
     rest = iter(spans)
     span = next(rest, None)
@@ -269,12 +283,12 @@ def _mapped(spans: Spans, pieces: Spans) -> Spans:
         length = last - first
         while span is not None and span[0] < starts + length:
             begin, end = max(span[0], starts), min(span[1], starts + length)
-            mapped.append((begin - starts + first, end - starts + first))
+            found.append((begin - starts + first, end - starts + first))
             if span[1] > starts + length:
                 break  # it goes on in the next piece
             span = next(rest, None)
         starts += length
-    return mapped
+    return found
 
 
 def _changes(marks: tuple[Mark, ...]) -> list[int]:

@@ -11,7 +11,7 @@ import os
 import select
 import time
 
-from cronwrap.patterns import READ_SIZE, Desk, Helper, taken
+from cronwrap.patterns import READ_SIZE, Desk, Helper, packed, taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Searches:
             return []
         if self._left <= 0:
             return [(0, len(content))]
-        allowed = min(self._left, BUDGET + BUDGET_PER_MB * len(content) / 1e6)
+        allowed = min(self._left, _allowed(content))
         try:
             helper = Helper(lambda desk: _search(desk, self._patterns, content, allowed))
         except OSError as error:
@@ -66,6 +66,53 @@ class Searches:
     def _note(self, fault: str) -> None:
         if fault not in self.faults:
             self.faults.append(fault)
+
+
+class StandingSearches(Searches):
+    """The same for text that comes in many pieces: one process searches them all, and is asked by a thread.
+
+    A pattern that is too slow, or a process that has gone, has all the rest withheld.
+    """
+
+    def __init__(self, patterns: Sequence[re.Pattern[str]]) -> None:
+        """Start the process; OSError where there is none to be had."""
+        super().__init__(patterns)
+        self._helper: Helper | None = Helper(self._serve)
+        self.pid = self._helper.pid
+
+    def _serve(self, desk: Desk) -> None:
+        while questions := desk.questions():
+            for content in questions:
+                began = time.process_time()
+                _search(desk, self._patterns, content, min(self._left, _allowed(content)))
+                self._left -= time.process_time() - began
+
+    def spans(self, content: bytes) -> Spans:
+        """Give where the patterns match, or may match: in no order, in octets."""
+        if not self._helper:
+            return [(0, len(content))]
+        try:
+            rest = memoryview(packed(content))
+            while rest:
+                rest = rest[os.write(self._helper.questions, rest) :]
+            found, whole = _answers(self._helper, time.monotonic() + STALLED * (1 + _allowed(content)))
+        except OSError:
+            whole = False
+        if whole:
+            return found
+        self._note("a [redact] pattern took too long and was given up: what it left is withheld")
+        self.end()
+        return [(0, len(content))]
+
+    def end(self) -> None:
+        """Have the process end; whoever watches the job takes note of it."""
+        helper, self._helper = self._helper, None
+        if helper:
+            helper.end(waited_for=True)
+
+
+def _allowed(content: bytes) -> float:
+    return BUDGET + BUDGET_PER_MB * len(content) / 1e6
 
 
 def _search(desk: Desk, patterns: Sequence[re.Pattern[str]], content: bytes, seconds: float) -> None:

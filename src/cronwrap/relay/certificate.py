@@ -90,7 +90,7 @@ def pin_fault(endpoint: Endpoint, der: bytes) -> tuple[str, str]:
     found = describe(der)
     return (
         f"the certificate of {endpoint.display} is not the pinned one; it is {found}",
-        f'if the relay has a new one, ask its owner whether fingerprint = "{found.fingerprint}" is right',
+        f'if the server has a new one, ask its owner whether fingerprint = "{found.fingerprint}" is right',
     )
 
 

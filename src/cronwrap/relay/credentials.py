@@ -31,7 +31,7 @@ def secret(endpoint: Endpoint, limit: float = 0.0) -> bytes:
     if endpoint.password is not None:
         return endpoint.password.encode()
     if endpoint.password_file:
-        return _from_file(endpoint.password_file)
+        return from_file(endpoint.password_file, "password-file")
     if endpoint.password_env:
         return _from_environment(endpoint.password_env)
     if endpoint.password_command:
@@ -39,24 +39,24 @@ def secret(endpoint: Endpoint, limit: float = 0.0) -> bytes:
     return _from_command(endpoint.token_command, "token-command", limit)
 
 
-def _from_file(path: str) -> bytes:
-    """Give a file's content without one line end after it."""
+def from_file(path: str, key: str) -> bytes:
+    """Give a secret file's content without one line end after it; ``key`` names it in the settings."""
     try:
         handle, others = opened(path)
         with open(handle, "rb") as file:
             # The opened file is judged, not the name: that can lead elsewhere a moment later.
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
-                raise TemporaryError(f"password-file {path} is no regular file")
+                raise TemporaryError(f"{key} {path} is no regular file")
             if fault := exposed(path, status):
-                raise TemporaryError(f"password-file {fault}")
+                raise TemporaryError(f"{key} {fault}")
             if others:
-                raise TemporaryError(f"password-file {path} is not used: {others}")
+                raise TemporaryError(f"{key} {path} is not used: {others}")
             content = file.read(SECRET_LIMIT + 1)
     except OSError as error:
-        raise TemporaryError(f"password-file {path}: {error.strerror}") from None
+        raise TemporaryError(f"{key} {path}: {error.strerror}") from None
     ending = b"\r\n" if content.endswith(b"\r\n") else b"\n"
-    return _checked(content.removesuffix(ending), f"password-file {path}")
+    return _checked(content.removesuffix(ending), f"{key} {path}")
 
 
 def _from_environment(name: str) -> bytes:

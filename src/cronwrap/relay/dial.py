@@ -21,6 +21,8 @@ MOST_ADDRESSES = 8
 """Of one host; a name service that lists hundreds is not to be believed."""
 OFTEN_BLOCKED = {25: "port 25 is blocked by many providers: use smtps:// (465) or submission:// (587)"}
 
+NO_NETWORK = "check this host's network"
+"""Said where there is no way to any port."""
 SOURCE_ADVICE = "set source in [[relay]] to an address of this host, or leave it out"
 
 Address = tuple[int, Any]
@@ -167,8 +169,10 @@ def _why(error: OSError) -> str:
 def _advice(error: OSError, port: int) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there: check host and port in the url"
+    if error.errno in (errno.ENETUNREACH, errno.ENETDOWN):
+        return NO_NETWORK
     if port in OFTEN_BLOCKED:
         return OFTEN_BLOCKED[port]
-    if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN):
-        return "check this host's network"
+    if error.errno == errno.EHOSTUNREACH:
+        return NO_NETWORK
     return "the relay is down or a firewall is in between; cronwrap doctor tries the other ports"

@@ -29,6 +29,7 @@ REACH_TIMEOUT = 5.0
 """Seconds to see whether a port can be reached."""
 RENEWAL_DAYS = 14
 """Days before its end when a certificate should have been renewed."""
+READ_ONLY = "have its file system mounted for writing"
 STEP_NAMES = {"settings": "login", "hello": "greeting", "reset": "sender"}
 """Stages of a fault that a person sees as part of another step."""
 
@@ -91,8 +92,16 @@ def _local(endpoint: Endpoint) -> Step:
         name="connect",
         ok=good,
         text=f"{path} {'can' if good else 'cannot'} be written",
-        advice="" if good else f"check the rights of {parent}",
+        advice="" if good else READ_ONLY if is_read_only(parent) else f"check the rights of {parent}",
     )
+
+
+def is_read_only(path: str) -> bool:
+    """Tell whether a path is on a file system that nobody may write to, whatever its rights are."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _sendable(address: str) -> bool:

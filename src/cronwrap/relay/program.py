@@ -30,12 +30,20 @@ class Ran(Record):
     stderr: bytes
 
 
-def run(argv: list[str], content: bytes, limit: float, mark: dict[str, str] | None = None) -> Ran:
+def run(
+    argv: list[str],
+    content: bytes,
+    limit: float,
+    mark: dict[str, str] | None = None,
+    *,
+    environment: dict[str, str] | None = None,
+) -> Ran:
     """Run a program with ``content`` on its standard input; OSError when it cannot be started.
 
-    After ``limit`` seconds its process group is killed. ``mark`` is added to its environment.
+    After ``limit`` seconds its process group is killed. ``mark`` is added to its environment, which
+    is ours without its secrets unless another one is given.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
+    ours = {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
     pipe = subprocess.PIPE
     with subprocess.Popen(
         argv,
@@ -43,7 +51,7 @@ def run(argv: list[str], content: bytes, limit: float, mark: dict[str, str] | No
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
-        env=environment | (mark or {}),
+        env=(ours if environment is None else environment) | (mark or {}),
         start_new_session=True,
     ) as process:
         exchange = _Exchange(process, content)

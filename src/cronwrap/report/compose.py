@@ -10,7 +10,7 @@ from cronwrap.address import Address, addresses, domain, fallback, usable
 from cronwrap.mail import Envelope, Message
 from cronwrap.model import Record
 from cronwrap.report import body, charset, details, html, mime
-from cronwrap.report.verdict import ABANDONED
+from cronwrap.report.verdict import ABANDONED, RUNNING
 from cronwrap.text import one_line, visible
 
 try:  # what hashlib itself would load, after a millisecond and OpenSSL
@@ -120,8 +120,8 @@ def _trace(report: Report) -> tuple[bytes, ...]:
     """
     host = domain(report.host)
     run = report.run_id
-    if report.verdict.result == ABANDONED:
-        run += f"-{ABANDONED}"  # it may have left a report of its own before its cronwrap died
+    if report.verdict.result in (ABANDONED, RUNNING):
+        run += f"-{report.verdict.result}"  # the run has, or may have, a report of its own
     if not 0 < len(run) <= ID_LIMIT or not _ID.issuperset(run):
         run = _seed(report)
     thread = _digest(report.user, report.job, report.host)

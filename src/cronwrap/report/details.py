@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronwrap.report.verdict import ABANDONED
+from cronwrap.report.verdict import ABANDONED, RUNNING
 from cronwrap.spans import count, duration
 from cronwrap.text import moment, one_line, size, strip, usual, visible
 
@@ -44,7 +44,7 @@ def rows(report: Report, attached: dict[int, str], *, same_output: bool | None) 
         ("job", one_line(report.job)),
         ("host", one_line(report.host)),
         ("user", one_line(report.user)),
-        ("started", moment(report.started)),
+        ("started", moment(report.started) + (" by hand" if report.by_hand else "")),
         *(_cost(report) if report.verdict.result != ABANDONED else []),  # nobody saw its end
         *_tries(report),
         *_processes(report),
@@ -56,6 +56,8 @@ def rows(report: Report, attached: dict[int, str], *, same_output: bool | None) 
 
 def _cost(report: Report) -> Rows:
     """Give when the run ended, what it took, and what it takes as a rule."""
+    if report.verdict.result == RUNNING:
+        return [("running for", duration(report.duration))]
     before = usual(report.past.durations)
     took = duration(report.duration) + (f" (usually {before})" if before else "")
     rows = [("ended", moment(report.ended)), ("duration", took)]
@@ -69,6 +71,8 @@ def _cost(report: Report) -> Rows:
 
 def _tries(report: Report) -> Rows:
     """Give how each try ended; a single one only where the headline may not say it all."""
+    if report.verdict.result in (ABANDONED, RUNNING):
+        return []
     if len(report.outcomes) > 1:
         lines = [f"{number}: {status(outcome)}" for number, outcome in enumerate(report.outcomes, 1)]
         return [("tries", "\n".join(lines))]

@@ -6,7 +6,8 @@ from cronwrap.model import Outcome, Past, Record, Verdict
 from cronwrap.spans import ago, count, duration
 
 OK, FAILED, SIGNAL, TIMEOUT = "ok", "failed", "signal", "timeout"
-NOT_STARTED, SKIPPED, ABANDONED = "not-started", "skipped", "abandoned"
+NOT_STARTED, SKIPPED, STOPPED, ABANDONED = "not-started", "skipped", "stopped", "abandoned"
+RUNNING, STUCK = "running", "stuck"
 
 
 class Policy(Record):
@@ -18,6 +19,18 @@ class Policy(Record):
     max_duration: float | None = None
     after: int = 1
     remind: float | None = None
+
+
+class InTheWay(Record):
+    """A run that keeps others of its job from taking place."""
+
+    run: str
+    pid: int
+    command: str
+    since: str
+    """When it began, for people."""
+    seconds: float
+    """For how long it has run."""
 
 
 def exit_status(outcome: Outcome) -> int:
@@ -47,11 +60,77 @@ def judge(
 
 
 def skipped(reason: str, policy: Policy) -> Verdict:
-    """Judge a run that did not take place because the same job still runs."""
+    """Judge a run that did not take place: the same job still runs, or is paused."""
     verdict = Verdict(
-        result=SKIPPED, label="skipped", headline=f"skipped: {reason}", failed=False, events=("skip",)
+        result=SKIPPED,
+        label="skipped",
+        headline=f"skipped: {reason}",
+        failed=False,
+        reasons=(reason,),
+        events=("skip",),
     )
     return _decide(verdict, policy, None, 0.0)
+
+
+def still_running(elapsed: float, policy: Policy) -> Verdict:
+    """Judge a run that still goes on after so many seconds, as ``--still-running`` asks."""
+    verdict = Verdict(
+        result=RUNNING,
+        label=RUNNING,
+        headline=f"still running after {duration(elapsed)}",
+        failed=False,
+        events=(RUNNING, "failure"),  # whoever is told of failures is told of this
+    )
+    return _decide(verdict, policy, None, 0.0)
+
+
+def ended_after_all(verdict: Verdict, policy: Policy) -> Verdict:
+    """Judge the end of a run of which a mail said that it still runs: good news only for who asks for it."""
+    if verdict.failed or "never" in policy.on:
+        return verdict
+    if "recovery" in policy.on:
+        events = tuple(dict.fromkeys((*verdict.events, "recovery")))
+        headline = verdict.headline
+        if "recovery" not in verdict.events:
+            headline = f"recovered, no longer running: {headline}"
+        return verdict.replace(
+            mail=True, label="recovered", headline=headline, events=events, quiet_reason=""
+        )
+    if {"success", "always"} & {*policy.on}:
+        return verdict
+    return verdict.replace(mail=False, quiet_reason="told while it ran (--still-running)")
+
+
+def stuck(reason: str, policy: Policy, row: int, in_the_way: tuple[InTheWay, ...]) -> Verdict:
+    """Judge the run that did not take place and is the one, in a row of skips, that is told as ``stuck``."""
+    since = max((run.seconds for run in in_the_way), default=0.0)
+    names = ", ".join(f"run {run.run} (pid {run.pid})" for run in in_the_way)
+    who = f"{names} in the way for {duration(since)}" if in_the_way else reason
+    verdict = Verdict(
+        result=SKIPPED,
+        label=STUCK,
+        headline=f"stuck: {count(row, 'run')} in a row skipped, {who}",
+        failed=False,
+        reasons=(f"stuck: {names}",),
+        events=("skip", STUCK, "failure"),  # whoever is told of failures is told of this
+        notes=tuple(
+            f"In the way: run {run.run}, pid {run.pid}, since {run.since}: {run.command}"
+            for run in in_the_way
+        ),
+    )
+    decided = _decide(verdict, policy, None, 0.0)
+    return decided.replace(notes=verdict.notes) if decided.mail else decided
+
+
+def stopped(by: str, policy: Policy) -> Verdict:
+    """Judge a run that somebody stopped before it began; ``by`` says who: ``by alice (uid 1000)``."""
+    words = f"stopped {by} with cronwrap stop"
+    verdict = _failure(STOPPED, "stopped", f"stopped {_name(by)} before it began", words)
+    return _decide(verdict.replace(events=("failure",)), policy, None, 0.0)
+
+
+def _name(by: str) -> str:
+    return by.partition(" (")[0]
 
 
 def not_run(reason: str, policy: Policy) -> Verdict:
@@ -84,6 +163,10 @@ def _result(outcome: Outcome, policy: Policy, several: str) -> Verdict:
     if outcome.error:
         headline = f"not started{f' after {several}' if several else ''}: {outcome.error}"
         return _failure(NOT_STARTED, "not started", headline, outcome.error)
+    if outcome.ended_by == "stop":
+        words = f"stopped {outcome.ended_because} with cronwrap stop"
+        headline = f"stopped {_name(outcome.ended_because)} after {took}"
+        return _failure(STOPPED, "stopped", headline, words)
     if outcome.ended_by:
         result = TIMEOUT if "timeout" in outcome.ended_by else FAILED
         because = f"({outcome.ended_because})"

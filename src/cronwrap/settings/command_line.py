@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cronwrap.errors import UsageError
 from cronwrap.model import Command, Record
-from cronwrap.settings.options import BY_KEY, BY_SHORT, OPTIONS
+from cronwrap.settings.options import BY_KEY, BY_SHORT
 from cronwrap.settings.values import nearest, quote
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def parse(argv: Sequence[str]) -> Invocation | None:
             return None
         if word == "-c":
             if not words:
-                raise UsageError("-c needs a command text: cronwrap -c 'TEXT'")
+                raise UsageError("-c needs a command text")
             text = words.pop(0)
         elif word.startswith("-") and len(word) > 1:
             take(word, words, flags)
@@ -69,7 +69,7 @@ def _finish(flags: dict[str, Any], text: str | None, words: tuple[str, ...]) -> 
     if text is not None and words:
         raise UsageError("-c TEXT and -- COMMAND exclude each other")
     if text is None and (not words or not words[0]):
-        raise UsageError("no command after --: cronwrap [OPTIONS] -- COMMAND [ARG]...")
+        raise UsageError("no command after --")
     return Invocation(flags=flags, words=words, text=text)
 
 
@@ -81,16 +81,18 @@ def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
     else:
         name, equals, value = word[:2], word[2:], word[2:]
         option = BY_SHORT.get(word[1])
+        if value and word[1:].partition("=")[0] in BY_KEY:
+            raise UsageError(f"{word.partition('=')[0]} lacks a hyphen")
     if option is None:
-        flag_names = [candidate.flag for candidate in OPTIONS]
-        raise UsageError(f"no such option: {name}{nearest(name, flag_names)}")
+        hint = nearest(name.lstrip("-"), [*BY_KEY]).replace("mean ", "mean --")
+        raise UsageError(f"no such option: {name}{hint}")
     if not option.metavar:
         if equals:
             raise UsageError(f"{name} takes no value")
         flags[option.sets or option.key] = not option.sets
         return
     if not equals:
-        if not words:
+        if not words or words[0] == "--":
             raise UsageError(f"{name} needs a value: {name} {option.metavar}")
         value = words.pop(0)
     try:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cronwrap.errors import ConfigError
+from cronwrap.settings import notify
+from cronwrap.settings.notify import Target
 from cronwrap.settings.options import BY_KEY, SECTIONS
 from cronwrap.settings.relays import Endpoint, exposed, from_environment, on_read_only, parse
 from cronwrap.settings.toml_faults import hint
@@ -33,7 +35,7 @@ TYPE_NAMES = {
 NOT_IN_FILES = ("config", "name")
 """Options that make no sense in a file: it would name itself, or give one name to all jobs."""
 TOP_LEVEL = ("mailto", "mailfrom")
-TABLES = ("relay", "delivery", "defaults", "jobs", "history", "redact", "metrics")
+TABLES = ("relay", "notify", "delivery", "defaults", "jobs", "history", "redact", "metrics")
 SIZE_LIMIT = 1 << 20
 """Octets; nobody writes a megabyte of settings."""
 FAULT_LIMIT = 20
@@ -78,7 +80,11 @@ class File:
 
     def relay_tables(self) -> list[Any]:
         """Give the ``[[relay]]`` tables; ``[relay]`` is taken for one of them."""
-        tables = self.table.get("relay", [])
+        return self.tables("relay")
+
+    def tables(self, key: str) -> list[Any]:
+        """Give the tables of a key; a single one is taken for a list of one."""
+        tables = self.table.get(key, [])
         return tables if isinstance(tables, list) else [tables]
 
 
@@ -127,7 +133,7 @@ def values(file: File) -> dict[str, Any]:
                 found["jobs"][name] = _options(table, f"{where}.{shorten(name, KEY_SHOWN)}", faults)
         elif key in ("delivery", "history", "redact", "metrics"):
             found["sections"].update(_section(key, value, where, faults))
-        elif key != "relay":
+        elif key not in ("relay", "notify"):
             hint = f"; it belongs into [defaults] or [jobs.NAME], as {key} = …" if key in BY_KEY else ""
             faults.unknown(file.path, key, (*TOP_LEVEL, *TABLES), hint)
     if "relay" in file.table:
@@ -135,6 +141,10 @@ def values(file: File) -> dict[str, Any]:
         found["relays"] = len(relays)
         found["login"] = next((relay.user for relay in relays if relay.user), "")
         found["password-variables"] = _password_variables(file)
+    if "notify" in file.table:
+        found["notify"] = tuple(
+            (target.key, target.display, target.on, target.jobs) for target in _targets(file, faults)
+        )
     found["faults"] = faults.told(file.path)
     return found
 
@@ -150,6 +160,47 @@ def relays_in_force(paths: tuple[str, ...]) -> tuple[Endpoint, ...]:
         return (Endpoint(kind="smtps", origin="environment", fault=str(error)),)
     found = (environment,) if environment else relays_in_files(paths)
     return tuple(relay.replace(fault=relay.fault or _others_can_change(relay)) for relay in found)
+
+
+def targets_in_force(paths: tuple[str, ...]) -> tuple[Target, ...]:
+    """Give the targets of the last file that has any; one that cannot be used says why under ``fault``."""
+    for path in reversed(paths):
+        try:
+            file = File(path)
+        except (OSError, ConfigError):
+            continue
+        if "notify" in file.table:
+            found = _targets(file, Faults())
+            return tuple(target.replace(fault=target.fault or _changeable(target)) for target in found)
+    return ()
+
+
+def _targets(file: File, faults: Faults) -> list[Target]:
+    found = []
+    for number, table in enumerate(file.tables("notify"), 1):
+        origin = f"{file.path}: notify {number}"
+        if not isinstance(table, Mapping):
+            faults.add(f"{origin}: expected a table, [[notify]]")
+            continue
+        try:
+            target = notify.parse(table, origin)
+        except ConfigError as error:
+            faults.add(str(error))
+            continue
+        if target.names_secret and (why := exposed(file.path, file.stat)):
+            why = f"notify {number} is not used, since it holds or names a secret and {why}"
+            faults.add(why)
+            target = target.replace(fault=why)
+        found.append(target)
+    return found
+
+
+def _changeable(target: Target) -> str:
+    """Say which of the files that a target names is not the user's alone; empty when all are."""
+    for key, path in ((target.kind, target.way.path), ("ca-file", target.way.ca_file)):
+        if path and (why := untrusted(path)):
+            return f"{key} {path} is not used: {why}"
+    return ""
 
 
 def _others_can_change(relay: Endpoint) -> str:

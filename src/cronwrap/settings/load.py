@@ -30,6 +30,8 @@ STATE_KEY = "state directory"
 """Under which its source is found; it is no option."""
 OTHER_VARIABLES = (
     "CRONWRAP_RUN_ID",
+    "CRONWRAP_BY_HAND",
+    "CRONWRAP_NOTIFY_ID",
     "CRONWRAP_STATE_DIR",
     "CRONWRAP_RELAY",
     "CRONWRAP_RELAY_USER",
@@ -58,6 +60,8 @@ class Settings(Record):
     state_dir: str
     password_variables: tuple[str, ...] = ()
     """The variables that hold the passwords of relays (``password-env``): not for the job."""
+    notify: tuple[tuple[str, str, tuple[str, ...] | None, tuple[str, ...]], ...] = ()
+    """Who else is told: key, name, events and globs of each ``[[notify]]``, without its secrets."""
     house: str = ""
     """The recipients of the configuration, whatever ``MAILTO`` or a flag says: whom local names mean."""
 
@@ -122,6 +126,7 @@ def load(
         password_variables=tuple(
             name for tables in files.values() for name in tables.get("password-variables", ())
         ),
+        notify=next((tables["notify"] for tables in reversed(files.values()) if "notify" in tables), ()),
         house=variables.get("mailto", ("",))[0]
         or next((value for key, value, _ in reversed(in_files) if key == "mailto"), ""),
     )
@@ -190,9 +195,11 @@ def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, tuple
     found: dict[str, tuple[Any, str]] = {}
     if not given:
         return found
-    options = {option.variable: option for option in (*OPTIONS, *SECTIONS)}
     for variable in given:
-        option = options.get(variable)
+        option = BY_KEY.get(variable.removeprefix("CRONWRAP_").lower().replace("_", "-"))
+        if option is None or option.variable != variable:
+            options = {option.variable: option for option in (*OPTIONS, *SECTIONS)}
+            option = options.get(variable)
         if option is None:
             if guess := nearest(variable, [*options, *OTHER_VARIABLES]):
                 faults.append(f"{variable}: unknown variable{guess}")

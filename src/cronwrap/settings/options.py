@@ -6,7 +6,6 @@ by the same function, named in the table. This module is on the way of every run
 
 from __future__ import annotations
 
-from cronwrap.model import Record
 from cronwrap.settings.values import (
     EVENTS,
     address,
@@ -36,8 +35,8 @@ OVERLAPS = ("allow", "skip", "wait", "kill")
 FORMATS = ("report", "cron")
 
 
-class Option(Record):
-    """An option of the command form."""
+class Option:
+    """An option of the command form. No ``Record``: there are many of them, and each run makes them all."""
 
     key: str
     """Its name in the configuration; ``--key`` and ``CRONWRAP_KEY`` are made from it."""
@@ -52,6 +51,12 @@ class Option(Record):
     sets: str = ""
     """The key that this flag sets to false (``--quiet`` is no more than "not ``--live``")."""
 
+    def __init__(self, key: str, read: Callable[[object], Any], text: str, **more: Any) -> None:
+        """``more`` are the fields that are not as above; a test holds them against the names there."""
+        self.key, self.read, self.help = key, read, text
+        for field, value in more.items():  # `__dict__` would cost many times as much
+            setattr(self, field, value)
+
     @property
     def flag(self) -> str:
         """Give the long flag."""
@@ -63,9 +68,7 @@ class Option(Record):
         return "CRONWRAP_" + self.key.replace("-", "_").replace(".", "_").upper()
 
 
-def _option(key: str, read: Callable[[object], Any], text: str, **more: Any) -> Option:
-    return Option(key=key, read=read, help=text, **more)
-
+_option = Option
 
 OPTIONS = (
     _option("name", name, "the job's name [from the command]", metavar="NAME", short="n"),
@@ -133,6 +136,14 @@ OPTIONS = (
         default="allow",
         metavar="HOW",
     ),
+    _option(
+        "stuck-after",
+        integer(1, 10**6),
+        "mail once when the Nth run in a row is skipped",
+        default=3,
+        metavar="N",
+    ),
+    _option("still-running", or_none(duration), "mail once while the job still runs after D", metavar="D"),
     _option("overlap-wait", duration, "the longest wait of --overlap wait", metavar="D"),
     _option("retries", integer(0, 1000), "run again after a failure, N times", default=0, metavar="N"),
     _option("retry-delay", duration, "wait before the first retry, doubling", default=10.0, metavar="D"),

@@ -11,7 +11,8 @@ import os
 from cronwrap.errors import ConfigError
 from cronwrap.model import Record
 from cronwrap.paths import unquoted
-from cronwrap.settings.values import duration, nearest
+from cronwrap.settings.table_reader import DEFAULT_TIMEOUT, TableReader, hostname, ipv4, ipv6, loopback
+from cronwrap.settings.values import nearest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,19 +26,10 @@ TOKEN_MECHANISMS = ("oauthbearer", "xoauth2")
 MECHANISMS = (*TOKEN_MECHANISMS, "cram-md5", "plain", "login")
 """What a relay can be logged in to with, the strongest first."""
 
-DEFAULT_TIMEOUT = 30.0
-"""Seconds for one step of a conversation; a report has to be given up on before the next run is due."""
-LONGEST_TIMEOUT = 3600.0
-"""Seconds; beyond that a timeout bounds nothing."""
-LONGEST_HOST = 253
-"""Octets of a domain name (RFC 1035, 2.3.4)."""
-
 PASSWORD_KEYS = ("password", "password-file", "password-env", "password-command", "token-command")
 TLS_KEYS = ("ca-file", "fingerprint")
 WAY_KEYS = ("helo", "source", "proxy")
 KEYS = ("url", "user", *PASSWORD_KEYS, *TLS_KEYS, "timeout", "auth", *WAY_KEYS)
-PROXY_PORTS = {"socks5": 1080, "socks4": 1080, "http": 8080}
-"""Kinds of proxies, and where they listen as a rule."""
 VARIABLES = {
     "url": "CRONWRAP_RELAY",
     "user": "CRONWRAP_RELAY_USER",
@@ -156,41 +148,38 @@ def parse(table: Mapping[str, object], origin: str) -> Endpoint:
     return _Reader(table, origin, {}).endpoint()
 
 
-class _Reader:
-    """Reads one table; ``names`` gives what a key is called where the table comes from."""
-
-    def __init__(self, table: Mapping[str, object], origin: str, names: Mapping[str, str]) -> None:
-        self.table, self.origin, self.names = table, origin, names
+class _Reader(TableReader):
+    """Reads one ``[[relay]]`` table."""
 
     def endpoint(self) -> Endpoint:
-        url = self._text("url")
+        url = self.text("url")
         if not url:
-            raise self._wrong("url", f"is missing; write {URL_FORMS}")
+            raise self.wrong("url", f"is missing; write {URL_FORMS}")
         kind, _, rest = url.partition(":")
         kind = kind.lower()
         if kind in LOCAL_KINDS:
             return self._local(kind, rest)
         if kind not in DEFAULT_PORTS or not rest.startswith("//"):
             known = (*DEFAULT_PORTS, *LOCAL_KINDS)
-            raise self._wrong("url", f"is none of {URL_FORMS}{nearest(kind, known)}")
+            raise self.wrong("url", f"is none of {URL_FORMS}{nearest(kind, known)}")
         userinfo, at, address = rest[2:].rpartition("@")
-        host, port = self._address(address, DEFAULT_PORTS[kind])
-        user, password = self._login(userinfo) if at else ("", None)
-        proxy, proxy_user, proxy_password = self._proxy()
+        host, port = self.address(address, DEFAULT_PORTS[kind])
+        user, password = self.login(userinfo) if at else ("", None)
+        proxy, proxy_user, proxy_password = self.proxy()
         found = Endpoint(
             kind=kind,
             host=host,
             port=port,
             user=self._user(user),
             password=self._password(password),
-            password_file=self._path("password-file"),
-            password_env=self._text("password-env"),
-            password_command=self._text("password-command"),
-            token_command=self._text("token-command"),
-            ca_file=self._path("ca-file"),
-            fingerprint=self._fingerprint(),
+            password_file=self.path("password-file"),
+            password_env=self.text("password-env"),
+            password_command=self.text("password-command"),
+            token_command=self.text("token-command"),
+            ca_file=self.path("ca-file"),
+            fingerprint=self.fingerprint(),
             auth=self._auth(),
-            timeout=self._timeout(),
+            timeout=self.timeout(),
             helo=self._helo(),
             source=self._source(),
             origin=self.origin,
@@ -204,206 +193,68 @@ class _Reader:
     def _local(self, kind: str, path: str) -> Endpoint:
         for key in KEYS[1:]:
             if key in self.table and key != "timeout":
-                raise self._wrong(key, f"has no use with {kind}:")
+                raise self.wrong(key, f"has no use with {kind}:")
         # An URL may spell the empty authority out: maildir:///home/me/Maildir.
         path = os.path.expanduser(path[2:] if path.startswith("///") else path)
         if not path.startswith("/") or path.startswith("//"):
-            raise self._wrong("url", f"needs an absolute path: {kind}:/PATH")
-        return Endpoint(kind=kind, path=path, timeout=self._timeout(), origin=self.origin)
+            raise self.wrong("url", f"needs an absolute path: {kind}:/PATH")
+        return Endpoint(kind=kind, path=path, timeout=self.timeout(), origin=self.origin)
 
     def _check(self, found: Endpoint, *, password_in_url: bool) -> None:
         """Refuse what would send a secret in clear or leave open which secret is meant."""
         given = [key for key in PASSWORD_KEYS if key in self.table]
-        sources = [self._name(key) for key in given] + ["the password in the url"] * password_in_url
+        sources = [self.name(key) for key in given] + ["the password in the url"] * password_in_url
         if found.kind == "smtp":
             self._check_plain(found, sources)
         if len(sources) > 1:
             raise ConfigError(f"{self.origin}: more than one password, keep one of: {', '.join(sources)}")
         if not found.user and (sources or found.auth):
-            raise self._wrong("user", f"is missing, and {(sources or ['auth'])[0]} is given")
+            raise self.wrong("user", f"is missing, and {(sources or ['auth'])[0]} is given")
         if found.user and not sources:
-            wanted = ", ".join(self._name(key) for key in PASSWORD_KEYS if key in (self.names or KEYS))
-            raise self._wrong("user", f"is given without a password; set one of {wanted}")
+            wanted = ", ".join(self.name(key) for key in PASSWORD_KEYS if key in (self.names or KEYS))
+            raise self.wrong("user", f"is given without a password; set one of {wanted}")
         if found.auth and (found.auth in TOKEN_MECHANISMS) != bool(found.token_command):
             tokens = " and ".join(TOKEN_MECHANISMS)
-            raise self._wrong("auth", f"{tokens} go with token-command, the other mechanisms with a password")
+            raise self.wrong("auth", f"{tokens} go with token-command, the other mechanisms with a password")
 
     def _check_plain(self, found: Endpoint, sources: list[str]) -> None:
         instead = "smtp:// is not encrypted: use smtps:// or submission://"
         if found.user or sources:
-            raise self._wrong("url", f"takes no login, {instead}")
+            raise self.wrong("url", f"takes no login, {instead}")
         if not loopback(found.host):
-            raise self._wrong("url", f"leads off this host, {instead}")
+            raise self.wrong("url", f"leads off this host, {instead}")
         for key in (*TLS_KEYS, "auth", "proxy"):
             if key in self.table:
-                raise self._wrong(key, f"has no use here, {instead}")
+                raise self.wrong(key, f"has no use here, {instead}")
 
     # One key each
 
-    def _text(self, key: str) -> str:
-        """Give a key's text, empty when it is absent; CR, LF, NUL and the like end here."""
-        value = self.table.get(key, "")
-        if not isinstance(value, str):
-            raise self._wrong(key, "must be a text")
-        if key in self.table and not value:
-            raise self._wrong(key, "is empty")
-        if any(char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" for char in value):
-            raise self._wrong(key, "contains a line break, a control character or invalid UTF-8")
-        return value
-
-    def _path(self, key: str) -> str:
-        path = os.path.expanduser(self._text(key))
-        if path and not path.startswith("/"):
-            raise self._wrong(key, "must be an absolute path: a job may start anywhere")
-        return path
-
     def _user(self, from_url: str) -> str:
-        user = self._text("user")
+        user = self.text("user")
         if from_url and user and user != from_url:
-            raise self._wrong("user", "differs from the user in the url; keep one of them")
+            raise self.wrong("user", "differs from the user in the url; keep one of them")
         return user or from_url
 
     def _password(self, from_url: str | None) -> str | None:
-        return self._text("password") if "password" in self.table else from_url
+        return self.text("password") if "password" in self.table else from_url
 
     def _auth(self) -> str:
-        auth = self._text("auth").lower()
+        auth = self.text("auth").lower()
         if auth and auth not in MECHANISMS:
-            raise self._wrong(
+            raise self.wrong(
                 "auth", f"is unknown{nearest(auth, MECHANISMS)}; allowed: {', '.join(MECHANISMS)}"
             )
         return auth
 
-    def _timeout(self) -> float:
-        if "timeout" not in self.table:
-            return DEFAULT_TIMEOUT
-        try:
-            seconds = duration(self.table["timeout"])
-        except ValueError as error:
-            raise self._wrong("timeout", str(error)) from None
-        if not 0 < seconds <= LONGEST_TIMEOUT:
-            raise self._wrong("timeout", "must be more than 0 and at most 1h")
-        return seconds
-
     def _helo(self) -> str:
-        name = self._text("helo")
+        name = self.text("helo")
         literal = name.startswith("[") and name.endswith("]") and len(name) > 2
-        if name and not literal and not (name.isascii() and _hostname(name)):
-            raise self._wrong("helo", "must be a host name, or an address in brackets, [192.0.2.1]")
+        if name and not literal and not (name.isascii() and hostname(name)):
+            raise self.wrong("helo", "must be a host name, or an address in brackets, [192.0.2.1]")
         return name
 
     def _source(self) -> str:
-        address = self._text("source")
-        if address and not _ipv6(address) and not _ipv4(address):
-            raise self._wrong("source", "must be an address of this host, as 192.0.2.7 or 2001:db8::7")
+        address = self.text("source")
+        if address and not ipv6(address) and not ipv4(address):
+            raise self.wrong("source", "must be an address of this host, as 192.0.2.7 or 2001:db8::7")
         return address
-
-    def _proxy(self) -> tuple[str, str, str]:
-        """Give a proxy's URL without its login, user and password; empty without one."""
-        text = self._text("proxy")
-        if not text:
-            return "", "", ""
-        kind, separator, rest = text.replace("socks5h://", "socks5://", 1).partition("://")
-        kind = kind.lower()
-        if not separator or kind not in PROXY_PORTS:
-            raise self._wrong("proxy", "must be socks5://HOST[:1080], socks4://… or http://HOST[:8080]")
-        userinfo, at, place = rest.rpartition("@")
-        host, port = self._address(place, PROXY_PORTS[kind], "proxy")
-        user, password = self._login(userinfo, "proxy") if at else ("", None)
-        shown = f"[{host}]" if ":" in host else host
-        return f"{kind}://{shown}:{port}", user, password or ""
-
-    def _fingerprint(self) -> str:
-        text = self._text("fingerprint").lower()
-        digits = text.removeprefix("sha256:").replace(":", "")
-        if text and (len(digits) != 64 or not set(digits) <= set("0123456789abcdef")):
-            raise self._wrong("fingerprint", "must be a SHA-256 digest: sha256: and 64 hexadecimal digits")
-        return digits
-
-    # The parts of a URL
-
-    def _login(self, userinfo: str, key: str = "url") -> tuple[str, str | None]:
-        user, colon, password = userinfo.partition(":")
-        if not user or (colon and not password):
-            raise self._wrong(key, "has an empty user or password before the @")
-        return self._decoded(user), self._decoded(password) if colon else None
-
-    def _decoded(self, text: str) -> str:
-        """Undo percent-encoding (RFC 3986, 2.1)."""
-        head, *parts = text.split("%")
-        try:
-            octets = head.encode()
-            for part in parts:
-                octets += bytes((int(part[0], 16) * 16 + int(part[1], 16),)) + part[2:].encode()
-            decoded = octets.decode()
-        except (ValueError, IndexError):
-            raise self._wrong(
-                "url", "has a % that is no percent-encoding: write %25 for %, %40 for @"
-            ) from None
-        if any(char < " " or "\x7f" <= char <= "\x9f" for char in decoded):
-            raise self._wrong("url", "has a control character in user or password")
-        return decoded
-
-    def _address(self, text: str, port: int, key: str = "url") -> tuple[str, int]:
-        text = text.removesuffix("/")
-        if text.startswith("["):
-            host, bracket, rest = text[1:].partition("]")
-            if not bracket or not _ipv6(host) or rest[:1] not in ("", ":"):
-                raise self._wrong(key, "has a bad IPv6 address: write [2001:db8::1] or [2001:db8::1]:465")
-            colon, digits = rest[:1], rest[1:]
-        else:
-            host, colon, digits = text.partition(":")
-            if ":" in digits:
-                raise self._wrong(
-                    key, "has more than one port: an IPv6 address is written in brackets, [::1]"
-                )
-        if colon:
-            if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) < 65536):
-                raise self._wrong(key, "has a bad port: allowed are 1 to 65535")
-            port = int(digits)
-        host = host.lower().removesuffix(".")
-        if not host.isascii():
-            from cronwrap.domain import to_ascii  # noqa: PLC0415  # for such names alone
-
-            try:
-                host = to_ascii(host)
-            except ValueError:
-                raise self._wrong("url", "has a host name after :// that IDNA 2008 does not know") from None
-        if not text.startswith("[") and not _hostname(host):
-            raise self._wrong(key, "has no valid host name after ://")
-        return host, port
-
-    # Errors
-
-    def _name(self, key: str) -> str:
-        return self.names.get(key, key)
-
-    def _wrong(self, key: str, what: str) -> ConfigError:
-        """Give the error for a key. It never quotes the value: that may be, or contain, a secret."""
-        return ConfigError(f"{self.origin}: {self._name(key)} {what}")
-
-
-def loopback(host: str) -> bool:
-    """Tell whether a host of a URL is this one: 127.0.0.0/8, ::1 or localhost."""
-    return host in ("localhost", "::1") or (host.startswith("127.") and _ipv4(host))
-
-
-def _ipv4(host: str) -> bool:
-    octets = host.split(".")
-    return len(octets) == 4 and all(
-        octet.isascii() and octet.isdigit() and len(octet) <= 3 and int(octet) < 256 for octet in octets
-    )
-
-
-def _ipv6(host: str) -> bool:
-    """Tell whether it can be an IPv6 address; the resolver has the last word."""
-    return host.count(":") >= 2 and set(host) <= set("0123456789abcdefABCDEF:.") and len(host) <= 45
-
-
-def _hostname(host: str) -> bool:
-    """Tell whether it can be a name or an IPv4 address; letters outside ASCII are in IDNA's form by now."""
-    return (
-        0 < len(host) <= LONGEST_HOST
-        and all(0 < len(label) <= 63 and label[0] != "-" for label in host.split("."))
-        and all(char.isalnum() or char in "-_." for char in host)
-    )

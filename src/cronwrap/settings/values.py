@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-EVENTS = ("failure", "output", "stderr", "success", "recovery", "skip", "always", "never")
+EVENTS = (
+    *("failure", "output", "stderr", "success", "recovery", "skip", "running", "stuck"),
+    *("always", "never"),
+)
 
 TIME_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 SIZE_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -137,6 +140,14 @@ def events(value: object) -> tuple[str, ...]:
     for item in items:
         if item not in EVENTS:
             raise ValueError(f"{item!r} is not an event{nearest(item, EVENTS)}; allowed: {', '.join(EVENTS)}")
+    return items
+
+
+def globs(value: object) -> tuple[str, ...]:
+    """Read names of jobs, ``*``, ``?`` and ``[…]`` standing for characters, else ValueError."""
+    items = tuple(item for item in _items(value) if isinstance(item, str))
+    if not all(items) or not items or len(items) != len(_items(value)):
+        raise ValueError("write names of jobs, as backup-*; leave it out for all of them")
     return items
 
 

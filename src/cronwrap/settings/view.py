@@ -8,6 +8,7 @@ from typing import Any
 from cronwrap.model import Record
 from cronwrap.settings import options
 from cronwrap.settings.load import STATE_KEY, Settings
+from cronwrap.settings.notify import Target
 from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
 from cronwrap.settings.values import SIZE_UNITS, TIME_UNITS, duration, duration_with_unit
 
@@ -35,7 +36,7 @@ def public(one: Shown) -> dict[str, Any]:
 
 
 def settings(found: Settings) -> Iterator[Shown]:
-    """Give every setting but the relays."""
+    """Give every setting but the relays and who else is told."""
     for option in (*options.OPTIONS, *options.SECTIONS):
         if option.sets or option.key in _NOT_SHOWN or (option.key == "name" and not found["name"]):
             continue
@@ -69,6 +70,24 @@ def relay(number: int, found: Endpoint) -> Iterator[Shown]:
     for key, value in fields.items():
         if value:
             yield Shown(key=f"relay {number} {key}", value=value, text=value, source=found.origin)
+
+
+def target(number: int, found: Target) -> Iterator[Shown]:
+    """Give the settings of one ``[[notify]]`` table."""
+    fields = {
+        "url": found.display,
+        "secret-file": found.secret_file,
+        "ca-file": found.way.ca_file,
+        "fingerprint": f"sha256:{found.way.fingerprint}" if found.way.fingerprint else "",
+        "proxy": found.way.proxy,
+        "timeout": _duration(found.timeout),
+        "on": ", ".join(found.on or ()),
+        "jobs": ", ".join(found.jobs),
+        "not used": found.fault,
+    }
+    for key, value in fields.items():
+        if value:
+            yield Shown(key=f"notify {number} {key}", value=value, text=value, source=found.origin)
 
 
 def _harmless(option: options.Option, value: Any) -> Any:

@@ -12,7 +12,7 @@ from cronwrap.address import addresses
 from cronwrap.errors import ConfigError, CronwrapError
 from cronwrap.model import Record
 from cronwrap.paths import SYSTEM_CONFIG, config_paths, user_config
-from cronwrap.settings import relays, toml_write
+from cronwrap.settings import relays, table_reader, toml_write
 from cronwrap.settings.files import File
 from cronwrap.settings.relays import Endpoint
 from cronwrap.state_setup import make_private
@@ -100,7 +100,7 @@ def _completed(address: str) -> tuple[str, str]:
     found = _HOST_AND_PORT.fullmatch(address)
     host, port = (found[1], found[2]) if found else (address, None)
     if port is None:
-        scheme = "smtp" if relays.loopback(host.strip("[]").lower()) else "smtps"
+        scheme = "smtp" if table_reader.loopback(host.strip("[]").lower()) else "smtps"
         return scheme, f"{host}:{relays.DEFAULT_PORTS[scheme]}"
     kinds = {str(number): kind for kind, number in relays.DEFAULT_PORTS.items()}
     return kinds.get(port, "smtps"), address

@@ -6,6 +6,7 @@ Nothing is changed but for the state directory, which is made as a run would mak
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,8 @@ from cronwrap.model import Record
 from cronwrap.outbox.store import LOUD_AFTER, Outbox, Summary, summary
 from cronwrap.paths import config_paths
 from cronwrap.relay import credentials
-from cronwrap.relay.probe import Step, probe, reach
+from cronwrap.relay.dial import NO_NETWORK
+from cronwrap.relay.probe import READ_ONLY, Step, is_read_only, probe, reach
 from cronwrap.relay.wording import SOURCES, with_advice
 from cronwrap.settings.files import relays_in_force
 from cronwrap.settings.load import Settings
@@ -40,6 +42,13 @@ KINDS = {25: "submission", 465: "smtps", 587: "submission"}
 LEAST_FREE = 16 << 20
 """Octets: some reports with their output, and the history's next pages."""
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
+OF_THE_DISK = {
+    errno.ENOSPC: "make room on its file system",
+    errno.EDQUOT: "make room, or have this user's quota raised",
+    errno.EROFS: READ_ONLY,
+    errno.EIO: "the disk is failing: see the system log",
+}
+"""What to do where the file system is at fault, and nobody's rights."""
 EARLIEST = 1_704_067_200.0
 """1 January 2024: an earlier clock is one without a battery."""
 PRIVATE = ("locks", "runs")
@@ -80,7 +89,7 @@ def checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
         yield Check(
             name="outbox",
             ok=False,
-            text=f"{count(waiting.failed, 'report')} could not be delivered",
+            text=f"{count(waiting.failed, 'report')} could not be delivered{waiting.refusing}",
             advice="read: cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID",
         )
 
@@ -92,6 +101,8 @@ def _outbox(state_dir: str) -> tuple[Check | None, Summary | None]:
     try:
         waiting = summary(state_dir)
     except StateError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in OF_THE_DISK:
+            advice = what_helps(error.__cause__, box.directory)
         try:
             state(state_dir)
         except OSError:
@@ -99,6 +110,8 @@ def _outbox(state_dir: str) -> tuple[Check | None, Summary | None]:
         return Check(name="outbox", ok=False, text=str(error), advice=advice), None
     if waiting and not box.writable():
         text = f"the outbox {box.directory} cannot be written: nothing is sent from it"
+        if is_read_only(box.directory):
+            advice = OF_THE_DISK[errno.EROFS]
         return Check(name="outbox", ok=False, text=text, advice=advice), waiting
     return None, waiting
 
@@ -144,7 +157,7 @@ def _state(directory: str) -> Iterator[Check]:
                 state(directory, name)
     except OSError as error:
         told = "chmod" in str(error.strerror)
-        advice = f"reports cannot be kept: let this user write to {directory}, or set CRONWRAP_STATE_DIR"
+        advice = f"reports cannot be kept: {what_helps(error, directory)}, or set CRONWRAP_STATE_DIR"
         yield Check(
             name="state",
             ok=False,
@@ -163,6 +176,11 @@ def _state(directory: str) -> Iterator[Check]:
             " twice: start the file server's lock daemon, or set CRONWRAP_STATE_DIR",
         )
     yield _disk(directory)
+
+
+def what_helps(error: OSError, directory: str) -> str:
+    """Say what to do about a directory that cannot be written: its rights are not at fault on a full disk."""
+    return OF_THE_DISK.get(error.errno or 0, f"let this user write to {directory}")
 
 
 def _no_locks(place: Directory) -> str:
@@ -261,7 +279,9 @@ def _relays(settings: Settings) -> Iterator[Check]:
         found = relays_in_force(settings.paths)
     except ConfigError:
         found = ()  # told among the faults of the settings
-    if not found:
+    if not found and settings.notify and not people.recipients and not settings.faults:
+        yield Check(name="relay", ok=True, text="none, and nobody to be mailed to: [[notify]] tells of runs")
+    elif not found:
         missing, first = (
             ("can be used", "correct the settings, or ") if settings.faults else ("is configured", "")
         )
@@ -310,7 +330,8 @@ def try_relay(relay: Endpoint, sender: str, recipients: tuple[str, ...]) -> Iter
     yield from _sender(relay, sender)
     for step in probe(relay, sender, recipients):
         yield _of_step(step, relay)
-        if step.name == "connect" and not (step.ok or relay.proxy or relay.kind in LOCAL_KINDS):
+        no_way = step.advice == NO_NETWORK  # at any port, then
+        if step.name == "connect" and not (step.ok or no_way or relay.proxy or relay.kind in LOCAL_KINDS):
             yield _other_ports(relay)
 
 

@@ -8,7 +8,7 @@ from email.utils import getaddresses
 from typing import Any
 
 from cronwrap.errors import ConfigError
-from cronwrap.settings import relays
+from cronwrap.settings import relays, table_reader
 
 SHOWN_LENGTH = 60
 """Characters of a foreign value that a remark quotes; a remark is one line for a person."""
@@ -85,7 +85,7 @@ class Server:
     @property
     def local(self) -> bool:
         """Tell whether it is on this host."""
-        return relays.loopback(self.host.lower())
+        return table_reader.loopback(self.host.lower())
 
 
 class Draft:
@@ -192,7 +192,7 @@ class Draft:
 
     def timeout(self, text: str, line: int) -> dict[str, str]:
         """Give the ``timeout`` key for a number of seconds."""
-        if (seconds := number(text)) and seconds <= relays.LONGEST_TIMEOUT:
+        if (seconds := number(text)) and seconds <= table_reader.LONGEST_TIMEOUT:
             return {"timeout": f"{seconds}s"}
         self.remark(line, f"a timeout of {shown(text)} is not possible; cronwrap's own applies")
         return {}

@@ -1,0 +1,16 @@
+"""Runs whose cronwrap died, found by a person who looks at the runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cronwrap.history import records
+from cronwrap.outbox import dispatch
+from cronwrap.settings.load import Settings
+
+
+def report_dead(app: Any, settings: Settings) -> None:
+    """Report the runs whose cronwrap died, if there are any; a job's next run would do the same."""
+    if dead := records.abandoned(settings.state_dir):
+        app.report_abandoned(dead)
+        dispatch.leave_waiter(settings)

@@ -1,0 +1,58 @@
+"""Whether a run that is skipped is the one that tells that its job is stuck: the Nth in a row, once."""
+
+from __future__ import annotations
+
+import time
+
+from cronwrap.log import log
+from cronwrap.redact.redactor import redactor
+from cronwrap.report.verdict import STUCK, InTheWay, stuck
+from cronwrap.text import moment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cronwrap.model import Verdict
+    from cronwrap.pipeline.context import RunContext
+    from cronwrap.report.verdict import Policy
+
+NAMED = 5
+"""Runs in the way that a mail names."""
+LOOKED_AT = 1000
+"""Skips beyond the Nth that are looked through for one that has told it."""
+
+
+def stuck_or(
+    verdict: Verdict, run: RunContext, why: str, in_the_way: tuple[dict[str, Any], ...], policy: Policy
+) -> Verdict:
+    """Give ``stuck`` in place of the verdict of a skipped run, if it is the one to tell it.
+
+    The history has the count; when it cannot be asked, the run is skipped as ever.
+    """
+    try:
+        from cronwrap.history.runs import skips_in_a_row  # noqa: PLC0415  # imports `sqlite3`
+
+        wanted = run.settings["stuck-after"]
+        since = min((float(fields["started"]) for fields in in_the_way), default=0.0)
+        directory = run.settings.state_dir
+        skips = skips_in_a_row(directory, run.job, run.user, since, wanted + LOOKED_AT)
+    except Exception as error:  # noqa: BLE001  # no `_sqlite3`, say: it costs this mail, no more
+        log(f"{run.job}: whether it is stuck is not known: {type(error).__name__}: {error}")
+        return verdict
+    row = len(skips) + 1
+    told = any(reason.startswith(f"{STUCK}: ") for skip in skips for reason in skip.reasons)
+    if row < wanted or told:
+        return verdict
+    return stuck(why, policy, row, tuple(_named(run, fields) for fields in in_the_way[:NAMED]))
+
+
+def _named(run: RunContext, fields: dict[str, Any]) -> InTheWay:
+    secrets = redactor(run.settings["redact.patterns"])
+    return InTheWay(
+        run=fields["run"],
+        pid=fields["pid"],
+        command=secrets.command(fields["command"]),
+        since=moment(fields["started"]),
+        seconds=max(0.0, time.time() - fields["started"]),
+    )
