@@ -25,7 +25,6 @@ from cronwrap.crontab.shell import words
 from cronwrap.crontab.shell_check import ShellCheck
 from cronwrap.crontab.store import (
     find_program,
-    host_zone,
     is_user,
     open_store,
     own_spool,
