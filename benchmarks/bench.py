@@ -81,7 +81,7 @@ class Left(Exception):  # noqa: N818 -- no error: the row is left out
 
 def need(program: str, package: str) -> str:
     """Give the path of a peer, installed if need be; Left when that cannot be done."""
-    if reason := debian.install({program: package}):
+    if reason := debian.installed({program: package}):
         raise Left(f"{reason} (package {package})")
     return debian.find(program)
 

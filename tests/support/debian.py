@@ -71,7 +71,7 @@ def lacking(needs: tuple[str, ...], *, install: bool) -> str:
     if MINUTES in needs and not install:
         return "this takes minutes, and a mirror: make test-system does it"
     programs = {need: PACKAGES[need] for need in needs if need in PACKAGES}
-    if reason := _install(programs) if install else _not_installed(programs):
+    if reason := installed(programs) if install else _not_installed(programs):
         return reason
     return next(filter(None, (CONDITIONS[need]() for need in needs if need in CONDITIONS)), "")
 
@@ -86,7 +86,8 @@ def _not_installed(programs: dict[str, str]) -> str:
     return f"{', '.join(sorted(left))} not installed (Debian: {packages})" if left else ""
 
 
-def _install(programs: dict[str, str]) -> str:
+def installed(programs: dict[str, str]) -> str:
+    """Install what is missing of some programs, each with its package; give what stands in the way, or nothing."""
     if not _missing(programs):
         return ""
     names = ", ".join(sorted(_missing(programs)))

@@ -84,7 +84,7 @@ def test_a_run_that_ends_is_told_where_somebody_listens(tmp_path, listener, monk
     fields = {**RUN, "host": "h", "started": 1.0}
     del fields["mailed"]
     entry = journal.begin(os.path.join(tmp_path, "state"), fields)
-    verdict = judge(outcome(), Policy(), None, 0.0)
+    verdict = judge(outcome(exit_code=0), Policy(), None, 0.0)
     assert run_entry.finish(entry, verdict, ()) == ""
     found = read(listener.recv(65536))
     assert (found["CRONWRAP_JOB"], found["CRONWRAP_RESULT"], found["PRIORITY"]) == (b"nightly", b"ok", b"6")

@@ -109,6 +109,7 @@ class Entry:
             if self._synced:
                 os.fsync(self._fd)
             self._directory.rename(self.name, self.name + ENDED)
+            self.end = fields
             if self._synced:
                 os.fsync(self._directory.fd)
         except OSError as error:
@@ -188,6 +189,12 @@ def waiting(state_dir: str) -> int:
 def names_of_ended(state_dir: str) -> list[str]:
     """Give the names of the records of ended runs that wait for the history; no file is opened."""
     return [name for name in names_in(runs_directory(state_dir)) if name.endswith(ENDED)]
+
+
+def any_begun(state_dir: str) -> bool:
+    """Tell whether there may be runs under way: ``records.running`` looks at them."""
+    names = names_in(runs_directory(state_dir))
+    return any(not name.endswith(ENDED) and name[0] != "." for name in names)
 
 
 def run_of(name: str) -> str:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import marshal
 import os
 
-from cronwrap.history import journal, records
+from cronwrap.history import journal
 from cronwrap.lock import Lock
 from cronwrap.state import checksum, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
+
+    from cronwrap.history.journal import Entry
 
     Totals = dict[str, Any]
     """``jobs`` (by job and user), the records ``seen`` by name, ``times`` of the crontab (``upcoming``)."""
@@ -63,16 +66,17 @@ def text(value: str) -> str:
     return octets.decode("utf-8", "backslashreplace")
 
 
-def current(state_dir: str, *, anew: bool = False) -> Totals:
+def current(state_dir: str, own: Entry | None = None, *, anew: bool = False) -> Totals:
     """Give the totals with all runs that have ended; StateError when the history cannot be asked.
 
-    They are the file's where that is enough, the database's where it is not, or ``anew``.
+    They are the file's where that is enough, the database's where it is not, or ``anew``. ``own`` is the record
+    of the run that asks: it need not be read.
     """
     known = None if anew else read(state_dir)
-    if known is None or not _add(state_dir, known):
+    if known is None or not _add(state_dir, known, own):
         times = (known or read(state_dir, outdated=True) or {}).get("times")
         known = _from_database(state_dir)
-        _add(state_dir, known)
+        _add(state_dir, known, own)
         known["times"] = times
     return known
 
@@ -167,7 +171,7 @@ def renew(state_dir: str) -> None:
         held.release()
 
 
-def for_writing(state_dir: str) -> Totals:
+def for_writing(state_dir: str, own: Entry | None = None) -> Totals:
     """Give the totals for ``write``, under the lock; StateError and OSError as the two."""
     place = state(state_dir, make=True)
     anew = False
@@ -177,7 +181,7 @@ def for_writing(state_dir: str) -> Totals:
         anew = os.access(MAKING, os.F_OK, dir_fd=place.fd)
     else:
         os.close(place.create(FILE))  # from now on folds leave word
-    return current(state_dir, anew=anew)
+    return current(state_dir, own, anew=anew)
 
 
 def _is_outdated(state_dir: str) -> bool:
@@ -185,15 +189,20 @@ def _is_outdated(state_dir: str) -> bool:
     return os.access(OUTDATED, os.F_OK, dir_fd=fd) or os.access(MAKING, os.F_OK, dir_fd=fd)
 
 
-def _add(state_dir: str, known: Totals) -> bool:
+def _add(state_dir: str, known: Totals, own: Entry | None) -> bool:
     """Add what the journal has since; False when the order of the runs is the database's to tell."""
-    seen = known["seen"]
-    found = [
-        (fields.get("ended") or 0.0, name, fields)
-        for name, fields in records.ended(state_dir, seen=seen)
-        if name not in seen
-    ]
-    known["seen"] = (seen & {*journal.names_of_ended(state_dir)}) | {name for _, name, _ in found}
+    names = {*journal.names_of_ended(state_dir)}
+    new = names - known["seen"]
+    mine = own.name + journal.ENDED if own and own.end else ""
+    read_from: Iterable[tuple[str, Fields]] = ()
+    if own and own.end and new == {mine}:
+        read_from = ((mine, {**own.fields, **own.end}),)
+    elif new:
+        from cronwrap.history.records import ended  # noqa: PLC0415  # others ended as well, or nobody wrote
+
+        read_from = ended(state_dir, seen=known["seen"])
+    found = [(fields.get("ended") or 0.0, name, fields) for name, fields in read_from]
+    known["seen"] = (known["seen"] & names) | {name for _, name, _ in found}
     found.sort(key=_by_time)
     in_order = [add(known["jobs"], fields) for _, _, fields in found]  # all of them, whatever the first says
     return all(in_order)

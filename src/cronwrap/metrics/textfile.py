@@ -12,7 +12,7 @@ from errno import EPERM
 
 from cronwrap import __version__
 from cronwrap.errors import StateError
-from cronwrap.history import records, totals
+from cronwrap.history import journal, totals
 from cronwrap.metrics.exposition import Now, of_past, text
 from cronwrap.state import PAUSES, state
 
@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cronwrap.history.journal import Entry
     from cronwrap.metrics.exposition import Job
 
 AGAIN = ".metrics.again"
@@ -38,14 +39,17 @@ _LOOKING = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW |
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def update(directory: str, state_dir: str, user: str, *, lean: bool = False) -> None:
+def update(
+    directory: str, state_dir: str, user: str, own: Entry | None = None, *, lean: bool = False
+) -> None:
     """Write the file as things are now; whoever comes while somebody writes leaves it to them.
 
+    ``own`` is the record of the run that asks, if it is on record.
     ``lean``: from a run that is under way: neither the history's database nor the crontab is asked.
     """
     try:
         for _ in range(MOST_ROUNDS):
-            if not _one_round(directory, state_dir, user, lean=lean):
+            if not _one_round(directory, state_dir, user, own, lean=lean):
                 break
             if not os.access(AGAIN, os.F_OK, dir_fd=state(state_dir, "locks").fd):
                 break
@@ -64,7 +68,7 @@ def _words(error: Exception, directory: str) -> str:
     return f"{directory}: {type(error).__name__}: {error}"
 
 
-def _one_round(directory: str, state_dir: str, user: str, *, lean: bool) -> bool:
+def _one_round(directory: str, state_dir: str, user: str, own: Entry | None, *, lean: bool) -> bool:
     """Write once, unless somebody else does, who is then told to do it again."""
     held = totals.lock(state_dir)
     locks = state(state_dir, "locks")
@@ -78,7 +82,7 @@ def _one_round(directory: str, state_dir: str, user: str, *, lean: bool) -> bool
                 return False
         if os.access(AGAIN, os.F_OK, dir_fd=locks.fd):
             locks.unlink(AGAIN)
-        known = totals.read(state_dir) if lean else totals.for_writing(state_dir)
+        known = totals.read(state_dir) if lean else totals.for_writing(state_dir, own)
         if known is not None:
             if not lean:
                 _ask_crontab(known, user)
@@ -131,10 +135,13 @@ def _text(state_dir: str, user: str, known: dict[str, Any]) -> str:
 def _now(state_dir: str, user: str, known: dict[str, Any]) -> Now:
     now = Now(totals.text(user))
     starts = {job: of_job["last"] for job, of_job in known["jobs"].items()}
-    for fields in records.running(state_dir):
-        job = (totals.text(fields["job"]), totals.text(fields["user"]))
-        now.running[job] = now.running.get(job, 0) + 1
-        starts[job] = max(starts.get(job, 0.0), float(fields["started"]))
+    if journal.any_begun(state_dir):
+        from cronwrap.history.records import running  # noqa: PLC0415  # while another one runs
+
+        for fields in running(state_dir):
+            job = (totals.text(fields["job"]), totals.text(fields["user"]))
+            now.running[job] = now.running.get(job, 0) + 1
+            starts[job] = max(starts.get(job, 0.0), float(fields["started"]))
     for name, (_, since, times) in ((known["times"] or {}).get("jobs") or {}).items():
         last = max(since, starts.get((name, now.user), 0.0))
         due = [moment for moment in times if moment > last]

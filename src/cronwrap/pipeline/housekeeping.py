@@ -41,7 +41,7 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
     if run.settings["metrics.textfile"]:
         from cronwrap.metrics.textfile import update  # noqa: PLC0415  # for those who want it
 
-        update(run.settings["metrics.textfile"], directory, run.user)
+        update(run.settings["metrics.textfile"], directory, run.user, entry)
     if cronwrap.bundle_due:
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
