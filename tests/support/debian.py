@@ -87,7 +87,7 @@ def _not_installed(programs: dict[str, str]) -> str:
 
 
 def installed(programs: dict[str, str]) -> str:
-    """Install what is missing of some programs, each with its package; give what stands in the way, or nothing."""
+    """Install what is missing of programs, each with its package; give what stands in the way, or nothing."""
     if not _missing(programs):
         return ""
     names = ", ".join(sorted(_missing(programs)))

@@ -59,7 +59,7 @@ class Entry:
         self.fields = fields
         """What was written at the start."""
         self.end: Fields | None = None
-        """How it ended, of a run that died when its report was to go into the queue."""
+        """How it ended: once it has, or of a run that died when its report was to go into the queue."""
         self.name = name
         """Of its file."""
         self.on_end: Callable[[], None] | None = None

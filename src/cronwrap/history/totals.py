@@ -69,8 +69,8 @@ def text(value: str) -> str:
 def current(state_dir: str, own: Entry | None = None, *, anew: bool = False) -> Totals:
     """Give the totals with all runs that have ended; StateError when the history cannot be asked.
 
-    They are the file's where that is enough, the database's where it is not, or ``anew``. ``own`` is the record
-    of the run that asks: it need not be read.
+    They are the file's where that is enough, the database's where it is not, or ``anew``. ``own`` is the
+    record of the run that asks: it need not be read.
     """
     known = None if anew else read(state_dir)
     if known is None or not _add(state_dir, known, own):
