@@ -39,13 +39,23 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
 
         log(str(error) if isinstance(error, (StateError, OSError)) else f"{type(error).__name__}: {error}")
     if run.settings["metrics.textfile"]:
-        from cronwrap.metrics.textfile import update  # noqa: PLC0415  # for those who want it
-
-        update(run.settings["metrics.textfile"], directory, run.user, entry)
+        show(run, entry)
     if cronwrap.bundle_due:
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
         write(cronwrap.bundle_due)
+
+
+def show(run: RunContext, entry: Entry | None, *, lean: bool = False) -> None:
+    """Show the run, and what else there is, to Prometheus; ``lean`` while it is under way."""
+    try:
+        from cronwrap.metrics.textfile import update  # noqa: PLC0415  # for those who want it
+
+        update(run.settings["metrics.textfile"], run.settings.state_dir, run.user, entry, lean=lean)
+    except Exception as error:  # noqa: BLE001  # a module that has gone, say: it costs the metrics, no more
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(f"metrics are not written: {type(error).__name__}: {error}")
 
 
 def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:

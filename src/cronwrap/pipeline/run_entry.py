@@ -134,7 +134,10 @@ def write_down(entry: Entry, fields: dict[str, Any], outcomes: tuple[Outcome, ..
     except StateError as error:
         return str(error)
     if os.access(JOURNALD, os.W_OK):
-        from cronwrap.journald import tell  # noqa: PLC0415  # not everywhere
+        try:
+            from cronwrap.journald import tell  # noqa: PLC0415  # not everywhere
 
-        tell({**entry.fields, **fields}, JOURNALD)
+            tell({**entry.fields, **fields}, JOURNALD)
+        except Exception:  # noqa: BLE001  # a module that has gone: it costs the line, no more
+            return ""
     return ""
