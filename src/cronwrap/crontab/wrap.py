@@ -149,26 +149,14 @@ def _expanded(text: str, environment: Mapping[str, str]) -> str:
 
 def calls_cronwrap(text: str) -> bool:
     """Give whether a shell's text calls cronwrap anywhere: to run a job, or as one of its own commands."""
-    return any(
-        use.form or (_COMMAND_PLACE.search(before) and operand(use.arguments))
-        for before, use in _mentions(without_comment(text))
-    )
-
-
-def runs_in(text: str) -> tuple[Use, ...]:
-    """Give each call of cronwrap in a shell's text that runs a job, wherever it stands in it."""
     text = without_comment(text)
-    first = use_in(text)
-    if first is not None and first.form:
-        return (first,)
-    return tuple(use.replace(before="") for _before, use in _mentions(text) if use.form)
-
-
-def _mentions(text: str) -> Iterator[tuple[str, Use]]:
     for match in _MENTION.finditer(text):
         use = use_in(text[match.end("before") :].lstrip("'\""), also=(SHELL_BASENAME,))
-        if use is not None:
-            yield text[: match.end("before")], use
+        if use is None:
+            continue
+        if use.form or (_COMMAND_PLACE.search(text[: match.end("before")]) and operand(use.arguments)):
+            return True
+    return False
 
 
 def without_comment(text: str) -> str:
