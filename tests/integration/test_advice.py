@@ -66,7 +66,7 @@ def short_limits(monkeypatch):
 
 
 def faults(relay):
-    steps = probe(relay, USER, ("ops@example.test",))
+    steps = list(probe(relay, USER, ("ops@example.test",)))
     return [step for step in steps if not step.ok]
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 import errno
 import json
 import os
+import signal
 import socket
 import time
 from types import SimpleNamespace
@@ -267,6 +268,17 @@ def test_a_relay_that_says_nothing_is_given_up_on(patient, make_misbehaving):
     server = make_misbehaving("banner", "hang", mode="starttls")
     patient.write_config(PEOPLE + table_of(server) + 'timeout = "1s"\n')
     assert one_fault(examined(patient))[0] == "greeting"
+
+
+def test_steps_come_as_they_are_taken_on_a_pipe_too_and_ctrl_c_ends_with_a_word(patient, make_misbehaving):
+    server = make_misbehaving("banner", "hang", mode="starttls")
+    patient.write_config(PEOPLE + table_of(server))
+    process = patient.start("doctor", stdout=-1, stderr=-1)
+    while b"resolve" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, b"\ninterrupted: not everything was looked at\n")
 
 
 def table_of(server: Misbehaving) -> str:

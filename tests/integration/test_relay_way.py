@@ -101,7 +101,7 @@ def test_without_the_extra_the_fault_says_what_to_install(relay, monkeypatch):
 
 def test_doctor_tries_a_relay_through_its_proxy(relay, make_proxy):
     proxy = make_proxy("socks5")
-    steps = probe(at(relay, proxy=f"socks5h://localhost:{proxy.port}"), USER, (TO,))
+    steps = list(probe(at(relay, proxy=f"socks5h://localhost:{proxy.port}"), USER, (TO,)))
     assert all(step.ok for step in steps), steps
     assert "looked up by" in steps[0].text
 

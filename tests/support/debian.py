@@ -16,6 +16,7 @@ LOCK = "/run/lock/cronwrap-tests-apt"
 PACKAGES = {
     "/usr/lib/*/sasl2/libplain.so": "libsasl2-modules",  # Postfix only recommends it
     "/usr/lib/dovecot/imap": "dovecot-imapd",
+    "/usr/lib/systemd/systemd-journald": "systemd",
     "/usr/share/perl5/MIME/Parser.pm": "libmime-tools-perl",
     "bash": "bash",
     "chromium": "chromium",

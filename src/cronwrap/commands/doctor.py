@@ -18,6 +18,8 @@ SIGNS = {True: ("ok", views.GREEN), False: ("FAULT", views.RED), None: ("note", 
 NAME_WIDTH = 11
 """Columns of the longest name, ``certificate``."""
 TIME_WIDTH = 8
+INTERRUPTED = 130
+"""The exit status after Ctrl-C, as a shell has it."""
 SHOWN_TIME = 0.0005
 """Seconds; what took less took no time."""
 
@@ -32,6 +34,17 @@ def command(ctx: click.Context, send: bool, as_json: bool) -> None:
     Settings, state, clock, each relay up to the acceptance of sender and recipients, outbox, crontab.
     """
     settings = ctx.obj.settings()
+    try:
+        faults = _examine(settings, send=send, as_json=as_json)
+    except KeyboardInterrupt:
+        views.say("\ninterrupted: not everything was looked at", err=True)
+        ctx.exit(INTERRUPTED)
+    if faults:
+        ctx.exit(1)
+
+
+def _examine(settings: Settings, *, send: bool, as_json: bool) -> int:
+    """Show each step as it comes; give how many are faults."""
     screen, faults = Screen(), 0
     relay = ""
     for check in _all(settings, send=send):
@@ -45,8 +58,7 @@ def command(ctx: click.Context, send: bool, as_json: bool) -> None:
         views.write(lines(screen, check))
     if not as_json:
         views.write(["", _conclusion(screen, faults)])
-    if faults:
-        ctx.exit(1)
+    return faults
 
 
 def _all(settings: Settings, *, send: bool) -> Iterator[Check]:

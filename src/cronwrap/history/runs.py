@@ -229,7 +229,8 @@ def skips_in_a_row(state_dir: str, job: str, user: str, since: float, limit: int
     found = []
     for _name, fields in records.ended(state_dir, job):
         with contextlib.suppress(records.Unreadable):
-            found.append(Run(**_columns(fields)))
+            columns = _columns(fields)
+            found.append(Run(**{name: columns[name] for name in COLUMNS}))
     job, user = text(job), text(user)
     with reading(state_dir) as database:
         if database is not None:

@@ -21,7 +21,7 @@ from cronwrap.settings.relays import Endpoint
 from cronwrap.trust import untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 PROBE_LIMIT = 180.0
 """Seconds for a whole probe: somebody sits in front of it."""
@@ -46,14 +46,27 @@ class Step(Record):
     advice: str = ""
 
 
-def probe(endpoint: Endpoint, sender: str = "", recipients: Sequence[str] = ()) -> list[Step]:
-    """Give the steps up to the first that failed for the whole relay; no message is sent.
+def probe(endpoint: Endpoint, sender: str = "", recipients: Sequence[str] = ()) -> Iterator[Step]:
+    """Give the steps, as they come, up to the first that failed for the whole relay; no message is sent.
 
     With a ``sender`` the relay is asked whether it takes mail from there, and for ``recipients``.
     """
     if endpoint.kind in ("sendmail", "maildir"):
-        return [_local(endpoint)]
-    return asyncio.run(_Probe(endpoint).run(sender, recipients))
+        yield _local(endpoint)
+        return
+    with asyncio.Runner() as runner:
+        steps: asyncio.Queue[Step | None] = asyncio.Queue()
+
+        async def work() -> None:
+            try:
+                await _Probe(endpoint, steps.put_nowait).run(sender, recipients)
+            finally:
+                steps.put_nowait(None)
+
+        task = runner.get_loop().create_task(work())
+        while (step := runner.run(steps.get())) is not None:
+            yield step
+        task.result()
 
 
 def reach(host: str, port: int, timeout: float = REACH_TIMEOUT) -> Step:
@@ -112,15 +125,15 @@ def _sendable(address: str) -> bool:
 
 
 class _Probe:
-    """Steps of one probe, as they come."""
+    """Steps of one probe, handed to ``told`` as they come."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, told: Callable[[Step], None]) -> None:
         self.endpoint = endpoint
-        self.steps: list[Step] = []
+        self._told = told
         self._addresses: list[dial.Address] = []
         self._since = time.monotonic()
 
-    async def run(self, sender: str, recipients: Sequence[str]) -> list[Step]:
+    async def run(self, sender: str, recipients: Sequence[str]) -> None:
         try:
             async with asyncio.timeout(PROBE_LIMIT):
                 await self._try(sender, recipients)
@@ -130,7 +143,6 @@ class _Probe:
         except TimeoutError:
             text = f"{self.endpoint.display} took more than {PROBE_LIMIT:g} s"
             self._add("greeting", text, ok=False, advice="it is too slow to be of use: ask its owner why")
-        return self.steps
 
     async def _try(self, sender: str, recipients: Sequence[str]) -> None:
         relay = self.endpoint
@@ -210,5 +222,5 @@ class _Probe:
 
     def _add(self, name: str, text: str, *, ok: bool = True, advice: str = "") -> None:
         now = time.monotonic()
-        self.steps.append(Step(name=name, ok=ok, seconds=now - self._since, text=text, advice=advice))
+        self._told(Step(name=name, ok=ok, seconds=now - self._since, text=text, advice=advice))
         self._since = now
