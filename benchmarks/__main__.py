@@ -5,13 +5,22 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks import capture, history_queries, instructions, job_start, quiet_run, sleeping, storm
+from benchmarks import capture, history_queries, instructions, job_start, metrics, quiet_run, sleeping, storm
 from benchmarks.bench import Installation, Left, Row, show
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-ALL: tuple[ModuleType, ...] = (instructions, quiet_run, job_start, sleeping, capture, storm, history_queries)
+ALL: tuple[ModuleType, ...] = (
+    instructions,
+    quiet_run,
+    metrics,
+    job_start,
+    sleeping,
+    capture,
+    storm,
+    history_queries,
+)
 
 
 def run() -> None:

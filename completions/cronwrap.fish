@@ -13,7 +13,7 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
-                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
+                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' metrics' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
                     set -a path $word
             end
         end
@@ -48,6 +48,7 @@ complete -c cronwrap -n '__cronwrap_at ""' -a unmute -d 'End the mute of a job; 
 complete -c cronwrap -n '__cronwrap_at ""' -a outbox -d 'The reports and notifications that wait to be sent'
 complete -c cronwrap -n '__cronwrap_at ""' -a crontab -d 'Wrap the jobs of a crontab, find mistakes, find jobs that did not run'
 complete -c cronwrap -n '__cronwrap_at ""' -a config -d 'Show the settings in force, find mistakes in them, import another program\'s'
+complete -c cronwrap -n '__cronwrap_at ""' -a metrics -d 'Print what Prometheus is told of the jobs, as [metrics] textfile has it'
 complete -c cronwrap -n '__cronwrap_at ""' -a sendmail -d 'Take a whole message on standard input and send it, as sendmail(8) does'
 complete -c cronwrap -n '__cronwrap_at ""' -s n -l name -x -d 'the job\'s name [from the command]'
 complete -c cronwrap -n '__cronwrap_at ""' -s C -l chdir -x -a '(__fish_complete_directories)' -d 'working directory of the job'
@@ -190,3 +191,4 @@ complete -c cronwrap -n '__cronwrap_at "config import"' -s h -l help -d 'Show th
 complete -c cronwrap -n '__cronwrap_at "config show"' -l job -x -d 'With the settings of [jobs.NAME]'
 complete -c cronwrap -n '__cronwrap_at "config show"' -l json -d 'One JSON object a setting'
 complete -c cronwrap -n '__cronwrap_at "config show"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "metrics"' -s h -l help -d 'Show this message and exit'

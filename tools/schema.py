@@ -189,6 +189,7 @@ READERS: dict[Any, Schema] = {
         ]
     },
     values.plain_text: TEXT,
+    values.directory: {**TEXT, "pattern": f"^(?:/|{END})"},
     values.url: {"type": "string", "pattern": rf"^https?://[^\u0000-\u0020]*{END}"},
     values.addresses: {"anyOf": [ADDRESSES, {"type": "array", "items": ADDRESSES}]},
     values.address: {"anyOf": [ONE_ADDRESS, {"type": "array", "items": ONE_ADDRESS, "maxItems": 1}]},

@@ -285,6 +285,10 @@ class _OnRecord:
 
         self._await()
         self._faults += settle_in(self._entry)
+        if self._entry and (textfile := self._run.settings["metrics.textfile"]):
+            from cronwrap.metrics.textfile import update  # noqa: PLC0415  # for those who want it
+
+            update(textfile, self._run.settings.state_dir, self._run.user, lean=True)
 
     def entry(self) -> Entry | None:
         """Give the run's place on record, or None, and the reason as a fault."""

@@ -23,7 +23,14 @@ from cronwrap.crontab.lint import lint as find_mistakes
 from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.shell import words
 from cronwrap.crontab.shell_check import ShellCheck
-from cronwrap.crontab.store import find_program, is_user, open_store, own_spool, this_program, user_name
+from cronwrap.crontab.store import (
+    find_program,
+    is_user,
+    open_store,
+    own_spool,
+    this_program,
+    user_name,
+)
 from cronwrap.crontab.wrap import PROGRAM, Rewrite, check_prefix, unwrap, wrap
 from cronwrap.errors import CronwrapError, UsageError
 from cronwrap.settings.values import duration, quote

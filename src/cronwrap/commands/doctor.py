@@ -11,7 +11,7 @@ import click
 from cronwrap.commands import views
 from cronwrap.commands.views import GAP, Screen
 from cronwrap.settings.load import Settings
-from cronwrap.setup import cron_checks, mail_checks, notify_checks
+from cronwrap.setup import cron_checks, mail_checks, metrics_checks, notify_checks
 from cronwrap.setup.mail_checks import Check
 
 SIGNS = {True: ("ok", views.GREEN), False: ("FAULT", views.RED), None: ("note", views.YELLOW)}
@@ -65,6 +65,7 @@ def _all(settings: Settings, *, send: bool) -> Iterator[Check]:
     yield from mail_checks.checks(settings, os.environ)
     yield from notify_checks.checks(settings)
     yield from cron_checks.checks(settings)
+    yield from metrics_checks.checks(settings)
     if send:
         yield mail_checks.send_test(settings)
         yield from notify_checks.send_tests(settings)

@@ -8,7 +8,7 @@ a star in its minute or hour follows the clock (cron(8), NOTES).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -202,15 +202,20 @@ def missed(job: Watched, runs: Mapping[str, Sequence[float]], window: Window) ->
 
 def due_times(job: Watched, begin: float, end: float, zone: tzinfo) -> list[float]:
     """Give the Unix times in [begin, end] at which cron starts a job."""
-    from cronsim import CronSim  # noqa: PLC0415  # an extra that may not be installed; see the caller
-
-    local = zone_named(job.zone) if job.zone else zone
     found: list[float] = []
     # cronsim begins with the second after the one it is given.
-    for due in CronSim(job.schedule.expression, datetime.fromtimestamp(begin - 1, UTC).astimezone(local)):
-        moment = due.timestamp()
+    for moment in due_from(job, begin - 1, zone):
         if moment > end:
             break
         if moment >= begin:
             found.append(moment)
     return found
+
+
+def due_from(job: Watched, begin: float, zone: tzinfo) -> Iterator[float]:
+    """Give the Unix times after ``begin`` at which cron starts a job, without end. Needs cronsim."""
+    from cronsim import CronSim  # noqa: PLC0415  # an extra that may not be installed; see the caller
+
+    local = zone_named(job.zone) if job.zone else zone
+    for due in CronSim(job.schedule.expression, datetime.fromtimestamp(begin, UTC).astimezone(local)):
+        yield due.timestamp()

@@ -102,12 +102,13 @@ class Own:
     name = "crontab"
     system = False
 
-    def __init__(self, user: str = "") -> None:
+    def __init__(self, user: str = "", patience: float = CRONTAB_TIMEOUT) -> None:
         self._whose = ["-u", user] if user else []
+        self._patience = patience
 
     def read(self) -> bytes:
         """Give the whole crontab; empty when the user has none."""
-        done = _crontab([*self._whose, "-l"])
+        done = _crontab([*self._whose, "-l"], patience=self._patience)
         if done.returncode == 0:
             return done.stdout
         said = done.stderr.decode(errors="replace").strip()
@@ -186,7 +187,9 @@ def this_program() -> str | None:
     return shutil.which("cronwrap")
 
 
-def _crontab(arguments: list[str], content: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+def _crontab(
+    arguments: list[str], content: bytes | None = None, patience: float = CRONTAB_TIMEOUT
+) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
             ["crontab", *arguments],
@@ -194,7 +197,7 @@ def _crontab(arguments: list[str], content: bytes | None = None) -> subprocess.C
             stdin=subprocess.DEVNULL if content is None else None,
             capture_output=True,
             check=False,
-            timeout=CRONTAB_TIMEOUT,
+            timeout=patience,
             env={**os.environ, "LC_ALL": "C"},
         )
     except FileNotFoundError:

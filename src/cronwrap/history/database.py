@@ -62,6 +62,12 @@ SCHEMA = (
         PRIMARY KEY (job, user));
     """,
     "ALTER TABLE runs ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0",
+    """
+    CREATE TABLE totals (
+        job TEXT NOT NULL, user TEXT NOT NULL, result TEXT NOT NULL,
+        runs INTEGER NOT NULL, ended REAL NOT NULL, PRIMARY KEY (job, user, result));
+    INSERT INTO totals SELECT job, user, result, count(*), max(ended) FROM runs GROUP BY job, user, result;
+    """,
 )
 """What leads from one ``user_version`` to the next; the number of steps is the version we write."""
 VERSION = len(SCHEMA)

@@ -185,6 +185,16 @@ def waiting(state_dir: str) -> int:
     return sum(name.endswith(ENDED) for name in names_in(runs_directory(state_dir)))
 
 
+def names_of_ended(state_dir: str) -> list[str]:
+    """Give the names of the records of ended runs that wait for the history; no file is opened."""
+    return [name for name in names_in(runs_directory(state_dir)) if name.endswith(ENDED)]
+
+
+def run_of(name: str) -> str:
+    """Give the id of the run that a record is of."""
+    return name.removesuffix(ENDED).rpartition(".")[0]
+
+
 def others_begun(state_dir: str, job: str, own: Entry | None) -> bool:
     """Tell whether other runs of a job are there that have not ended: ``records.abandoned`` looks at them."""
     name = "" if own is None else own.name

@@ -31,7 +31,7 @@ from cronwrap.state import NEW, RUNS, boot_id, checksum, process_started, state,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from cronwrap.history.journal import Fields
     from cronwrap.state import Directory
@@ -56,13 +56,13 @@ class Unreadable(Exception):  # noqa: N818 - control flow inside the package, ne
     """A file is not what was written: cut short, torn or foreign."""
 
 
-def ended(state_dir: str, job: str | None = None) -> Iterator[tuple[str, Fields]]:
-    """Give name and record of ended runs; ``Unreadable`` ones come with an empty record."""
+def ended(state_dir: str, job: str | None = None, seen: Container[str] = ()) -> Iterator[tuple[str, Fields]]:
+    """Give name and record of ended runs, but for those ``seen``; an ``Unreadable`` one is empty."""
     suffix = ENDED if job is None else f".{tag(job)}{ENDED}"
     directory = runs_directory(state_dir)
     if directory is None:
         return
-    for name in sorted(name for name in names_in(directory) if name.endswith(suffix)):
+    for name in sorted(name for name in names_in(directory) if name.endswith(suffix) and name not in seen):
         try:
             start, end = _read(directory, name)
         except FileNotFoundError:

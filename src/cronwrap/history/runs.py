@@ -15,12 +15,13 @@ import sqlite3
 import time
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal, records
+from cronwrap.history import journal, records, totals
 from cronwrap.history.database import exists, reading, transaction, writing
 from cronwrap.history.kept_output import Kept, unpack, whole
 from cronwrap.history.so_far import so_far
 from cronwrap.history.tally import REMEMBERED, Tally, after
 from cronwrap.history.tally import past as past_of
+from cronwrap.history.totals import text
 from cronwrap.model import Past, Record
 
 TYPE_CHECKING = False  # `typing` costs as much as all of this, and a failing job waits for it
@@ -34,6 +35,8 @@ CANDIDATES = 8
 """Runs that are named where a part of an id fits several."""
 PRUNE_BATCH = 2000
 """Runs that one fold forgets at most: no run pays for what months have left."""
+TOTALS_KEEP = 400 * 86400.0
+"""Seconds: the numbers of a job that runs once a year do not fall when its last run is forgotten."""
 
 
 class Run(Record):
@@ -105,7 +108,9 @@ def fold(state_dir: str, keep: float | None = None, now: float | None = None) ->
                 notices += _fold(state_dir, database, batch)
             if keep is not None:
                 with transaction(database):
-                    _prune(database, now - keep)
+                    _prune(database, now - keep, now - max(keep, TOTALS_KEEP))
+    with contextlib.suppress(OSError, StateError):  # it is for metrics alone
+        totals.renew(state_dir)
     records.sweep(state_dir, now)
     return tuple(notices)
 
@@ -123,6 +128,7 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
             _insert(database, columns, output)
     # Only now: until the commit is on disk the journal is the only place that has them.
     with contextlib.suppress(OSError):
+        totals.outdate(state_dir)
         records.forget(state_dir, [name for name, *_rest in good])
     return notices
 
@@ -137,13 +143,18 @@ def _insert(database: sqlite3.Connection, columns: dict[str, Any], output: dict[
     tally = after(_tally(database, columns["job"], columns["user"]), columns)
     values = {name: getattr(tally, name) for name in Tally.fields()}
     database.execute(_insertion("INSERT OR REPLACE INTO jobs", Tally.fields()), values)
+    database.execute(
+        "INSERT INTO totals (job, user, result, runs, ended) VALUES (:job, :user, :result, 1, :ended)"
+        " ON CONFLICT DO UPDATE SET runs = runs + 1, ended = max(ended, excluded.ended)",
+        columns,
+    )
 
 
 def _insertion(beginning: str, columns: tuple[str, ...]) -> str:
     return f"{beginning} ({', '.join(columns)}) VALUES ({', '.join(':' + name for name in columns)})"
 
 
-def _prune(database: sqlite3.Connection, before: float) -> None:
+def _prune(database: sqlite3.Connection, before: float, totals_before: float) -> None:
     # By the start, which has an index; a run that took long, or was found dead late, still counts by its end.
     old = database.execute(
         "SELECT run FROM runs WHERE started < :before AND ended < :before ORDER BY started LIMIT :most",
@@ -154,6 +165,11 @@ def _prune(database: sqlite3.Connection, before: float) -> None:
         database.executemany("DELETE FROM outputs WHERE run = ?", runs)
         database.executemany("DELETE FROM runs WHERE run = ?", runs)
         database.execute("DELETE FROM jobs WHERE ended < ?", (before,))
+        database.execute(
+            "DELETE FROM totals WHERE (job, user) IN"
+            " (SELECT job, user FROM totals GROUP BY job, user HAVING max(ended) < ?)",
+            (totals_before,),
+        )
 
 
 def _set_aside_record(state_dir: str, name: str) -> str:
@@ -164,10 +180,10 @@ def _columns(fields: dict[str, Any]) -> dict[str, Any]:
     """Give a record's columns, each of its type; ``Unreadable`` when one is not."""
     known = {name: fields[name] for name in COLUMNS if fields.get(name) is not None}
     try:
-        known["reasons"] = tuple(_text(reason) for reason in known.get("reasons", ()))
+        known["reasons"] = tuple(text(reason) for reason in known.get("reasons", ()))
         for name in ("run", "job", "command", "host", "user", "result", "quiet_reason", "digest", "boot_id"):
             if name in known:
-                known[name] = _text(known[name])
+                known[name] = text(known[name])
         for name in ("started", "ended", "duration", "cpu_seconds"):
             if name in known:
                 known[name] = float(known[name])
@@ -183,15 +199,6 @@ def _columns(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: getattr(run, name) for name in COLUMNS} | {"notified": fields.get("notified") is True}
 
 
-def _text(value: str) -> str:
-    r"""Give text that SQLite and JSON can hold: octets that are no UTF-8 become ``\xff``."""
-    try:
-        octets = value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        octets = value.encode("utf-8", "backslashreplace")
-    return octets.decode("utf-8", "backslashreplace")
-
-
 # Reading -----------------------------------------------------------------------------------------
 
 
@@ -201,7 +208,7 @@ def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
     for _name, fields in records.ended(state_dir, job):
         with contextlib.suppress(records.Unreadable):
             recent.append(_columns(fields))
-    job, user = _text(job), _text(user)
+    job, user = text(job), text(user)
     tally = Tally(job=job, user=user)
     with reading(state_dir) as database:
         if database is not None:
@@ -224,7 +231,7 @@ def skips_in_a_row(state_dir: str, job: str, user: str, since: float, limit: int
         with contextlib.suppress(records.Unreadable):
             columns = _columns(fields)
             found.append(Run(**{name: columns[name] for name in COLUMNS}))
-    job, user = _text(job), _text(user)
+    job, user = text(job), text(user)
     with reading(state_dir) as database:
         if database is not None:
             rows = database.execute(
@@ -258,7 +265,7 @@ class HeldBack(Record):
 def held_back(state_dir: str, job: str, user: str, since: float) -> tuple[HeldBack, ...]:
     """Give the runs that ended since a time and were skipped in a pause, or told nobody in a mute."""
     fold(state_dir)
-    values = {"job": _text(job), "user": _text(user), "since": since}
+    values = {"job": text(job), "user": text(user), "since": since}
     with reading(state_dir) as database:
         if database is None:
             return ()
@@ -315,7 +322,7 @@ def runs(
     conditions += ["started >= :since"] if since is not None else []
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
     values = {
-        "job": None if job is None else _text(job),
+        "job": None if job is None else text(job),
         "since": since,
         "limit": -1 if limit is None else limit,
     }
@@ -367,7 +374,7 @@ def under_way(state_dir: str, word: str | None = None) -> list[Run]:
         return found
     return (
         [run for run in found if run.run == word]
-        or [run for run in found if run.job == _text(word)]
+        or [run for run in found if run.job == text(word)]
         or [run for run in found if word in run.run]
     )
 
@@ -391,7 +398,7 @@ def _select(database: sqlite3.Connection | None, query: str, word: str) -> list[
     if database is None:
         return []
     rows = database.execute(
-        query, {"word": _text(word), "last": f"{_text(word)}\U0010ffff", "most": CANDIDATES + 1}
+        query, {"word": text(word), "last": f"{text(word)}\U0010ffff", "most": CANDIDATES + 1}
     )
     return [_run(row) for row in rows]
 
@@ -414,8 +421,8 @@ def _running(state_dir: str, job: str | None = None) -> list[Run]:
     for fields in records.running(state_dir, job):
         known: dict[str, Any] = {name: fields.get(name, 0) for name in ("started", "pid")}
         for name in ("run", "job", "command", "host", "user", "boot_id"):
-            known[name] = _text(str(fields.get(name, "")))
-        if job is None or known["job"] == _text(job):
+            known[name] = text(str(fields.get(name, "")))
+        if job is None or known["job"] == text(job):
             found.append(Run(**known, by_hand=bool(fields.get("by_hand"))))
     return sorted(found, key=lambda run: -run.started)
 

@@ -38,6 +38,10 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         from cronwrap.log import log  # noqa: PLC0415
 
         log(str(error) if isinstance(error, (StateError, OSError)) else f"{type(error).__name__}: {error}")
+    if run.settings["metrics.textfile"]:
+        from cronwrap.metrics.textfile import update  # noqa: PLC0415  # for those who want it
+
+        update(run.settings["metrics.textfile"], directory, run.user)
     if cronwrap.bundle_due:
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 
 from cronwrap.errors import StateError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from cronwrap.model import Outcome, Verdict
     from cronwrap.pipeline.context import RunContext
 
+JOURNALD = "/run/systemd/journal/socket"
+"""As ``journald.SOCKET``, which is loaded only where it is there."""
 NEEDED = (
     "cronwrap.pipeline.reporting",
     "cronwrap.pipeline.still_running",
@@ -34,6 +37,7 @@ NEEDED = (
     "cronwrap.job.tree",
     "cronwrap.job.procfs",
     "cronwrap.text",
+    "cronwrap.journald",
 )
 """What it takes to judge, compose, store and print, with all that these import. A job that takes its time may
 see cronwrap upgraded, or removed, before it ends."""
@@ -129,4 +133,8 @@ def write_down(entry: Entry, fields: dict[str, Any], outcomes: tuple[Outcome, ..
         entry.finish(fields, outcomes[-1].output if outcomes else None)
     except StateError as error:
         return str(error)
+    if os.access(JOURNALD, os.W_OK):
+        from cronwrap.journald import tell  # noqa: PLC0415  # not everywhere
+
+        tell({**entry.fields, **fields}, JOURNALD)
     return ""

@@ -12,6 +12,7 @@ from cronwrap.settings.values import (
     addresses,
     boolean,
     codes,
+    directory,
     duration,
     duration_with_unit,
     events,
@@ -171,6 +172,7 @@ SECTIONS = (
     _option("delivery.lifetime", duration_with_unit, "how long a report is retried", default=5 * 86400.0),
     _option("delivery.background", boolean, "retry in a process of its own", default=True),
     _option("history.keep", duration_with_unit, "how long runs are remembered", default=90 * 86400.0),
+    _option("metrics.textfile", directory, "where the node exporter looks for metrics", default=""),
     _option("redact.patterns", patterns, "what is blotted out before it is stored or sent", default=()),
 )
 """The keys of the configuration's other tables, ``[table] key`` written as ``table.key``."""

@@ -183,6 +183,14 @@ def plain_text(value: object) -> str:
     return value
 
 
+def directory(value: object) -> str:
+    """Read the absolute path of a directory, or an empty text for none, else ValueError."""
+    text = plain_text(value)
+    if text and not text.startswith("/"):
+        raise ValueError(f"{text!r} is not the path of a directory from the root (/)")
+    return text
+
+
 def url(value: object) -> str:
     """Read an http or https URL, else ValueError."""
     text = plain_text(value)
