@@ -158,7 +158,7 @@ def test_an_older_database_counts_the_runs_that_it_has(state):
     runs.fold(state)
     with sqlite3.connect(os.path.join(state, "history.db")) as connection:
         connection.execute("DROP TABLE totals")
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute("PRAGMA user_version = 2")
     connection.close()
     known = totals.current(state)["jobs"]["nightly", "u"]
     assert known["runs"] == {"ok": 2, "failed": 1}
