@@ -162,8 +162,9 @@ def test_what_is_read_and_what_is_skipped_is_all_there_was_in_order(tmp_path_fac
     output = so_far(place, RUN)
     if output:
         assert everything.startswith(output.head)
-        if b"bytes left out" not in output.tail and not output.tail.startswith(b"]"):
-            assert everything.rstrip(b"#").endswith(output.tail)
+        # Behind the last line that tells of a hole, which the cut may have left any part of.
+        behind = output.tail.rpartition(b"]\n")[2].removeprefix(b"\n")
+        assert everything.rstrip(b"#").endswith(behind)
         assert len(output.tail) <= limit // 2
         assert output.total_bytes == len(everything.rstrip(b"#"))
         assert len(output.kept) + output.left_out_bytes >= output.total_bytes

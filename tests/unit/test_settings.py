@@ -161,7 +161,7 @@ def test_a_limit_of_zero_takes_away_the_one_of_the_defaults(ground, key):
 def test_every_option_is_a_variable_too(ground, option: Option):
     samples = {"config": ground.write(ground.system, ""), "on": "never", "format": "cron", "overlap": "skip"}
     samples |= {"ping": "https://x/y", "mailto": "a@b", "mailfrom": "a@b", "name": "j", "chdir": "/"}
-    samples |= {"delivery.lifetime": "1d", "history.keep": "1d"}
+    samples |= {"delivery.lifetime": "1d", "history.keep": "1d", "metrics.textfile": "/"}
     text = samples.get(option.key, "1")
     found = ground.load(**{option.variable: text})
     assert found.faults == ()
