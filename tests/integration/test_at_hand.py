@@ -23,7 +23,7 @@ FOO = bar baz
 @daily cronwrap -n probe -- sh -c 'env >{out}; cat >>{out}; pwd >>{out}; exit 3'%one%two \\% three
 @daily cronwrap -n twin -- true
 @daily cd / && cronwrap -n twin -- false
-@daily echo bare | cat; ps -o sid= -p $$ >{out}
+@daily echo bare | cat; cut -d ' ' -f 6 /proc/$$/stat >{out}
 """
 
 
