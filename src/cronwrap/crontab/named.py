@@ -59,6 +59,19 @@ def jobs_of(user: str, secrets: Sequence[str] = (), *, other: bool = False) -> t
     return found, fault
 
 
+def system_users() -> set[str]:
+    """Give the names in the user columns of /etc/crontab and /etc/cron.d."""
+    found: set[str] = set()
+    for path in _system_crontabs():
+        try:
+            text = decode(File(path).read())
+        except CronwrapError:
+            continue
+        lines = parse(text, system=True, dialect=guess(text, path)[0])
+        found |= {job.user for job in jobs(lines) if job.user}
+    return found
+
+
 def _system_crontabs() -> Iterator[str]:
     single, directory = SYSTEM_PATHS[:2]
     paths = [single]
