@@ -30,7 +30,7 @@ SHOWN_TIME = 0.0005
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a step.")
 @click.pass_context
 def command(ctx: click.Context, send: bool, as_json: bool) -> None:
-    """Check the way of a mail, step by step; exits 1 when something is wrong.
+    """Check the way of a mail, step by step; exit with 1 when something is wrong.
 
     Settings, state, clock, each relay up to the acceptance of sender and recipients, outbox, cron, and what
     would happen to each wrapped line of the crontab (for root: of all crontabs).

@@ -46,7 +46,9 @@ SHOWN_KEPT = {"mailto": "to", "url": "relay", "user": "login", "mailfrom": "from
 @click.option("--password-file", metavar="FILE", help="A file that holds the password; it stays there.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--ca-file", metavar="FILE", help="Authorities to trust in place of the system's.")
-@click.option("--fingerprint", metavar="DIGEST", help="The one certificate to trust, sha256:AB:CD:…")
+@click.option(
+    "--fingerprint", metavar="DIGEST", help="The one certificate to trust, as sha256:AB:CD:… has it."
+)
 @click.option("--mailto", metavar="ADDRS", help="Whom to tell.")
 @click.option("--mailfrom", metavar="ADDR", help="The sender.  [the login, if it is an address]")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; keep a backup of what is replaced.")
@@ -54,7 +56,8 @@ SHOWN_KEPT = {"mailto": "to", "url": "relay", "user": "login", "mailfrom": "from
 def command(ctx: click.Context, /, yes: bool, password_stdin: bool, **given: str | None) -> None:
     """Set up a relay: ask, check, write the configuration, send a test message.
 
-    What is given is not asked for. Exits 1 when the test message did not get out; the configuration stays.
+    What is given is not asked for. Exit with 1 when the test message did not get out; the configuration
+    stays.
     """
     settings = ctx.obj.settings()
     path = setup.default_target(settings["config"] or "", os.environ)
