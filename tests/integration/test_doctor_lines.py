@@ -88,6 +88,8 @@ def only(checks):
         ("MAILTO=\n0 3 * * * %c -t '' -- true", 'mails nobody (mailto = "" of the command line)'),
         ("MAILTO=\n0 3 * * * %c --on never -- true", "mails nobody (--on never)"),
         ("MAILTO=\n0 3 * * * %c --dry-run -- true", "mails nobody (--dry-run)"),
+        ("CRONWRAP_DRY_RUN=1\nCRONWRAP_ON=failure\n0 3 * * * %c -- true", "mails nobody (--dry-run)"),
+        ("CRONWRAP_ON=never\n0 3 * * * %c -- true", "mails nobody (--on never)"),
         ("0 3 * * * %c -t a@b.test -- /bin/echo 50\\%", "to a@b.test"),
         ("0 3 * * * cd /nonexistent && ./x && %c -- true", "would mail"),
     ],
@@ -349,6 +351,17 @@ def test_a_child_that_hangs_is_ended_with_what_it_started(tmp_path):
     wait_until_true(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
 
 
+def test_a_child_ends_with_whoever_asked_for_it():
+    def work():
+        yield step(str(os.getpid()))
+        time.sleep(1000)
+
+    steps = other_users.as_user(me(), work)
+    pid = int(next(steps).text)
+    steps.close()  # as Ctrl-C does
+    assert not psutil.pid_exists(pid)
+
+
 @pytest.mark.parametrize("end", [lambda: 1 / 0, lambda: os.kill(os.getpid(), signal.SIGKILL)])
 def test_a_child_that_fails_is_a_fault_and_the_others_are_looked_at(end):
     def work():
@@ -429,6 +442,7 @@ def test_root_sees_each_users_lines_by_a_process_that_has_become_that_user(needs
     ), told
     assert any(not ok and f"{secret}: Permission denied" in text for _, ok, text in told), told
     assert any(name == "crontab" and "cron does not find cronwrap" in text for name, _, text in told), told
+    assert not any(name == "state" for name, _, _ in told), "it is judged by the HOME of the crontab"
 
 
 # The end ----------------------------------------------------------------------------------------

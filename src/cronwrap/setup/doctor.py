@@ -75,9 +75,19 @@ def _bare(named: NamedJob) -> bool:
 
 
 def _theirs(account: Account, jobs: tuple[NamedJob, ...]) -> Iterator[Check]:
-    """Give what is to be said of the user whose rights this process has, what is well in few words."""
-    settings = load({}, os.environ)
+    """Give what is to be said of the user whose rights this process has, what is well in few words.
+
+    For a process of its own: it takes over the environment of the user's jobs.
+    """
     lines = wrapped_lines(jobs, account)
+    if told := [line.environ for line in lines if line.settings is not None]:
+        # Nobody sits at a shell of theirs: what all lines have in common stands for it.
+        common = {
+            name: value for name, value in told[0].items() if all(one.get(name) == value for one in told)
+        }
+        os.environ.clear()
+        os.environ.update(common)
+    settings = load({}, os.environ)
     for check in _every(settings, jobs, lines):
         wanted = not check.ok or check.advice or check.name in TOLD_OF_OTHERS
         if wanted and (check.name not in OF_THE_HOST or not check.ok):

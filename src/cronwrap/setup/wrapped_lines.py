@@ -144,14 +144,14 @@ def _assigned(before: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _in_force(named: NamedJob, invocation: Invocation, environ: dict[str, str], lacking: str) -> Line:
     environ = dict(environ)
-    flags = {**invocation.flags, "dry-run": True}  # nothing is kept of the settings read here
+    flags = dict(invocation.flags)
     home = environ["HOME"]
     for key, place in (("config", flags), ("CRONWRAP_CONFIG", environ)):
         if place.get(key):  # cron starts a job at home
             named_path = str(place[key])
             place[key] = named_path if named_path.startswith("~/") else os.path.join(home, named_path)
-    settings = load(flags, environ, invocation.command(environ).text)
-    unmailed, meant = _unmailed(settings, dry=bool(invocation.flags.get("dry-run")))
+    settings = load(flags, environ, invocation.command(environ).text, keep=False)
+    unmailed, meant = _unmailed(settings)
     return Line(
         named=named,
         environ=environ,
@@ -181,10 +181,10 @@ def _relays(settings: Settings, environ: Mapping[str, str]) -> tuple[Endpoint, .
     return tuple(found)
 
 
-def _unmailed(settings: Settings, *, dry: bool) -> tuple[str, bool]:
+def _unmailed(settings: Settings) -> tuple[str, bool]:
     """Give what keeps mail from everybody, and whether that is said in cronwrap's own words."""
-    if dry or set(settings["on"]) == {"never"}:
-        return ("--dry-run" if dry else "--on never"), True
+    if settings["dry-run"] or set(settings["on"]) == {"never"}:
+        return ("--dry-run" if settings["dry-run"] else "--on never"), True
     mailto = settings["mailto"]
     if mailto is None or mailto.strip(" ,\t"):
         return "", False
