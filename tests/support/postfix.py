@@ -5,6 +5,7 @@ It runs beside a Postfix of the machine, if there is one, and touches nothing of
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import os
@@ -12,6 +13,8 @@ import shutil
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Self
+
+import psutil
 
 from support.debian import SEARCH_PATH, find
 from support.ports import NotStartedError, listens, start_somewhere
@@ -29,6 +32,7 @@ USER, PASSWORD = f"cron@{DOMAIN}", "correct horse battery"
 MAIL_UID = 65534
 """Nobody's; Postfix delivers as no user below virtual_minimum_uid."""
 START_LIMIT = 20.0
+RELOADED = "reload -- version"
 LOG_SHOWN = 1500
 """Characters of the log in a failure: the last start."""
 
@@ -58,6 +62,7 @@ smtpd_sasl_local_domain = {domain}
 cyrus_sasl_config_path = {root}/etc/sasl
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_client_connection_rate_limit = 0
+smtpd_error_sleep_time = 0
 disable_dns_lookups = yes
 smtp_host_lookup = native
 """
@@ -90,6 +95,9 @@ sasldb_path: {root}/etc/sasl/sasldb2
 
 class Postfix:
     """A Postfix that runs while it is entered as a context; ``start`` and ``stop`` in between."""
+
+    more = ""
+    """Lines for main.cf."""
 
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
@@ -137,8 +145,24 @@ class Postfix:
     def setting(self, line: str) -> None:
         """Set one parameter (``smtpd_client_restrictions=defer``) and take it into use."""
         self._run("postconf", "-c", self._etc, "-e", line)
-        if listens(self.port):
-            self.control("reload")
+        if not listens(self.port):
+            return
+        reloads, before = self.log().count(RELOADED), self._smtpds()
+        self.control("reload")
+        # Its master is only told to, and a server that it has running takes another client as it was.
+        wait_until(lambda: self.log().count(RELOADED) > reloads, START_LIMIT, "Postfix' reload")
+        wait_until(lambda: not before & self._smtpds(), START_LIMIT, "the end of Postfix' older servers")
+
+    def _smtpds(self) -> set[int]:
+        """Give the numbers of the processes that talk to clients."""
+        with open(os.path.join(self.root, "queue", "pid", "master.pid"), encoding="ascii") as file:
+            master = psutil.Process(int(file.read()))
+        found = set()
+        for child in master.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.name() == "smtpd":
+                    found.add(child.pid)
+        return found
 
     def _start_at(self, port: int) -> None:
         self.port = port
@@ -182,7 +206,7 @@ class Postfix:
         os.chown(os.path.join(self.root, "mail"), MAIL_UID, MAIL_UID)
         self.authority.certificate().write(self.root)
         values = {"root": self.root, "domain": DOMAIN, "uid": MAIL_UID}
-        self._write("etc/main.cf", MAIN_CF.format_map(values))
+        self._write("etc/main.cf", (MAIN_CF + self.more).format_map(values))
         self._write("etc/sasl/smtpd.conf", SASL_CONF.format_map(values))
         database = os.path.join(self._etc, "sasl", "sasldb2")
         local = USER.partition("@")[0]

@@ -10,6 +10,7 @@ import glob
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -73,6 +74,7 @@ ssl_key = <{root}/key.pem
 mail_location = maildir:{root}/mail/box
 first_valid_uid = {uid}
 first_valid_gid = {uid}
+auth_failure_delay = 0
 auth_mechanisms = plain login cram-md5 xoauth2 oauthbearer
 passdb {{
   driver = passwd-file
@@ -97,6 +99,11 @@ service imap-login {{
     port = {imaps}
   }}
 }}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 service auth {{
   unix_listener {root}/sasl {{
     mode = 0666
@@ -110,6 +117,7 @@ class PostfixWithDovecot(Postfix):
 
     name = "postfix"
     mechanisms = ("plain", "login", "cram-md5", "xoauth2", "oauthbearer")
+    more = "smtpd_sasl_type = dovecot\nsmtpd_sasl_path = {root}/sasl\n"
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
@@ -122,8 +130,6 @@ class PostfixWithDovecot(Postfix):
             place = f"http://127.0.0.1:{oauth.server_port}/?token="
             self._write("oauth2", f"tokeninfo_url = {place}\nusername_attribute = email\n")
             stack.callback(ended, start_somewhere(self._start_dovecot))
-            for line in ("smtpd_sasl_type=dovecot", f"smtpd_sasl_path={self.root}/sasl"):
-                self.setting(line)
             self._stack = stack.pop_all()
         return self
 
@@ -250,13 +256,13 @@ def started(
 
 
 def ended(process: subprocess.Popen[bytes]) -> None:
-    """End a server, and wait for that."""
+    """End a server, and what it leaves behind: Exim's children make its directories anew to log in."""
     process.terminate()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_LIMIT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 EXIM_CONF = """
