@@ -15,12 +15,15 @@ import pytest
 
 from cronwrap.commands import doctor as command
 from cronwrap.commands import views
+from cronwrap.crontab import lines as crontab_lines
 from cronwrap.crontab import named
 from cronwrap.crontab.dialect import guess
 from cronwrap.crontab.surroundings import PATH, Account, environment
 from cronwrap.settings import load as settings
-from cronwrap.setup import doctor, line_checks, other_users, wrapped_lines
+from cronwrap.settings import relays as endpoint
+from cronwrap.setup import doctor, line_checks, mail_checks, other_users, wrapped_lines
 from cronwrap.setup.check import Check
+from cronwrap.setup.trial import People
 from support.cli import CRONWRAP
 from support.relay import PASSWORD
 from support.waiting import wait_until as wait_until_true
@@ -257,6 +260,26 @@ def told(cli):
 PEOPLE = 'mailto = "ops@example.test"\nmailfrom = "cron@example.test"\n'
 
 
+def test_nothing_is_sound_while_a_wrapped_job_would_mail_nobody(told, relay):
+    steps = told(PEOPLE + relay.table, 'MAILTO=""\n0 3 * * * %c -- false\n')
+    assert ["line 5" in step["text"] for step in steps if step["name"] == "lines"] == [True]
+    assert "lines" in {step["name"] for step in steps if not step["ok"]}
+
+
+def test_what_needs_no_crontab_is_told_before_a_crontab_program_that_hangs_ends(cli):
+    program = os.path.join(cli.directory, "crontab")
+    with open(program, "w", encoding="utf-8") as file:
+        file.write("#!/bin/sh\nexec /bin/sleep 1000\n")
+    os.chmod(program, 0o700)
+    process = cli.start("doctor", stdout=-1, env={"PATH": cli.directory})
+    shown = process.stdout.readline()
+    while b"clock" not in shown:
+        assert shown
+        shown = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+
+
 def test_each_address_of_a_line_is_tried_at_its_relay_in_one_conversation(told, relay):
     relay.refuse("RCPT", "550 5.1.1 gone", matching="old@")
     steps = told(
@@ -299,18 +322,23 @@ def test_where_each_line_has_its_own_relay_none_is_missed(told, relay, config):
     assert [step["name"] for step in steps if not step["ok"]] in ([], ["daemon"])
 
 
-def test_of_very_many_addresses_the_rest_is_counted(told, relay):
-    lines = "".join(f"0 3 * * * %c -t u{number}@example.test -- true\n" for number in range(60))
-    steps = told(PEOPLE + relay.table, lines)
-    tried = [step for step in steps if step["name"] == "recipient"]
-    assert len(tried) == wrapped_lines.MOST_TRIED + 1
-    assert tried[-1]["text"].startswith("11 more of the crontab are not tried")
+def test_of_very_many_addresses_the_rest_is_counted(monkeypatch):
+    every = tuple(f"u{number}@a.test" for number in range(60))
+    asked = wrapped_lines.envelopes([People(sender="me@a.test", recipients=(*every, *every))], ())
+    ((_, recipients),) = asked.pairs
+    assert (len(recipients), asked.left) == (wrapped_lines.MOST_TRIED, 10)
+    monkeypatch.setattr(mail_checks, "probe", lambda *_: ())
+    relay = endpoint.parse({"url": "smtps://localhost"}, "test")
+    assert only(mail_checks._try(relay, asked)).text.startswith("10 more of the crontab are not tried")
 
 
-def test_a_state_directory_that_a_line_names_is_tried(told, relay):
-    steps = told(PEOPLE + relay.table, "CRONWRAP_STATE_DIR=/dev/null/x\n0 3 * * * %c -- true\n")
-    (fault,) = [step for step in steps if step["name"] == "state" and not step["ok"]]
-    assert fault["text"].startswith("line 5: ")
+def test_a_state_directory_that_a_line_names_is_tried(place):
+    text = f"HOME={place}\nCRONWRAP_STATE_DIR=/dev/null/x\n0 3 * * * {CRONWRAP} -- true\n"
+    account = Account(name="me", uid=os.geteuid(), gid=os.getegid(), home=str(place))
+    lines = wrapped_lines.wrapped_lines(named._named("crontab", text, guess("")[0], ()), account)
+    fault = only(mail_checks._states_of(lines, "/elsewhere"))
+    assert (fault.ok, fault.text.partition(":")[0]) == (False, "line 3")
+    assert not list(mail_checks._states_of(lines, "/dev/null/x"))
 
 
 # Other users ------------------------------------------------------------------------------------
@@ -393,9 +421,13 @@ def crontabs(monkeypatch, tmp_path):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(other_users, "SPOOLS", (str(spool), "/nonexistent"))
-    monkeypatch.setattr(named, "SYSTEM_PATHS", (str(tmp_path / "none"), str(tmp_path / "cron.d/")))
+    directory = tmp_path / "cron.d"
+    directory.mkdir()
+    for module in (named, crontab_lines):
+        monkeypatch.setattr(module, "SYSTEM_PATHS", (str(tmp_path / "none"), f"{directory}/"))
 
-    def install(**texts):
+    def install(system="", **texts):
+        (directory / "all").write_text(system.replace("%c", CRONWRAP))
         for user, text in texts.items():
             (spool / user).write_text(text.replace("%c", CRONWRAP))
 
@@ -410,6 +442,14 @@ def test_whose_crontabs_there_are_is_told_and_no_leftover_is_taken_for_one(cront
     assert set(found) == {"nobody", "gonzo_the_unknown"}
     assert found["nobody"].wrapped
     assert "no such user" in found["gonzo_the_unknown"].fault
+
+
+def test_reading_all_crontabs_is_bounded_in_time(crontabs, monkeypatch):
+    crontabs(nobody="0 3 * * * %c -- true\n")
+    monkeypatch.setattr(other_users, "READ_LIMIT", 0.0)
+    (one,) = other_users.others("root", ())
+    assert "took too long" in one.fault
+    assert not one.wrapped
 
 
 def test_root_sees_each_users_lines_by_a_process_that_has_become_that_user(needs, crontabs):
@@ -431,8 +471,13 @@ def test_root_sees_each_users_lines_by_a_process_that_has_become_that_user(needs
             f"MAILTO=u@a.test\n0 3 * * * /bin/cronwrap --config {config} -- true\n"
             f"0 4 * * * /bin/cronwrap --config {secret} -- true\n",
         )
+        crontabs(
+            system=f"HOME={home}\nMAILTO=s@a.test\n0 1 * * * nobody %c -t '' -- true\n"
+            f"CRONWRAP_STATE_DIR={os.environ['CRONWRAP_STATE_DIR']}\n0 1 * * * root %c -- true\n"
+        )
         found = settings.load({"config": os.devnull}, dict(os.environ))
-        steps = [check for check in doctor.steps(found, dict(os.environ)) if check.user == "nobody"]
+        every = list(doctor.steps(found, dict(os.environ)))
+        steps = [check for check in every if check.user == "nobody"]
     finally:
         shutil.rmtree(home)
     told = [(check.name, check.ok, check.text) for check in steps]
@@ -442,6 +487,8 @@ def test_root_sees_each_users_lines_by_a_process_that_has_become_that_user(needs
     ), told
     assert any(not ok and f"{secret}: Permission denied" in text for _, ok, text in told), told
     assert any(name == "crontab" and "cron does not find cronwrap" in text for name, _, text in told), told
+    assert any(ok and "cron.d/all:3" in text and "mails nobody" in text for _, ok, text in told), told
+    assert any("cron.d/all:5" in check.text and "s@a.test" in check.text for check in every if not check.user)
     assert not any(name == "state" for name, _, _ in told), "it is judged by the HOME of the crontab"
 
 

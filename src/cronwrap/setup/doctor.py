@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 
 from cronwrap.crontab.named import NamedJob
 from cronwrap.crontab.surroundings import Account
@@ -29,15 +29,15 @@ TOLD_OF_OTHERS = ("lines", "sender", "recipient")
 
 def steps(settings: Settings, environ: Mapping[str, str], *, send: bool = False) -> Iterator[Check]:
     """Give each step as it is taken; for root those that concern other users at the end."""
-    mine = cron_checks.read(settings)
     account = own_account()
-    theirs = others(account.name, settings["redact.patterns"]) if os.geteuid() == 0 else []
-    crontabs = mine.replace(wrapped=mine.wrapped or any(one.wrapped for one in theirs))
-    lines = wrapped_lines(mine.own, account)
+    crontabs = cache(partial(cron_checks.read, settings))
+    lines = cache(lambda: wrapped_lines(crontabs().own, account))
     yield from mail_checks.checks(settings, environ, lines)
     yield from notify_checks.checks(settings)
-    yield from cron_checks.checks(settings, crontabs)
-    yield from line_checks.checks(lines, settings, environ)
+    theirs = others(account.name, settings["redact.patterns"]) if os.geteuid() == 0 else []
+    wrapped = crontabs().wrapped or any(one.wrapped for one in theirs)
+    yield from cron_checks.checks(settings, crontabs().replace(wrapped=wrapped))
+    yield from line_checks.checks(lines(), settings, environ)
     yield from metrics_checks.checks(settings)
     if send:
         yield mail_checks.send_test(settings)
@@ -95,7 +95,7 @@ def _theirs(account: Account, jobs: tuple[NamedJob, ...]) -> Iterator[Check]:
 
 
 def _every(settings: Settings, jobs: Sequence[NamedJob], lines: Sequence[Line]) -> Iterator[Check]:
-    yield from mail_checks.checks(settings, os.environ, lines)
+    yield from mail_checks.checks(settings, os.environ, lambda: lines)
     yield from notify_checks.checks(settings)
     yield from cron_checks.lost(jobs)
     yield from line_checks.checks(lines, settings, os.environ)

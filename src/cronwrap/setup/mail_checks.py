@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -52,10 +52,12 @@ TRIED_OCTETS = 4096
 """A block: a file without content fits on a full disk."""
 
 
-def checks(settings: Settings, environ: Mapping[str, str], lines: Sequence[Line] = ()) -> Iterator[Check]:
+def checks(
+    settings: Settings, environ: Mapping[str, str], read_lines: Callable[[], Sequence[Line]] = tuple
+) -> Iterator[Check]:
     """Give the steps in the order a mail takes them, as they come; an outbox that is stuck comes first.
 
-    The relays are asked about the addresses of a crontab's ``lines`` as well.
+    The relays are asked about the addresses of a crontab's lines as well, which are read when it is time.
     """
     fault, waiting = outbox_checks.look(settings.state_dir)
     if fault:
@@ -64,8 +66,9 @@ def checks(settings: Settings, environ: Mapping[str, str], lines: Sequence[Line]
         yield outbox_checks.queued(waiting)
     yield from _settings(settings, environ)
     yield from _state(settings.state_dir)
-    yield from _states_of(lines, settings.state_dir)
     yield _clock(settings)
+    lines = read_lines()
+    yield from _states_of(lines, settings.state_dir)
     yield from _relays(settings, lines, _passed_over(settings, environ))
     if waiting is None and not fault:
         yield Check(name="outbox", ok=True, text="empty")

@@ -19,6 +19,8 @@ from cronwrap.model import Record
 from cronwrap.setup.check import Check
 from cronwrap.state import forget
 
+READ_LIMIT = 60.0
+"""Seconds for reading all crontabs: crontab(1) may sit on a name service that does not answer."""
 USER_LIMIT = 120.0
 """Seconds for one user: a relay that does not answer takes most of that."""
 ALL_LIMIT = 600.0
@@ -52,8 +54,9 @@ class Theirs(Record):
 def others(own: str, secrets: Sequence[str]) -> list[Theirs]:
     """Give the jobs of every other user who has a crontab, or is named in one of the system's."""
     spools = _with_spool()
+    deadline = time.monotonic() + READ_LIMIT
     names = sorted((spools | system_users()) - {own})
-    return [_theirs(name, secrets).replace(spool=name in spools) for name in names]
+    return [_theirs(name, secrets, deadline).replace(spool=name in spools) for name in names]
 
 
 def _with_spool() -> set[str]:
@@ -68,13 +71,16 @@ def _with_spool() -> set[str]:
     return {name for name in found if not name.startswith((".", "tmp.", "cron."))}
 
 
-def _theirs(name: str, secrets: Sequence[str]) -> Theirs:
+def _theirs(name: str, secrets: Sequence[str], deadline: float) -> Theirs:
     try:
         entry = pwd.getpwnam(name)
     except (KeyError, ValueError):
         return Theirs(name=name, fault="there is no such user, so cron runs none of these jobs")
     account = Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid, home=entry.pw_dir)
-    found, fault = jobs_of(name, secrets, other=True)
+    left = deadline - time.monotonic()
+    if left <= 0:
+        return Theirs(name=name, fault="not looked at: to read the crontabs took too long", account=account)
+    found, fault = jobs_of(name, secrets, other=True, patience=left)
     return Theirs(name=name, jobs=tuple(found), fault=fault, account=account)
 
 
