@@ -10,8 +10,11 @@ import signal
 import tempfile
 import time
 
+import hypothesis
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cronwrap.commands import doctor as command
 from cronwrap.commands import views
@@ -228,6 +231,50 @@ def test_a_password_in_a_variable_is_the_crontabs_and_not_the_shells(place, monk
     first, second = wrapped_lines.wrapped_lines(named._named("crontab", text, guess("")[0], ()), account)
     assert first.relays[0].fault == "password-env: PW is not set where cron starts the job"
     assert second.relays[0].password == "other"
+
+
+ODD = ("\0", "a\0b", "\udcff", "\u202e", "`x`", "$(y)", "$X", "'q r'", '"d $X"', "%", "#", "|", "~/x", "é")
+CALL = f"{CRONWRAP} -t a@b.test"
+
+
+@hypothesis.settings(max_examples=80, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(
+                "{}={}\n".format,
+                st.sampled_from(("MAILTO", "MAILFROM", "PATH", "SHELL", "HOME", "CRONWRAP_CONFIG", "X")),
+                st.sampled_from((*ODD, "/x:/y", "/bin/bash", "a@b.test", "/" * 5000, "cronwrap")),
+            ),
+            st.builds(
+                "* * * * * {} {}\n".format,
+                st.sampled_from((CALL, f"{CALL} --", f"cd /x && {CALL}", f"MAILTO=$X {CRONWRAP} -c", "ls")),
+                st.lists(st.sampled_from((*ODD, "--", "-c", "ls", "--config", "-n", "&&", "("))).map(
+                    " ".join
+                ),
+            ),
+        ),
+        max_size=6,
+    )
+)
+def test_whatever_a_crontab_holds_each_line_of_it_is_judged(look, parts):
+    for check in look("".join(parts)):
+        assert check.text.startswith("line")
+        assert "cannot be judged" not in check.text
+
+
+def test_a_line_that_cannot_be_judged_keeps_no_other_from_it(look, monkeypatch):
+    in_force = wrapped_lines._in_force
+
+    def fails(one, *rest):
+        if one.job.number == 3:
+            raise RuntimeError("of our own")
+        return in_force(one, *rest)
+
+    monkeypatch.setattr(wrapped_lines, "_in_force", fails)
+    note, other = look("0 3 * * * %c -- true\n0 3 * * * %c -- true\n")
+    assert "line 3: it cannot be judged" in note.text
+    assert other.text.startswith("line 4: would mail")
 
 
 # At the relays ----------------------------------------------------------------------------------

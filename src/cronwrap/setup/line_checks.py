@@ -12,7 +12,6 @@ from cronwrap.setup.check import Check
 from cronwrap.setup.wrapped_lines import Line, places
 
 NAME = "lines"
-UNCLEAR = "what its options are only its shell can tell: its mail was not looked at"
 NOT_STARTED = "the job would not start"
 NO_RELAY = "no relay is configured for it: its reports stay in the outbox"
 OF_THIS_SHELL = ("CRONWRAP_CONFIG", "CRONWRAP_RELAY", "XDG_CONFIG_HOME")
@@ -53,8 +52,8 @@ def _said(line: Line, base: Settings, environ: Mapping[str, str]) -> Iterator[_S
         advice = advice or "correct the line, or put in place what is missing"
         yield _Said(ok=False, text=f"{NOT_STARTED}: {line.lacking}", advice=advice)
     if line.settings is None:
-        if not line.lacking:
-            yield _Said(ok=True, text=UNCLEAR, advice="write its options as they are")
+        if line.unclear:
+            yield _Said(ok=True, text=line.unclear, advice="write its options as they are")
         return
     for fault in line.settings.faults:
         if fault not in base.faults:

@@ -26,6 +26,7 @@ from cronwrap.setup.trial import People
 
 OWN = "crontab"
 """The place of a user's own crontab, as ``NamedJob`` has it."""
+UNCLEAR = "what its options are only its shell can tell: its mail was not looked at"
 LINES_SHOWN = 5
 """Lines named at once; ``crontab lint`` names all."""
 
@@ -45,6 +46,8 @@ class Line(Record):
     relays: tuple[Endpoint, ...] = ()
     refused: str = ""
     """Why cronwrap does not take the line, or an empty text."""
+    unclear: str = ""
+    """Why it cannot be judged, or an empty text."""
     lacking: str = ""
     """What cron, or cronwrap, cannot start, or an empty text."""
     unmailed: str = ""
@@ -69,7 +72,15 @@ def own_account() -> Account:
 
 def wrapped_lines(found: Iterable[NamedJob], account: Account) -> tuple[Line, ...]:
     """Give each call of cronwrap among the jobs of the user whose rights this process has."""
-    return tuple(line for named in found if named.wrapped for line in _lines(named, account))
+    lines: list[Line] = []
+    for named in found:
+        if not named.wrapped:
+            continue
+        try:
+            lines += _lines(named, account)
+        except Exception as error:  # noqa: BLE001  # nothing in one line may keep the others from being judged
+            lines.append(Line(named=named, unclear=f"it cannot be judged: {error!r}"))
+    return tuple(lines)
 
 
 def places(lines: Iterable[NamedJob]) -> str:
@@ -88,8 +99,9 @@ def places(lines: Iterable[NamedJob]) -> str:
 
 def _lines(named: NamedJob, account: Account) -> Iterator[Line]:
     job = named.job
-    environ = environment(job, account)
-    text = shell_text(job)
+    # Cron's texts end at a NUL, as C's do.
+    environ = {name: value.partition("\0")[0] for name, value in environment(job, account).items()}
+    text = shell_text(job).partition("\0")[0]
     lost = calls_what_is_lost(named)
     if not lost and find_program(job.shell, environ["PATH"]) is None:
         yield Line(named=named, lacking=f"its SHELL {job.shell} is not there")
@@ -107,7 +119,7 @@ def _lines(named: NamedJob, account: Account) -> Iterator[Line]:
             yield Line(named=named, refused=str(error))
             continue
         if invocation is None:
-            yield Line(named=named, lacking=lacking)
+            yield Line(named=named, lacking=lacking, unclear=UNCLEAR)
             continue
         alone = use is first and len(uses) == 1
         lacks = lacking or (_argument_lacking(use, given, invocation) if alone and not lost else "")
