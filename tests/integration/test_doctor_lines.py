@@ -13,7 +13,7 @@ import time
 import hypothesis
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cronwrap.commands import doctor as command
@@ -257,6 +257,8 @@ CALL = f"{CRONWRAP} -t a@b.test"
         max_size=6,
     )
 )
+@example(["CRONWRAP_CONFIG=x\0y\n", f"* * * * * {CALL} -- ls\n"])
+@example([f"* * * * * {CALL} -C a\0b -- ls\0\n", f"* * * * * {CALL} -- \0\n"])
 def test_whatever_a_crontab_holds_each_line_of_it_is_judged(look, parts):
     for check in look("".join(parts)):
         assert check.text.startswith("line")

@@ -296,6 +296,10 @@ def test_a_provider_is_known_by_the_address_and_its_catch_is_told(fresh):
     terminal.process.terminate()
     assert terminal.wait() != 0
     assert not os.path.exists(fresh.config)
+    # Each answer is kept as it comes, however the terminal goes away.
+    assert KeptAnswers(fresh.state).load() == Answers(
+        mailto="someone@gmail.com", url="smtps://smtp.gmail.com:465"
+    )
 
 
 def test_an_existing_configuration_is_replaced_only_after_a_yes(cli, relay):
