@@ -390,6 +390,16 @@ def test_a_state_directory_that_a_line_names_is_tried(place):
     assert not list(mail_checks._states_of(lines, "/dev/null/x"))
 
 
+def test_a_configuration_that_a_user_may_not_read_is_named_where_the_relay_is_missing(place):
+    (place / ".config" / "cronwrap" / "config.toml").unlink()
+    environ = {"HOME": str(place), "CRONWRAP_STATE_DIR": f"{place}/state"}
+    found = settings.load({}, environ)
+    closed = ("/etc/cronwrap/config.toml",)
+    fault = mail_checks._no_relay(found, People(sender="a@b", recipients=("c@d",)), closed, elsewhere=False)
+    assert not fault.ok
+    assert "(/etc/cronwrap/config.toml is passed over: this user may not read it)" in fault.text
+
+
 # Other users ------------------------------------------------------------------------------------
 
 
