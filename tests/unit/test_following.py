@@ -113,3 +113,16 @@ def test_only_so_much_of_each_end_is_remembered():
         (following.GAP, 2 * KEEP_BYTES),
         (following.OUT, 3 * KEEP_BYTES),
     ]
+
+
+def test_what_a_run_has_said_is_read_from_the_disk_as_long_as_anybody_keeps_it_there(tmp_path):
+    state = str(tmp_path / "state")
+    writer = Writer(state, RUN, 400_000)
+    keeper = Reader(state, RUN)
+    said = bytes(range(256)) * 800
+    writer.write(output((STDOUT, said)), said.count(b"\n"))
+    writer.end(7)
+    pieces = list(following.followed(state, ENDED, 100_000))
+    assert b"".join(octets for kind, _, octets in pieces if kind == following.OUT) == said[100_000:]
+    assert pieces[-1] == (following.END, len(said), b"7")
+    keeper.close()

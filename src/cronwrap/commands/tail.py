@@ -19,14 +19,12 @@ from cronwrap.errors import EXIT_INTERNAL, StateError
 from cronwrap.history.runs import Run, ambiguous, find, output_of, under_way
 from cronwrap.manage import following
 from cronwrap.model import STDERR, STDOUT
-from cronwrap.report.ansi import plain
+from cronwrap.report.ansi import complete, plain
 from cronwrap.spans import ago
 from cronwrap.text import harmless, size
 
 PAUSE = 0.1
 """Seconds between two looks for more output: a person takes this for at once."""
-ESCAPE_MAX = 64
-"""Octets at the end of what came that may be the beginning of a terminal sequence or a character."""
 
 
 @click.command("tail")
@@ -133,7 +131,7 @@ class Shown:
             octets = rest + octets
         elif rest:
             given = self._painted(before, rest)
-        end = _complete(octets)
+        end = complete(octets)
         self._rest = stream, octets[end:]
         return given + self._painted(stream, octets[:end])
 
@@ -141,22 +139,6 @@ class Shown:
         lines = harmless(plain(octets)).split("\n")
         colour = views.RED if stream == STDERR else ""
         return "\n".join(self._screen.paint(line, colour) for line in lines).encode(errors="replace")
-
-
-def _complete(octets: bytes) -> int:
-    """Give up to where octets have no sequence or character that has only begun."""
-    end = len(octets)
-    escape = octets.rfind(b"\x1b", max(0, end - ESCAPE_MAX))
-    if escape >= 0 and not any(0x40 <= octet <= 0x7E and octet != ord("[") for octet in octets[escape + 1 :]):
-        end = escape
-    for back in range(1, min(4, end) + 1):
-        octet = octets[end - back]
-        if octet >= 0xC0:  # the first of a character in UTF-8
-            length = 2 if octet < 0xE0 else 3 if octet < 0xF0 else 4
-            return end - back if back < length else end
-        if octet < 0x80:
-            break
-    return end
 
 
 def _rest(state_dir: str, ended: Run, screen: Shown) -> None:

@@ -1,1 +1,1 @@
-"""What the subcommands and the web page compute alike: plain functions that print nothing and know no HTTP."""
+"""What subcommands and the page compute alike."""

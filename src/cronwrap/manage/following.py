@@ -50,13 +50,13 @@ NOT_FOUND, NOT_EXECUTABLE = "not found", "cannot be executed"
 
 def followed(state_dir: str, found: Run, offset: int = 0) -> Iterator[Piece]:
     """Give what a run says from an offset on, to its end; ``WAIT`` whenever that takes time."""
-    if found.result == "running":
-        with closing(live(state_dir, found, offset)) as pieces:  # who goes away lets go of the files at once
-            for piece in pieces:
-                yield piece
-                offset = piece[1]
-                if piece[0] == END:
-                    return
+    # Of a run that has ended as well: what it said lies there as long as anybody reads it.
+    with closing(live(state_dir, found, offset)) as pieces:  # who goes away lets go of the files at once
+        for piece in pieces:
+            yield piece
+            offset = piece[1]
+            if piece[0] == END:
+                return
     ended = _on_record(state_dir, found.run)
     if ended is None:
         yield END, offset, b""
@@ -71,7 +71,7 @@ def live(state_dir: str, found: Run, offset: int) -> Iterator[Piece]:
     """Give what a run says while it lasts; without an ``END`` where its record has to say the rest."""
     reader: Reader | None = None
     looks = 0
-    alive = True
+    alive = found.result == "running"
     try:
         while True:
             reader = reader or _reader(state_dir, found.run)
