@@ -18,6 +18,7 @@ from cronwrap.commands.views import Screen
 from cronwrap.errors import EXIT_INTERNAL, StateError
 from cronwrap.history.runs import Run, ambiguous, find, output_of, under_way
 from cronwrap.manage import following
+from cronwrap.manage.runs import result_words
 from cronwrap.model import STDERR, STDOUT
 from cronwrap.report.ansi import complete, plain
 from cronwrap.spans import ago
@@ -61,7 +62,7 @@ def command(ctx: click.Context, word: str | None) -> int:
         return EXIT_INTERNAL
     if not found:
         when = ago(time.time() - (ended.ended or ended.started))
-        words = views.result_words(ended.result, ended.exit_code, ended.signal)
+        words = result_words(ended.result, ended.exit_code, ended.signal)
         views.say(f"cronwrap: run {ended.run} of {ended.job} has ended {when}: {words}", err=True)
     _rest(state_dir, ended, screen)
     return following.status_of(ended)
