@@ -83,7 +83,9 @@ def proxy(kind: str, place: str, web: str, visitor: str):
         )
         words = ["apache2", "-X", "-f", _written(place, APACHE.format(modules=modules, **values))]
     with open(f"{place}/log", "wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, user=who.pw_uid, group=who.pw_gid, extra_groups=[])
+        process = subprocess.Popen(
+            words, stdout=log, stderr=log, user=who.pw_uid, group=who.pw_gid, extra_groups=[]
+        )
     try:
         wait_until(lambda: process.poll() is not None or listens(port), timeout=20)
         with open(f"{place}/log", encoding="utf-8", errors="replace") as log:

@@ -24,7 +24,7 @@ from cronwrap.model import STDERR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from cronwrap.history.kept_output import Kept
     from cronwrap.history.live_output import Part
@@ -48,7 +48,7 @@ ALIVE_EVERY = 5
 NOT_FOUND, NOT_EXECUTABLE = "not found", "cannot be executed"
 
 
-def followed(state_dir: str, found: Run, offset: int = 0) -> Iterator[Piece]:
+def followed(state_dir: str, found: Run, offset: int = 0) -> Generator[Piece]:
     """Give what a run says from an offset on, to its end; ``WAIT`` whenever that takes time."""
     # Of a run that has ended as well: what it said lies there as long as anybody reads it.
     with closing(live(state_dir, found, offset)) as pieces:  # who goes away lets go of the files at once
@@ -67,7 +67,7 @@ def followed(state_dir: str, found: Run, offset: int = 0) -> Iterator[Piece]:
     yield END, offset, b"%d" % status_of(ended)
 
 
-def live(state_dir: str, found: Run, offset: int) -> Iterator[Piece]:
+def live(state_dir: str, found: Run, offset: int) -> Generator[Piece]:
     """Give what a run says while it lasts; without an ``END`` where its record has to say the rest."""
     reader: Reader | None = None
     looks = 0

@@ -16,11 +16,11 @@ from cronwrap.model import STDERR
 from cronwrap.web.deeds.base import Piece
 
 BEAT = 15.0
-"""Seconds of silence after which a comment is sent: proxies give up on what says nothing, nginx after 60 s."""
+"""Seconds of silence before a comment is sent: proxies give up on what says nothing, nginx after 60 s."""
 RETRY = 1000
 """Milliseconds after which a browser that was cut off comes again."""
 CHUNK = 12 * 1024
-"""Octets in one event, a multiple of three: where lines are cut all the time, something gets through whole."""
+"""Octets in one event, a multiple of three: where the line is cut all the time, some get through whole."""
 HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store, no-transform",  # nothing on the way may compress, and so hold back
@@ -34,7 +34,7 @@ COMMENT = b":\n\n"
 async def events(
     pieces: AsyncIterator[Piece | dict[str, Any]], *, apart: bool, beat: float = BEAT
 ) -> AsyncIterator[bytes]:
-    """Give what is sent of the pieces of a run's output; with ``apart`` each event is named for its stream."""
+    """Give what is sent of a run's output; with ``apart`` each event is named for its stream."""
     yield BEGINNING
     last = time.monotonic()
     async for piece in pieces:

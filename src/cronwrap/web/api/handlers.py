@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cronwrap.web.api import streams
-from cronwrap.web.api.owner import owner
+from cronwrap.web.api.merged import listed, summed
 from cronwrap.web.api.openapi import document
+from cronwrap.web.api.owner import owner
 from cronwrap.web.api.parameters import of_body, of_query
 from cronwrap.web.api.table import PREFIX, Route
 from cronwrap.web.asking import Asking
 from cronwrap.web.deeds.base import Arguments, Refused
 from cronwrap.web.guard import BODY
-from cronwrap.web.listing import listed
 
 Handler = Callable[[Request], Awaitable[Response]]
 OF_OWNER = ("runs.", "outbox.")
@@ -30,6 +30,7 @@ def handler(route: Route) -> Handler:
     """Give what answers the requests of a route."""
     answer = {
         "list": _list,
+        "sum": _sum,
         "output": streams.output,
         "events": streams.tail,
         "crontab": _crontab,
@@ -66,6 +67,11 @@ async def _list(route: Route, request: Request, arguments: Arguments) -> Respons
     return as_json({"items": found["items"], "next": following})
 
 
+async def _sum(route: Route, request: Request, arguments: Arguments) -> Response:
+    user = arguments.pop("user", "")
+    return as_json(await summed(Asking(request), route.deed, arguments, user))
+
+
 async def _one(route: Route, request: Request, arguments: Arguments) -> Response:
     asking = Asking(request)
     user = arguments.pop("user", "")
@@ -85,7 +91,7 @@ async def _crontab(route: Route, request: Request, arguments: Arguments) -> Resp
 async def _save(route: Route, request: Request, arguments: Arguments) -> Response:
     etags = _etags(request.headers.getlist("if-match"))
     if len(etags) != 1:
-        words = "Send If-Match with the ETag that the crontab was read with: a change made meanwhile is not lost."
+        words = "Send If-Match with the ETag that the crontab was read with: no change made since is lost."
         raise Refused(428, "Which state of it was changed?", words)
     arguments |= {"etag": etags[0], "text": b64encode(request.scope[BODY]).decode()}
     try:

@@ -12,8 +12,9 @@ from cronwrap.web.api.table import PREFIX, ROUTES, Route, schema_of
 
 PATH_PART = re.compile(r"\{(\w+)(?::path)?\}")
 ABOUT = """\
-What the page shows and does, for programs, by the same rights. Over the unix socket the kernel says who asks:
-`curl --unix-socket PATH http://localhost/api/v1/jobs`. What changes something wants `Content-Type: application/json`."""
+What the page shows and does, for programs, by the same rights. Over the unix socket the kernel says who
+asks: `curl --unix-socket PATH http://localhost/api/v1/jobs`. What changes something wants
+`Content-Type: application/json`."""
 REFUSALS = {
     "400": "What was asked is not understood",
     "401": "Nobody is known to be there",
@@ -88,13 +89,15 @@ HEADERS = {
     "crontab": [_header("If-None-Match", "an ETag: the crontab is given only if it is another")],
     "new crontab": [_header("If-Match", "the ETag of what was read", required=True)],
 }
+EVENTS = """\
+`data:` octets in base64, `id:` the offset behind them. `event: gap` tells of octets that are not to be had,
+with their number; `event: lost` that the rest is not to be had by its offset; `event: end` that the run has
+ended, with `{"status": …}`."""
 ANSWERS: dict[str, tuple[str, str]] = {
     "output": ("text/plain", "The octets"),
     "events": (
         "text/event-stream",
-        "`data:` octets in base64, `id:` the offset behind them. `event: gap` tells of octets that are not to be "
-        "had, with their number; `event: lost` that the rest is not to be had by its offset; `event: end` that the "
-        'run has ended, with `{"status": …}`.',
+        EVENTS,
     ),
     "crontab": ("text/plain", "The crontab"),
 }

@@ -32,7 +32,7 @@ def members(about: str, /, **properties: dict[str, Any]) -> dict[str, Any]:
 
 
 RUN = {
-    **{name: STRING for name in ("run", "job", "command", "host", "user")},
+    **dict.fromkeys(("run", "job", "command", "host", "user"), STRING),
     "started": TIME,
     "ended": optional(TIME),
     "duration": optional(NUMBER),
@@ -56,6 +56,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "required": ["status", "title"],
         "properties": {"status": WHOLE, "title": STRING, "detail": STRING},
     },
+    "Done": {"type": "object", "description": "What was done"},
     "Run": members("A run, as `cronwrap history --json` gives it", **RUN),
     "Status": members("How many", **dict.fromkeys(COUNTS, WHOLE)),
 }

@@ -12,15 +12,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Send
 
 from cronwrap.web.api import events
-from cronwrap.web.api.owner import owner
 from cronwrap.web.api.parameters import OFFSET
 from cronwrap.web.api.table import Route
 from cronwrap.web.asking import Asking
 from cronwrap.web.deeds.base import Arguments, Piece, Refused
 
 STUCK = 300.0
-"""Seconds that a client may take for what was sent before: then it is taken for gone. What it missed lies on the
-disk, and it may come again."""
+"""Seconds that a client may take for what was sent before: then it is taken for gone. What it missed lies on
+the disk, and it may come again."""
 
 Pieces = AsyncIterator[Piece | dict[str, Any]]
 
@@ -43,29 +42,36 @@ class Live(StreamingResponse):
                 return  # the server closes what was not sent whole
 
 
-async def begun(pieces: Pieces) -> Pieces:
-    """Give pieces once the first of them is there; Refused before anything is sent."""
-    first = await anext(pieces, None)
+async def begun(asking: Asking, deed: str, arguments: Arguments) -> tuple[Any, Pieces]:
+    """Give the first piece of a stream of whoever has the run, and those behind it.
 
-    async def every() -> Pieces:
-        if first is not None:
-            yield first
-        async for piece in pieces:
-            yield piece
+    Refused, before anything is sent, when nobody has whose things may be seen.
+    """
+    user = arguments.pop("user", "")
+    refusals: list[Refused] = []
+    for whose in [user] if user else await asking.users():
+        pieces = asking.stream(whose, deed, arguments)
+        try:
+            return await anext(pieces), pieces
+        except Refused as refused:
+            refusals.append(refused)
+    raise next((one for one in refusals if one.status != 404), refusals[0])
 
-    return every()
+
+async def _every(first: Any, pieces: Pieces) -> Pieces:
+    yield first
+    async for piece in pieces:
+        yield piece
 
 
 async def tail(route: Route, request: Request, arguments: Arguments) -> Response:
     """Give the output of a run as events."""
-    apart, user = arguments.pop("apart", False), arguments.pop("user", "")
+    apart = arguments.pop("apart", False)
     arguments["offset"] = _last_seen(request, arguments.get("offset", 0))
-    asking = Asking(request)
-    user = await owner(asking, arguments, user)
+    first, pieces = await begun(Asking(request), route.deed, arguments)
     if request.method == "HEAD":
         return Response(headers=events.HEADERS)
-    pieces = await begun(asking.stream(user, route.deed, arguments))
-    return Live(events.events(pieces, apart=apart), headers=events.HEADERS)
+    return Live(events.events(_every(first, pieces), apart=apart), headers=events.HEADERS)
 
 
 def _last_seen(request: Request, offset: int) -> int:
@@ -80,11 +86,8 @@ def _last_seen(request: Request, offset: int) -> int:
 
 async def output(route: Route, request: Request, arguments: Arguments) -> Response:
     """Give the octets that are kept of a run's output."""
-    download, user = arguments.pop("download", False), arguments.pop("user", "")
-    asking = Asking(request)
-    user = await owner(asking, arguments, user)
-    pieces = asking.stream(user, route.deed, arguments)
-    about: Any = await anext(pieces)
+    download = arguments.pop("download", False)
+    about, pieces = await begun(Asking(request), route.deed, arguments)
     headers = {
         "Content-Type": "text/plain; charset=utf-8",
         "Cronwrap-Left-Out": str(about["left_out"]),

@@ -1,4 +1,4 @@
-"""The API as one table: what is served, what it may be asked, what it answers; the OpenAPI document is made of it."""
+"""The API as one table: what is served, asked and answered; the OpenAPI document is made of it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cronwrap.web.api.parameters import (
     Parameter,
     one_of,
 )
+from cronwrap.web.deeds import DEEDS
 
 PREFIX = "/api/v1"
 STATES = ("failing", "missed", "late", "running", "paused", "muted", "unwrapped")
@@ -35,7 +36,7 @@ class Route(Record):
     answer: str
     """The schema of what it gives, or of each of the items of a list."""
     kind: str = "object"
-    """``object``, ``list``, ``output``, ``events``, ``crontab``, ``new crontab``"""
+    """``object``, ``list``, ``sum``, ``output``, ``events``, ``crontab``, ``new crontab``"""
     status: int = 200
 
 
@@ -48,7 +49,7 @@ UNTIL = (
 )
 STREAM = Parameter(name="stream", kind=one_of("stdout", "stderr"), about="this stream alone")
 
-ROUTES: tuple[Route, ...] = (
+EVERY: tuple[Route, ...] = (
     Route(
         method="GET",
         path="/jobs",
@@ -221,8 +222,11 @@ ROUTES: tuple[Route, ...] = (
         about="How many jobs stand how, and what waits",
         query=(USER,),
         answer="Status",
+        kind="sum",
     ),
 )
+
+ROUTES = tuple(route for route in EVERY if route.deed in DEEDS)
 
 
 def schema_of(route: Route) -> dict[str, Any]:

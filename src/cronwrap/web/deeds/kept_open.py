@@ -1,7 +1,7 @@
 """The live output of runs that somebody follows, kept for those who were cut off and come again.
 
-With a run its live output goes, unless somebody reads it. Who follows over a bad line is away for a moment, and in
-that moment the run may end: so this process reads as well, for a while after anybody has.
+With a run its live output goes, unless somebody reads it. Who follows over a bad line is away for a moment,
+and in that moment the run may end: so this process reads as well, for a while after anybody has.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from cronwrap.history import live_output
 from cronwrap.history.live_output import Reader
 
 GRACE = 120.0
-"""Seconds that it is kept after somebody has followed: a browser comes again after seconds, a train after a tunnel."""
+"""Seconds that it is kept after somebody has followed: a browser comes again after some, a train later."""
 MOST = 64
-"""Runs whose output is kept open: each takes three descriptors. The one asked for the longest ago gives way."""
+"""Runs whose output is kept open, two descriptors each; the one asked for the longest ago gives way."""
 LOOK_EVERY = 10.0
 
 _lock = threading.Lock()

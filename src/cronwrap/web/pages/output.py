@@ -95,13 +95,13 @@ def sheet() -> str:
     """Give the rules (CSS) for all these classes, in light and in dark."""
     rules = [f".{name}{{{words}}}" for name, words in SHAPES.items()]
     for number, behind in enumerate(BEHIND):
-        front = max(BLACK, WHITE, key=lambda pole: contrast(pole, rgb(behind)))  # noqa: B023  # called at once
+        front = max(BLACK, WHITE, key=lambda pole: contrast(pole, rgb(behind)))  # called at once
         rules.append(f".g{number}{{background:{behind};color:{hexadecimal(front)}}}")
     for theme, around in ((LIGHT, "{}"), (DARK, "@media(prefers-color-scheme:dark){{{}}}")):
         themed = [f".err{{color:{theme.stderr};background:{theme.stderr_block}}}"]
         for number, colour in enumerate(theme.named):
             for block, inside in ((theme.block, ""), (theme.stderr_block, ".err")):
-                front = hexadecimal(readable(rgb(colour), rgb(block)))
-                themed.append(f"{inside}.f{number}{{color:{front}}}")
+                seen = hexadecimal(readable(rgb(colour), rgb(block)))
+                themed.append(f"{inside}.f{number}{{color:{seen}}}")
         rules.append(around.format("".join(themed)))
     return "\n".join(rules) + "\n"
