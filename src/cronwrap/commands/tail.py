@@ -27,6 +27,7 @@ from cronwrap.errors import (
 from cronwrap.history import records
 from cronwrap.history.live_output import Reader
 from cronwrap.history.runs import Run, ambiguous, find, output_of, under_way
+from cronwrap.manage.runs import result_words
 from cronwrap.model import STDERR
 from cronwrap.report.ansi import plain
 from cronwrap.spans import ago
@@ -75,7 +76,7 @@ def command(ctx: click.Context, word: str | None) -> int:
         return EXIT_INTERNAL
     if not found:
         when = ago(time.time() - (ended.ended or ended.started))
-        words = views.result_words(ended.result, ended.exit_code, ended.signal)
+        words = result_words(ended.result, ended.exit_code, ended.signal)
         views.say(f"cronwrap: run {ended.run} of {ended.job} has ended {when}: {words}", err=True)
     _rest(state_dir, ended, screen)
     return status_of(ended)

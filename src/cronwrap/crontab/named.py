@@ -50,14 +50,17 @@ def jobs_of(user: str, secrets: Sequence[str] = (), *, other: bool = False) -> t
         found += _named("crontab", text, guess(text, own_spool())[0], secrets)
     except CronwrapError as error:
         fault = str(error)
+    return [*found, *(one for one in system_jobs(secrets) if one.job.user == user)], fault
+
+
+def system_jobs(secrets: Sequence[str] = ()) -> Iterator[NamedJob]:
+    """Give the jobs of /etc/crontab and /etc/cron.d, as far as this user may read them, whosever they are."""
     for path in _system_crontabs():
         try:
             text = decode(File(path).read())
         except CronwrapError:
             continue  # cron may read it, this user may not
-        mine = _named(path, text, guess(text, path)[0], secrets)
-        found += [one for one in mine if one.job.user == user]
-    return found, fault
+        yield from _named(path, text, guess(text, path)[0], secrets)
 
 
 def _system_crontabs() -> Iterator[str]:

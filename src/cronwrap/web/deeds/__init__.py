@@ -1,0 +1,14 @@
+"""What is read and changed, by name.
+
+To add a deed: a function in a module here, and its line in ``DEEDS``.
+"""
+
+from __future__ import annotations
+
+from cronwrap.web.deeds import jobs, status
+from cronwrap.web.deeds.base import Deed
+
+DEEDS: dict[str, Deed] = {
+    "jobs.list": Deed(function=jobs.listed),
+    "status.counts": Deed(function=status.counts),
+}

@@ -1,0 +1,1 @@
+/* The page without this does all the same. */
