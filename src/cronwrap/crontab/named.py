@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
+from itertools import islice
 
 from cronwrap.crontab.audit import invocation, of_use, zone_named
 from cronwrap.crontab.dialect import Dialect, guess
@@ -102,17 +103,25 @@ def _names(job: Job, texts: tuple[str, ...], secrets: Sequence[str]) -> tuple[st
 
 def next_time(job: Job, now: float, zone: tzinfo) -> float | None:
     """Give when cron starts a job next; None where that cannot be told, or cronsim is not there."""
+    return next(iter(next_times(job.schedule, job.environment.get("CRON_TZ", ""), now, zone)), None)
+
+
+def next_times(schedule: str, named: str, now: float, zone: tzinfo, count: int = 1) -> tuple[float, ...]:
+    """Give when cron starts a job of that schedule next; fewer than ``count`` where no more can be told.
+
+    ``named`` is ``CRON_TZ``, empty for the host's ``zone``.
+    """
     try:
         from cronsim import CronSim  # noqa: PLC0415  # an extra that may not be installed
         from cronsim.cronsim import CronSimError  # noqa: PLC0415
     except ImportError:
-        return None
+        return ()
+    found: list[float] = []
     try:
-        schedule = read(job.schedule)
-        if not schedule.expression or schedule.never:
-            return None
-        named = job.environment.get("CRON_TZ", "")
-        local = datetime.fromtimestamp(now, UTC).astimezone(zone_named(named) if named else zone)
-        return float(next(CronSim(schedule.expression, local)).timestamp())
-    except (ScheduleError, CronwrapError, CronSimError, StopIteration, OverflowError):
-        return None
+        read_as = read(schedule)
+        if read_as.expression and not read_as.never:
+            local = datetime.fromtimestamp(now, UTC).astimezone(zone_named(named) if named else zone)
+            found.extend(float(due.timestamp()) for due in islice(CronSim(read_as.expression, local), count))
+    except (ScheduleError, CronwrapError, CronSimError, OverflowError):
+        pass  # what was found so far
+    return tuple(found)
