@@ -10,5 +10,7 @@ from cronwrap.web.deeds.base import Deed
 
 DEEDS: dict[str, Deed] = {
     "jobs.list": Deed(function=jobs.listed),
+    "jobs.one": Deed(function=jobs.one),
     "status.counts": Deed(function=status.counts),
+    "status.waiting": Deed(function=status.waiting),
 }
