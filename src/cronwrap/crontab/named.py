@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from itertools import islice
 
 from cronwrap.crontab.audit import invocation, of_use, zone_named
-from cronwrap.crontab.dialect import Dialect, guess
+from cronwrap.crontab.dialect import guess
 from cronwrap.crontab.lines import SYSTEM_PATHS, Job, decode, is_system_path, jobs, parse
 from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.schedule import ScheduleError, read
@@ -18,6 +18,9 @@ from cronwrap.errors import CronwrapError
 from cronwrap.model import Record
 from cronwrap.settings.command_line import SHELL_BASENAME
 from cronwrap.settings.job_name import job_name
+
+OWN = "crontab"
+"""The place of a user's own crontab."""
 
 
 class NamedJob(Record):
@@ -44,23 +47,30 @@ def jobs_of(user: str, secrets: Sequence[str] = (), *, other: bool = False) -> t
     user's. ``secrets`` are the patterns of ``[redact]``.
     """
     found: list[NamedJob] = []
+    texts, fault = tables(user, other=other)
+    for place, text in texts:
+        found += (one for one in named(place, text, secrets) if one.job.user in (None, user))
+    return found, fault
+
+
+def tables(user: str, *, other: bool = False) -> tuple[list[tuple[str, str]], str]:
+    """Give place and text of the crontabs that may have jobs of a user, and why their own cannot be read."""
+    found: list[tuple[str, str]] = []
     fault = ""
     try:
-        text = decode(Own(user if other else "").read())
-        found += _named("crontab", text, guess(text, own_spool())[0], secrets)
+        found.append((OWN, decode(Own(user if other else "").read())))
     except CronwrapError as error:
         fault = str(error)
-    return [*found, *(one for one in system_jobs(secrets) if one.job.user == user)], fault
+    return [*found, *system_tables()], fault
 
 
-def system_jobs(secrets: Sequence[str] = ()) -> Iterator[NamedJob]:
-    """Give the jobs of /etc/crontab and /etc/cron.d, as far as this user may read them, whosever they are."""
+def system_tables() -> Iterator[tuple[str, str]]:
+    """Give path and text of /etc/crontab and /etc/cron.d, as far as this user may read them."""
     for path in _system_crontabs():
         try:
-            text = decode(File(path).read())
+            yield path, decode(File(path).read())
         except CronwrapError:
             continue  # cron may read it, this user may not
-        yield from _named(path, text, guess(text, path)[0], secrets)
 
 
 def _system_crontabs() -> Iterator[str]:
@@ -75,14 +85,26 @@ def _system_crontabs() -> Iterator[str]:
             yield path
 
 
-def _named(place: str, text: str, dialect: Dialect, secrets: Sequence[str]) -> Iterator[NamedJob]:
+def named(place: str, text: str, secrets: Sequence[str] = ()) -> Iterator[NamedJob]:
+    """Give the jobs of a crontab, whosever they are, as cron takes it where it is."""
+    for job in jobs_at(place, text):
+        names, wrapped = naming(job, secrets)
+        yield NamedJob(job=job, place=place, names=names, wrapped=wrapped)
+
+
+def jobs_at(place: str, text: str) -> tuple[Job, ...]:
+    """Give the jobs of a crontab as cron reads it where it is; none where that cron runs none."""
+    dialect = guess(text, own_spool() if place == OWN else place)[0]
     if not dialect.runs_jobs:
-        return
-    for job in jobs(parse(text, system=is_system_path(place), dialect=dialect)):
-        texts = job.shell_texts()
-        shell = job.shell.rpartition("/")[2] == SHELL_BASENAME
-        wrapped = shell or any(map(calls_cronwrap, texts))
-        yield NamedJob(job=job, place=place, names=_names(job, texts, secrets), wrapped=wrapped)
+        return ()
+    return jobs(parse(text, system=is_system_path(place), dialect=dialect))
+
+
+def naming(job: Job, secrets: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """Give what cronwrap calls a job, and whether its line calls cronwrap itself."""
+    texts = job.shell_texts()
+    shell = job.shell.rpartition("/")[2] == SHELL_BASENAME
+    return _names(job, texts, secrets), shell or any(map(calls_cronwrap, texts))
 
 
 def _names(job: Job, texts: tuple[str, ...], secrets: Sequence[str]) -> tuple[str, ...]:
