@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from cronwrap.web.pages import jobs
+from cronwrap.web.pages import jobs, live
 
 ROUTES: list[BaseRoute] = [
     *jobs.ROUTES,
+    *live.ROUTES,
 ]
