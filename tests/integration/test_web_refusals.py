@@ -72,7 +72,7 @@ def shows_nothing(answer):
 def test_another_user_is_let_in_nowhere(page):
     other = Page(peer=Peer(uid=STRANGER, unix=True))
     other.guard._door.uid = other.door.uid = 4712  # the page is not root's, who may look
-    other.token = lambda: page.token()
+    other.token = page.token
     for path, method, _served in every():
         answer = ask(other, method, path)
         assert answer.status == 403, (method, path)
@@ -157,7 +157,8 @@ def test_what_is_another_users_is_as_what_is_not_there():
     seen = set()
     for path, method, served in every():
         if served and VALUES["user"] in path:
-            root, nobody = (ask(page, method, path.replace(VALUES["user"], name)) for name in ("daemon", "nix"))
+            paths = (path.replace(VALUES["user"], name) for name in ("daemon", "nix"))
+            root, nobody = (ask(page, method, one) for one in paths)
             assert root.status == 404, (method, path)
             assert (root.status, root.body) == (nobody.status, nobody.body), (method, path)
             seen.add(method)

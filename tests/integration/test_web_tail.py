@@ -78,7 +78,7 @@ def test_who_goes_away_is_noticed_and_what_was_held_open_is_let_go(cli, web, wai
     job.end()
 
 
-def test_without_any_script_the_page_itself_takes_as_long_as_the_run(cli, web, wait_until):
+def test_without_any_script_the_page_itself_takes_as_long_as_the_run(cli, web):
     job = Job(cli)
     job.say(b"<b>one</b>\xc3")
     connection = Connection(web)

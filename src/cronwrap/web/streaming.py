@@ -55,6 +55,7 @@ async def begun(asking: Asking, deed: str, arguments: Arguments) -> tuple[Any, P
 
 
 async def every(first: Any, pieces: Pieces) -> Pieces:
+    """Give all pieces of a stream that was begun."""
     yield first
     async for piece in pieces:
         yield piece

@@ -24,10 +24,8 @@ SILENCE = "<!-- -->"
 async def live(request: Request) -> Response:
     """Give what a run has said, and go on with what it says until it has ended."""
     run = request.path_params["run"]
-    asking = Asking(request)
-    first, pieces = await begun(
-        asking, "runs.tail", {"run": run, "user": request.query_params.get("user", "")}
-    )
+    wanted = {"run": run, "user": request.query_params.get("user", "")}
+    first, pieces = await begun(Asking(request), "runs.tail", wanted)
     around = page(request, "live.html", title=f"Run {run}", run=run)
     head, _, foot = bytes(around.body).partition(HERE)
     headers = {**UNCHANGED, "Content-Encoding": "identity"}  # packed, it would be held back
