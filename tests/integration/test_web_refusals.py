@@ -51,9 +51,7 @@ def ask(page, method, path, **headers):
     if path.startswith("/api/"):
         kind = {"content-type": "application/json"}
         return page.ask(method, path, b"{}", {**kind, **headers})
-    return page.ask(
-        method, path, f"token={page.token()}".encode(), {"content-type": FORM, **headers}
-    )
+    return page.ask(method, path, f"token={page.token()}".encode(), {"content-type": FORM, **headers})
 
 
 FORM = "application/x-www-form-urlencoded"
