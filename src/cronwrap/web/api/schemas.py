@@ -50,7 +50,7 @@ JOB = {
     "muted": FLAG,
     "muted_until": optional(TIME),
     "muted_until_ok": FLAG,
-    "wrapped": FLAG,
+    "wrapped": optional(FLAG),
     "missed": WHOLE,
     "strip": STRING,
     "states": listed(STRING),
