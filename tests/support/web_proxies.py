@@ -101,4 +101,3 @@ def _written(place: str, text: str) -> str:
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
     return path
-

@@ -15,7 +15,7 @@ from cronwrap.web.pages.output import Paper, sheet
 HOSTILE = [
     b"<script>alert(1)</script>",
     b"</pre><img src=x onerror=alert(1)>",
-    b'"><b title=\'x\'>&amp;&#60;b&#62;',
+    b"\"><b title='x'>&amp;&#60;b&#62;",
     b"\x1b]0;title\x07\x1b[2J\x1b]8;;javascript:alert(1)\x1b\\click\x1b]8;;\x1b\\",
     b"\x00\x08\x0b\x7f\x9b31m\xc2\x9b31m",
     "\u202eevil\u202c\u200b\u2028\ufeff".encode(),

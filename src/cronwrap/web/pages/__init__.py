@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from cronwrap.web.pages import jobs
+from cronwrap.web.pages import jobs, outbox, runs, settings
 
 ROUTES: list[BaseRoute] = [
     *jobs.ROUTES,
+    *runs.ROUTES,
+    *outbox.ROUTES,
+    *settings.ROUTES,
 ]
