@@ -1,10 +1,10 @@
-"""The page with thirty jobs of all fates, on a throw-away state: someone who has never seen it understands it.
+"""The page with thirty jobs of all fates on a throw-away state, for someone who has never seen it.
 
 History, crontab, outbox and live runs are made up in a temporary place; nobody's crontab is read or
 changed, and nothing of it outlives the script.
 """
 
-# ruff: noqa: INP001 -- a script beside the package, not a package
+# ruff: noqa: INP001, SLF001, S103 -- a script beside the package; what it makes is thrown away
 
 from __future__ import annotations
 
@@ -129,40 +129,28 @@ def past_of(job: Job, now: float) -> list[Was]:
     ]
     for was in found:
         was.took = min(was.took, max(0.05, now - was.started - 30))
-    change(job, found)
+    numbers, how = CHANGES.get(job.fate, ((), {}))
+    for number in numbers:
+        vars(found[number]).update(how)
     return found
 
 
-def change(job: Job, found: list[Was]) -> None:
-    """Give the last runs of a job its fate."""
-    failed = {"result": "failed", "exit_code": 2, "reasons": ("exit status 2",), "mailed": True, "took": 1.8}
-    if job.fate in {"failing", "failing-muted"}:
-        for was in found[-3:]:
-            vars(was).update(failed, said=FAILED)
-            if job.fate == "failing-muted":
-                vars(was).update(mailed=False, quiet_reason="muted until unmuted by alice")
-    elif job.fate == "timeout":
-        vars(found[-1]).update(
-            result="timeout", exit_code=None, reasons=("timeout after 10 min",), took=600.0, mailed=True
-        )
-    elif job.fate == "flaky":
-        for number in (4, 9, 20):
-            vars(found[number]).update(failed, took=0.2)
-    elif job.fate == "recovered":
-        for was in found[-4:-1]:
-            vars(was).update(failed)
-        vars(found[-1]).update(mailed=True, reasons=("recovered",))
-    elif job.fate == "slow":
-        found[-1].took = 4 * job.usual
-    elif job.fate == "says":
-        for was in found:
-            vars(was).update(said=BUILD, mailed=True)
-    elif job.fate == "skipped":
-        for was in found[-2:]:
-            reason = "the same job still ran"
-            vars(was).update(result="skipped", exit_code=None, took=0.0, reasons=(reason,))
-    elif job.fate == "by-hand":
-        found[-1].by_hand = True
+FAILURE = {"result": "failed", "exit_code": 2, "reasons": ("exit status 2",), "mailed": True, "took": 1.8}
+TIMEOUT = {"result": "timeout", "exit_code": None, "reasons": ("timeout after 10 min",), "took": 600.0}
+SKIP = {"result": "skipped", "exit_code": None, "took": 0.0, "reasons": ("the same job still ran",)}
+QUIET = {"mailed": False, "quiet_reason": "muted until unmuted by alice"}
+CHANGES = {
+    "failing": ((-3, -2, -1), {**FAILURE, "said": FAILED}),
+    "failing-muted": ((-3, -2, -1), {**FAILURE, **QUIET, "said": FAILED}),
+    "timeout": ((-1,), {**TIMEOUT, "mailed": True}),
+    "flaky": ((4, 9, 20), {**FAILURE, "took": 0.2}),
+    "recovered": ((-4, -3, -2), FAILURE),
+    "slow": ((-1,), {"took": 160.0}),
+    "says": (range(PAST), {"said": BUILD, "mailed": True}),
+    "skipped": ((-2, -1), SKIP),
+    "by-hand": ((-1,), {"by_hand": True}),
+}
+"""By the fate of a job: which of its runs are as they are, and how."""
 
 
 def table() -> str:
@@ -189,7 +177,8 @@ def outbox(state_dir: str, now: float) -> None:
         subject = f"Cron <root@web1> /usr/local/bin/{job}"
         content = (
             f"From: cron@example.com\r\nTo: {to}\r\nSubject: {subject}\r\n\r\n"
-            f"exit status 2 after 1.8 s\r\n\r\nconnecting to store.example.com\r\nerror: no such bucket: photos\r\n"
+            "exit status 2 after 1.8 s\r\n\r\nconnecting to store.example.com\r\n"
+            "error: no such bucket: photos\r\n"
         ).encode()
         envelope = Envelope(sender="cron@example.com", recipients=(to,))
         message = Message(content=content, envelope=envelope, job=job, subject=subject)
@@ -246,9 +235,8 @@ def lay_out(place: str, now: float) -> dict[str, str]:
         (holds.MUTE, "report-weekly", None),
         (holds.MUTE, "legacy-export", None),
     ):
-        holds.write(
-            state_dir, Hold(kind=kind, job=job, since=now - 4 * HOUR, asked=now, until=until, by="alice")
-        )
+        hold = Hold(kind=kind, job=job, since=now - 4 * HOUR, asked=now, until=until, by="alice")
+        holds.write(state_dir, hold)
     outbox(state_dir, now)
     return environment
 

@@ -1,4 +1,4 @@
-"""A past for the tests and demonstrations of the page: runs put into a history, as runs that took place are."""
+"""A past for the tests and demonstrations of the page: runs put into a history as if they took place."""
 
 from __future__ import annotations
 

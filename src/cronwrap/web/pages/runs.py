@@ -104,7 +104,10 @@ async def one(request: Request) -> Response:
 
 def _alarm(run: dict[str, Any]) -> str:
     """Give why a run is not all right."""
-    return "; ".join(run["reasons"]) if run["result"] not in ("ok", "running") else ""
+    said = [
+        reason for reason in run["reasons"] if not reason.startswith("exit status")
+    ]  # the headline has it
+    return "; ".join(said) if run["result"] not in ("ok", "running") else ""
 
 
 async def _shown(pieces: AsyncIterator[Piece | dict[str, Any]], query: str) -> dict[str, Any]:

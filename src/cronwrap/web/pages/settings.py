@@ -36,7 +36,7 @@ async def _page(request: Request, user: str, checks: list[dict[str, Any]]) -> Re
         title="Settings",
         user=user,
         users=await asking.users(),
-        items=found["items"],
+        items=sorted(found["items"], key=lambda item: not item["source"]),  # what is set comes first
         faults=found["faults"],
         paths=found["paths"],
         checks=checks,

@@ -95,9 +95,8 @@ def state(row: Row) -> tuple[str, str, str]:
 
 def title(row: Row) -> str:
     """Give what a job is called: its command, where cronwrap has nothing to do with it yet."""
-    return (
-        row["command"] if row["wrapped"] is False and not row["last_run"] and row["command"] else row["job"]
-    )
+    bare = row["wrapped"] is False and not row["last_run"]
+    return str((bare and row["command"]) or row["job"])
 
 
 def brief(seconds: float) -> str:
