@@ -78,6 +78,25 @@ def test_who_goes_away_is_noticed_and_what_was_held_open_is_let_go(cli, web, wai
     job.end()
 
 
+def test_without_any_script_the_page_itself_takes_as_long_as_the_run(cli, web):
+    job = Job(cli)
+    job.say(b"<b>one</b>\xc3")
+    connection = Connection(web)
+    connection.request("GET", f"/runs/{job.run}/live", headers={"Accept-Encoding": "gzip"})
+    answer = connection.getresponse()
+    content = b""
+    while b"&lt;b&gt;one" not in content:
+        content += answer.read1(4096)
+    assert b"</html>" not in content
+    job.say(b"\xa9\x1b[31mred\n")
+    job.end()
+    content += answer.read()
+    connection.close()
+    assert '&lt;b&gt;one&lt;/b&gt;é<span class="f1">red\n</span>'.encode() in content
+    assert b"exit status 0" in content
+    assert content.rstrip().endswith(b"</html>")
+
+
 def test_the_output_is_a_file_of_text_whatever_it_is(cli, web, request):
     job = Job(cli)
     job.say(b"<script>alert(1)</script>\n")

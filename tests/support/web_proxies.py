@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import subprocess
 
-from support.postfix import _free_port as free_port
-from support.servers import listens
-from support.waiting import wait_until
+from support.debian import find
+from support.ports import start_somewhere
+from support.servers import ended, started
 
 USER = "nobody"
 
@@ -29,7 +28,7 @@ http {{
     location / {{
       proxy_pass http://unix:{socket}:;
       proxy_set_header Host $http_host;
-      proxy_set_header Remote-User {visitor};
+      proxy_set_header X-Remote-User {visitor};
     }}
   }}
 }}
@@ -42,7 +41,7 @@ defaults
   timeout server 60s
 frontend front
   bind 127.0.0.1:{port}
-  http-request set-header Remote-User {visitor}
+  http-request set-header X-Remote-User {visitor}
   default_backend back
 backend back
   server web unix@{socket}
@@ -55,7 +54,7 @@ ErrorLog {place}/error
 ServerName localhost
 Listen 127.0.0.1:{port}
 {modules}
-RequestHeader set Remote-User {visitor}
+RequestHeader set X-Remote-User {visitor}
 ProxyPreserveHost On
 AllowEncodedSlashes NoDecode
 ProxyPass / "unix:{socket}|http://localhost/" nocanon flushpackets=on
@@ -71,29 +70,29 @@ def proxy(kind: str, place: str, web: str, visitor: str):
     who = pwd.getpwnam(USER)
     for path in (place, web):
         os.chown(path, who.pw_uid, -1)
-    port = free_port()
-    values = {"place": place, "port": port, "socket": web, "visitor": visitor}
-    if kind == "nginx":
-        words = ["nginx", "-e", "stderr", "-p", place, "-c", _written(place, NGINX.format(**values))]
-    elif kind == "haproxy":
-        words = ["haproxy", "-db", "-f", _written(place, HAPROXY.format(**values))]
-    else:
-        modules = "\n".join(
-            f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in APACHE_MODULES
-        )
-        words = ["apache2", "-X", "-f", _written(place, APACHE.format(modules=modules, **values))]
-    with open(f"{place}/log", "wb") as log:
-        process = subprocess.Popen(
-            words, stdout=log, stderr=log, user=who.pw_uid, group=who.pw_gid, extra_groups=[]
-        )
+    drop = [find("setpriv"), f"--reuid={who.pw_uid}", f"--regid={who.pw_gid}", "--clear-groups"]
+
+    def start(port: int):
+        values = {"place": place, "port": port, "socket": web, "visitor": visitor}
+        return port, started([*drop, *_words(kind, place, values)], port, f"{place}/log")
+
+    port, process = start_somewhere(start)
     try:
-        wait_until(lambda: process.poll() is not None or listens(port), timeout=20)
-        with open(f"{place}/log", encoding="utf-8", errors="replace") as log:
-            assert process.poll() is None, log.read()
         yield port
     finally:
-        process.terminate()
-        process.wait(10)
+        ended(process)
+
+
+def _words(kind: str, place: str, values: dict) -> list[str]:
+    if kind == "nginx":
+        conf = _written(place, NGINX.format(**values))
+        return [find("nginx"), "-e", "stderr", "-p", place, "-c", conf]
+    if kind == "haproxy":
+        return [find("haproxy"), "-db", "-f", _written(place, HAPROXY.format(**values))]
+    modules = "\n".join(
+        f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in APACHE_MODULES
+    )
+    return [find("apache2"), "-X", "-f", _written(place, APACHE.format(modules=modules, **values))]
 
 
 def _written(place: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""A client of a run's live output that is cut off all the time, and a job that says what a test wants it to."""
+"""A client of a run's live output that is cut off all the time, and a job that says what a test wants."""
 
 from __future__ import annotations
 
@@ -99,13 +99,16 @@ class Follower:
         self.offset = int(fields["id"])
 
 
-def cut_off_all_the_time(job: Job, follower: Follower, drops: int, ways=lambda number: None) -> None:
-    """Have a job say something, and its follower cut off while it hears that, so many times; then have it end."""
+def cut_off_all_the_time(job: Job, follower: Follower, drops: int, way=None) -> None:
+    """Have a job talk, and its follower cut off while it listens, so many times; then have the job end.
+
+    ``way()`` gives where to connect this time.
+    """
     source = random.Random(11)
     for number in range(drops):
         if len(follower.received) == len(job.said) or not number % 10:
             job.say(source.randbytes(source.randrange(1, 90_000)) + "é\x1b[31m\r\n".encode())
-        follower.follow(1, to=ways(number))
+        follower.follow(1, to=way() if way else None)
     job.say(b"the last word")
     job.end()
     assert job.process.wait(30) == 0

@@ -21,11 +21,12 @@ RETRY = 1000
 """Milliseconds after which a browser that was cut off comes again."""
 CHUNK = 12 * 1024
 """Octets in one event, a multiple of three: where the line is cut all the time, some get through whole."""
-HEADERS = {
-    "Content-Type": "text/event-stream",
+UNCHANGED = {
     "Cache-Control": "no-store, no-transform",  # nothing on the way may compress, and so hold back
     "X-Accel-Buffering": "no",  # nginx gives on what comes as it comes
 }
+"""The headers of what has to arrive as it is sent."""
+HEADERS = {"Content-Type": "text/event-stream", **UNCHANGED}
 BEGINNING = b":\nretry: %d\n\n" % RETRY
 """Sent at once, so that headers do not wait in a proxy for the first octet."""
 COMMENT = b":\n\n"

@@ -16,6 +16,7 @@ from cronwrap.web.api.merged import listed, summed
 from cronwrap.web.api.openapi import document
 from cronwrap.web.api.owner import owner
 from cronwrap.web.api.parameters import of_body, of_query
+from cronwrap.web.api.schemas import shaped
 from cronwrap.web.api.table import PREFIX, Route
 from cronwrap.web.asking import Asking
 from cronwrap.web.deeds.base import Arguments, Refused
@@ -64,7 +65,8 @@ async def _list(route: Route, request: Request, arguments: Arguments) -> Respons
     if found.get("next") is not None:
         said = [pair for pair in request.query_params.multi_items() if pair[0] != "cursor"]
         following = f"{PREFIX}{route.path}?{urlencode([*said, ('cursor', str(found['next']))])}"
-    return as_json({"items": found["items"], "next": following})
+    items = [shaped(route.answer, item) for item in found["items"]]
+    return as_json({"items": items, "next": following})
 
 
 async def _sum(route: Route, request: Request, arguments: Arguments) -> Response:
@@ -77,7 +79,8 @@ async def _one(route: Route, request: Request, arguments: Arguments) -> Response
     user = arguments.pop("user", "")
     if route.deed.startswith(OF_OWNER):
         user = await owner(asking, arguments, user)
-    return as_json(await asking.one(user or asking.visitor.user, route.deed, arguments), route.status)
+    found = await asking.one(user or asking.visitor.user, route.deed, arguments)
+    return as_json(shaped(route.answer, found), route.status)
 
 
 async def _crontab(route: Route, request: Request, arguments: Arguments) -> Response:
@@ -100,7 +103,7 @@ async def _save(route: Route, request: Request, arguments: Arguments) -> Respons
         if refused.status != 409:  # the page's word for it; of If-Match it is another (RFC 9110, 13.1.1)
             raise
         raise Refused(412, refused.title, refused.detail, **refused.more) from None
-    return as_json(found, headers={"ETag": f'"{found["etag"]}"'} if "etag" in found else None)
+    return as_json(shaped(route.answer, found), headers={"ETag": f'"{found["etag"]}"'})
 
 
 async def _about_crontab(route: Route, request: Request, arguments: Arguments) -> Any:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+import heapq
 from typing import Any
 
 from cronwrap.web.asking import Asking
@@ -11,37 +10,32 @@ from cronwrap.web.deeds.base import Arguments, Refused
 
 LIMIT = 100
 """Items of a page, unless another number is asked for."""
+DIGITS = 7
+"""Of a cursor: nobody pages through more."""
 
 
 async def listed(asking: Asking, deed: str, arguments: Arguments, user: str) -> dict[str, Any]:
     """Give the ``items`` of a page, and ``next``, where to go on, or None.
 
-    Users come one after the other, each in the order of the deed: with that every page goes on exactly where
-    the one before has ended, whatever has been added meanwhile.
+    Of one user the deed itself goes on from its cursor. Of several a cursor is the number of items before:
+    of each so many and a page are asked for, and put in order by their ``ranks``; what has none comes as it
+    is, one user after the other.
     """
     whose = [user] if user else await asking.users()
-    first, cursor = _read(arguments.pop("cursor", ""), whose)
-    wanted = arguments.get("limit", LIMIT)
-    items: list[Any] = []
-    refused: list[Refused] = []
-    for number, one in enumerate(whose[first:], first):
-        left = wanted - len(items)
-        if not left:
-            return {"items": items, "next": _written(whose[number], "")}
-        more = {"cursor": cursor} if cursor else {}
-        try:
-            found = await asking.one(one, deed, {**arguments, **more, "limit": left})
-        except Refused as error:
-            refused.append(error)
-            continue
-        finally:
-            cursor = ""
-        items += found["items"]
-        if found.get("next") is not None:
-            return {"items": items, "next": _written(one, str(found["next"]))}
-    if refused and len(refused) == len(whose):
-        raise refused[0]
-    return {"items": items, "next": None}
+    if len(whose) == 1:
+        return dict(await asking.one(whose[0], deed, {"limit": LIMIT, **arguments}))
+    first, limit = _first(arguments.pop("cursor", "")), arguments.get("limit", LIMIT)
+    whole = {**arguments, "limit": first + limit}
+    found, _refused = await asking.everyone(deed, whole, user=user)
+    answers = [answer for _user, answer in found]
+    if any("ranks" in answer for answer in answers):
+        ranked = (zip(answer["ranks"], answer["items"], strict=True) for answer in answers)
+        items = [item for _rank, item in heapq.merge(*ranked, key=lambda pair: pair[0])]
+    else:
+        items = [item for answer in answers for item in answer["items"]]
+    part = items[first : first + limit]
+    more = len(items) > first + limit or any(answer.get("next") is not None for answer in answers)
+    return {"items": part, "next": str(first + limit) if more and part else None}
 
 
 async def summed(asking: Asking, deed: str, arguments: Arguments, user: str) -> dict[str, int]:
@@ -53,18 +47,10 @@ async def summed(asking: Asking, deed: str, arguments: Arguments, user: str) -> 
     return total
 
 
-def _written(user: str, cursor: str) -> str:
-    return urlsafe_b64encode(json.dumps([user, cursor]).encode()).decode().rstrip("=")
-
-
-def _read(text: str, whose: list[str]) -> tuple[int, str]:
-    """Give at which user, and where of theirs, a page begins. Refused for what was no ``next`` of ours."""
-    if not text:
-        return 0, ""
-    try:
-        user, cursor = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if isinstance(user, str) and isinstance(cursor, str):
-            return whose.index(user), cursor
-    except (ValueError, TypeError, RecursionError):
-        pass
-    raise Refused(400, "Wrong value", "cursor: take it from the next of a list, as it is.")
+def _first(cursor: str) -> int:
+    """Give how many items come before. Refused for what was no ``next`` of ours."""
+    if not cursor:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= DIGITS):
+        raise Refused(400, "Wrong value", "cursor: take it from the next of a list, as it is.")
+    return int(cursor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cronwrap.manage.listing import ORDERS, STATES
 from cronwrap.model import Record
 from cronwrap.web.api.parameters import (
     DURATION,
@@ -19,8 +20,6 @@ from cronwrap.web.api.parameters import (
 from cronwrap.web.deeds import DEEDS
 
 PREFIX = "/api/v1"
-STATES = ("failing", "missed", "late", "running", "paused", "muted", "unwrapped")
-"""What ``state`` may be; the filters of the list of jobs."""
 
 
 class Route(Record):
@@ -59,7 +58,7 @@ EVERY: tuple[Route, ...] = (
             USER,
             Parameter(name="q", kind=TEXT, about="words that its name, command or schedule has"),
             Parameter(name="state", kind=one_of(*STATES), about="the jobs in this state alone"),
-            Parameter(name="order", kind=TEXT, about="what to order by"),
+            Parameter(name="order", kind=one_of(*ORDERS), about="what to order by"),
             AT_MOST,
             CURSOR,
         ),

@@ -19,8 +19,8 @@ STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 def tail(around: Surroundings, arguments: Arguments) -> Iterator[Piece | dict[str, Any]]:
     """Give what a run says, from ``offset`` on and as it comes, to its end.
 
-    Objects tell the rest: ``{"gap": octets, "next": offset}`` of octets that are not to be had, ``{"lost":
-    true}`` where the rest is not to be had by its offset, ``{"end": true, "status": …}`` of the end.
+    Objects tell the rest: ``{"gap": octets, "next": offset}`` of octets that are not to be had,
+    ``{"lost": true}`` where the rest is not to be had by its offset, ``{"end": true, "status": 2}``.
     """
     found = _run(around, wanted(arguments, "run"))
     offset = arguments.get("offset", 0)

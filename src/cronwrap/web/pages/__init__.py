@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from cronwrap.web.pages import jobs, outbox, runs, settings
+from cronwrap.web.pages import jobs, live, outbox, runs, settings
 
 ROUTES: list[BaseRoute] = [
     *jobs.ROUTES,
     *runs.ROUTES,
+    *live.ROUTES,
     *outbox.ROUTES,
     *settings.ROUTES,
 ]
