@@ -47,7 +47,7 @@ def jobs_of(user: str, secrets: Sequence[str] = (), *, other: bool = False) -> t
     fault = ""
     try:
         text = decode(Own(user if other else "").read())
-        found += _named("crontab", text, guess(text, own_spool())[0], secrets)
+        found += named_jobs("crontab", text, guess(text, own_spool())[0], secrets)
     except CronwrapError as error:
         fault = str(error)
     return [*found, *(one for one in system_jobs(secrets) if one.job.user == user)], fault
@@ -60,7 +60,7 @@ def system_jobs(secrets: Sequence[str] = ()) -> Iterator[NamedJob]:
             text = decode(File(path).read())
         except CronwrapError:
             continue  # cron may read it, this user may not
-        yield from _named(path, text, guess(text, path)[0], secrets)
+        yield from named_jobs(path, text, guess(text, path)[0], secrets)
 
 
 def _system_crontabs() -> Iterator[str]:
@@ -75,7 +75,8 @@ def _system_crontabs() -> Iterator[str]:
             yield path
 
 
-def _named(place: str, text: str, dialect: Dialect, secrets: Sequence[str]) -> Iterator[NamedJob]:
+def named_jobs(place: str, text: str, dialect: Dialect, secrets: Sequence[str]) -> Iterator[NamedJob]:
+    """Give the jobs of a crontab under their names. ``place`` is its file, or ``crontab`` for one's own."""
     if not dialect.runs_jobs:
         return
     for job in jobs(parse(text, system=is_system_path(place), dialect=dialect)):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from cronwrap.web.pages import jobs
+from cronwrap.web.pages import crontabs, jobs, new_job
 
 ROUTES: list[BaseRoute] = [
+    *crontabs.ROUTES,
     *jobs.ROUTES,
+    *new_job.ROUTES,
 ]
