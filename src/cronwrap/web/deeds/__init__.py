@@ -24,5 +24,6 @@ DEEDS: dict[str, Deed] = {
     "crontabs.restore": Deed(function=crontabs.restore, changes=True),
     "crontabs.describe": Deed(function=new_job.described),
     "crontabs.line": Deed(function=new_job.made),
+    "crontabs.try": Deed(function=new_job.tried, changes=True),
     "status.counts": Deed(function=status.counts),
 }

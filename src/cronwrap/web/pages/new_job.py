@@ -40,12 +40,13 @@ async def add(request: Request) -> Response:
     form = _filled(crontab)
     asked = {name: form.get(name, "") for name in FIELDS}
     asked["time"] = form.get(f"time-{asked['when']}", "")
-    found = await crontab.deed("line", **asked, days=form["days"], wrapped=form["wrapped"])
     what = crontab.field("do")
+    deed = "try" if what == "try" else "line"
+    found = await crontab.deed(deed, **asked, days=form["days"], wrapped=form["wrapped"])
     if what == "next" and found["line"]:
         read = await crontab.deed("read")
         return await shown_difference(request, crontab, read, found["text"], "job added")
-    return _form(request, found, form, found, None)
+    return _form(request, found, form, found, found.get("trial"))
 
 
 def _asked(request: Request) -> dict[str, str]:
