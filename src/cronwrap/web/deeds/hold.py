@@ -6,16 +6,21 @@ import time
 from typing import Any
 
 from cronwrap.errors import CronwrapError
+from cronwrap.history.totals import text as storable
 from cronwrap.job import holds
 from cronwrap.job.holds import Hold
 from cronwrap.manage import holding
+from cronwrap.manage.by_hand import find, prepare
 from cronwrap.manage.known import check_known
-from cronwrap.manage.starting import start
+from cronwrap.manage.started import run_of, start
 from cronwrap.pipeline.held_back import until as words
 from cronwrap.settings.values import duration
 from cronwrap.settings.when import moment
 from cronwrap.text import iso
 from cronwrap.web.deeds.base import Arguments, Refused, Surroundings, wanted
+
+PATIENCE = 8.0
+"""Seconds in which a run is on record: the shell and the interpreter start, on a machine under load."""
 
 
 def run(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
@@ -25,9 +30,12 @@ def run(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """
     job, line = wanted(arguments, "job"), arguments.get("line") or None
     _known(around, job)
-    found = start(around.settings, job, str(line) if line else None, around.asker)
-    around.after = {"run": found or None}
-    return {"job": job, "run": found or None}
+    found = find(around.settings, job, str(line) if line else None, "")
+    began = time.time()
+    start(prepare(found, around.user, around.asker))
+    run = run_of(around.state_dir, tuple(map(storable, found.names)), began, patience=PATIENCE)
+    around.after = {"run": run.run if run else None}
+    return {"job": job, "run": run.run if run else None}
 
 
 def pause(around: Surroundings, arguments: Arguments) -> dict[str, Any]:

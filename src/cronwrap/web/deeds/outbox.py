@@ -6,8 +6,8 @@ import subprocess
 from typing import Any
 
 from cronwrap.errors import CronwrapError
+from cronwrap.manage.launching import launch
 from cronwrap.manage.outbox import as_object, queue_again, readable_item, whole_file
-from cronwrap.manage.starting import launch
 from cronwrap.outbox import dispatch
 from cronwrap.outbox.message_file import DAMAGED, Damaged
 from cronwrap.outbox.store import Item, Outbox
