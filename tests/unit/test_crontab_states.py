@@ -113,31 +113,27 @@ def test_what_a_crash_left_goes_after_a_while(home, monkeypatch):
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """A host with a spool and system crontabs of its own."""
-    for name in ("spool", "cron.d"):
-        (tmp_path / name).mkdir()
+    """A host with system crontabs of its own."""
+    (tmp_path / "cron.d").mkdir()
     (tmp_path / "crontab").write_text("# the system's\n")
-    monkeypatch.setattr(places, "SPOOLS", (str(tmp_path / "spool"),))
-    monkeypatch.setattr(places, "BUSYBOX_SPOOL", str(tmp_path / "none"))
     monkeypatch.setattr(places, "SYSTEM_PATHS", (str(tmp_path / "crontab"), f"{tmp_path}/cron.d/"))
     return tmp_path
 
 
-def test_root_sees_every_crontab_and_a_user_their_own(host):
-    for name in ("daemon", "root", "crontab.Xy12", "no-such-user"):
-        (host / "spool" / name).write_text("")
+def test_a_user_has_their_own_crontab_and_root_the_systems_too(host):
     for name in ("backup", "b a.ck", "backup~", ".placeholder"):
         (host / "cron.d" / name).write_text("")
     (host / "cron.d" / "directory").mkdir()
-    found = places.places("root", everyone=True)
-    named = ["user:root", "user:daemon", "system", "cron.d:b=20a.ck", "cron.d:backup"]
+    found = places.places("root", system=True)
+    named = ["user:root", "system", "cron.d:b=20a.ck", "cron.d:backup"]
     assert [place.id for place in found] == named
-    assert [place.user for place in found] == ["root", "daemon", "root", "root", "root"]
-    assert [place.system for place in found] == [False, False, True, True, True]
-    assert [places.find(name, "root", everyone=True) for name in named] == found
-    assert [place.id for place in places.places("daemon", everyone=False)] == ["user:daemon"]
-    seen = [name for name in named if places.find(name, "daemon", everyone=False)]
-    assert seen == ["user:daemon"]
+    assert [place.system for place in found] == [False, True, True, True]
+    assert [places.find(name, "root", system=True) for name in named] == found
+    assert [places.whose(name) for name in named] == ["root"] * 4
+    assert [place.id for place in places.places("daemon", system=False)] == ["user:daemon"]
+    assert not any(places.find(name, "daemon", system=False) for name in named)
+    assert places.find("user:daemon", "daemon", system=False)
+    assert places.whose("user:daemon") == "daemon"
 
 
 @pytest.mark.usefixtures("host")
@@ -147,7 +143,7 @@ def test_root_sees_every_crontab_and_a_user_their_own(host):
         "",
         "user:",
         "user:no-such-user",
-        "user:d=61emon",
+        "user:roo=74",
         "cron.d:..=2Fcrontab",
         "cron.d:gone",
         "other",
@@ -155,7 +151,7 @@ def test_root_sees_every_crontab_and_a_user_their_own(host):
     ],
 )
 def test_nothing_else_is_a_crontab(name):
-    assert places.find(name, "root", everyone=True) is None
+    assert places.find(name, "root", system=True) is None
 
 
 @given(st.binary(min_size=1, max_size=255).filter(lambda name: not {0, 0x2F} & set(name)))

@@ -20,9 +20,17 @@ from cronwrap.settings.values import quote
 class Table(Protocol):
     """A crontab that was read, and how it is to be read."""
 
-    text: str
-    system: bool
-    dialect: Dialect
+    @property
+    def text(self) -> str:
+        """Give it as ``lines.decode`` does."""
+
+    @property
+    def system(self) -> bool:
+        """Give whether it has a user column."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Give whose rules hold for it."""
 
 
 def mistakes(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from itertools import islice
 
 from cronwrap.crontab.audit import invocation, of_use, zone_named
-from cronwrap.crontab.dialect import guess
+from cronwrap.crontab.dialect import Dialect, guess
 from cronwrap.crontab.lines import SYSTEM_PATHS, Job, decode, is_system_path, jobs, parse
 from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.schedule import ScheduleError, read
@@ -49,7 +49,8 @@ def jobs_of(user: str, secrets: Sequence[str] = (), *, other: bool = False) -> t
     found: list[NamedJob] = []
     texts, fault = tables(user, other=other)
     for place, text in texts:
-        found += (one for one in named(place, text, secrets) if one.job.user in (None, user))
+        every = named_jobs(place, text, _dialect_at(place, text), secrets)
+        found += (one for one in every if one.job.user in (None, user))
     return found, fault
 
 
@@ -85,16 +86,23 @@ def _system_crontabs() -> Iterator[str]:
             yield path
 
 
-def named(place: str, text: str, secrets: Sequence[str] = ()) -> Iterator[NamedJob]:
-    """Give the jobs of a crontab, whosever they are, as cron takes it where it is."""
-    for job in jobs_at(place, text):
+def named_jobs(place: str, text: str, dialect: Dialect, secrets: Sequence[str]) -> Iterator[NamedJob]:
+    """Give the jobs of a crontab under their names. ``place`` is its file, or ``OWN`` for one's own."""
+    for job in _jobs_in(place, text, dialect):
         names, wrapped = naming(job, secrets)
         yield NamedJob(job=job, place=place, names=names, wrapped=wrapped)
 
 
 def jobs_at(place: str, text: str) -> tuple[Job, ...]:
     """Give the jobs of a crontab as cron reads it where it is; none where that cron runs none."""
-    dialect = guess(text, own_spool() if place == OWN else place)[0]
+    return _jobs_in(place, text, _dialect_at(place, text))
+
+
+def _dialect_at(place: str, text: str) -> Dialect:
+    return guess(text, own_spool() if place == OWN else place)[0]
+
+
+def _jobs_in(place: str, text: str, dialect: Dialect) -> tuple[Job, ...]:
     if not dialect.runs_jobs:
         return ()
     return jobs(parse(text, system=is_system_path(place), dialect=dialect))

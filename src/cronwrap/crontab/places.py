@@ -1,4 +1,4 @@
-"""Which crontabs somebody may see, and under what names: one's own, and for root everyone's and the system's.
+"""Which crontabs are somebody's to see and to change: one's own, and for root the system's.
 
 A name (``user:alice``, ``system``, ``cron.d:backup``) stays the same as long as the crontab is where it is,
 and fits into an address: of a file's name all but letters, digits, ``.``, ``_`` and ``-`` is written ``=2F``.
@@ -10,12 +10,11 @@ import os
 import re
 
 from cronwrap.crontab.lines import SYSTEM_PATHS
-from cronwrap.crontab.store import SPOOLS, File, Own, Store, is_user
+from cronwrap.crontab.store import File, Own, Store
 from cronwrap.model import Record
 
 USER, SYSTEM, CRON_D = "user", "system", "cron.d"
 ROOT = "root"
-BUSYBOX_SPOOL = "/etc/crontabs"
 LONGEST_ID = 1024
 """A file's name has 255 octets at most, each written with three."""
 _PLAIN = re.compile(rb"[^A-Za-z0-9._-]")
@@ -46,27 +45,30 @@ class Place(Record):
         return File(self.path) if self.path else Own()
 
 
-def places(user: str, *, everyone: bool) -> list[Place]:
-    """Give the crontabs that a user sees; ``everyone``: as root does. Nothing of them is read."""
+def places(user: str, *, system: bool) -> list[Place]:
+    """Give the crontabs that are a user's to change: their own, and with ``system`` (root) the system's."""
     found = [own(user)]
-    if everyone:
-        found += [own(name) for name in _users() if name != user]
+    if system:
         found += [place for path in _files() if (place := at(path))]
     return found
 
 
-def find(name: str, user: str, *, everyone: bool) -> Place | None:
-    """Give the crontab of a name, None when that user sees none so called. There need not be one yet."""
-    kind, _, rest = name.partition(":")
-    if len(name) > LONGEST_ID or (rest and not _WRITTEN.fullmatch(rest)):
+def whose(name: str) -> str | None:
+    """Give the user whose rights it takes for a crontab of that name; None when nothing is called so."""
+    kind, colon, rest = name.partition(":")
+    if len(name) > LONGEST_ID or (colon and not _WRITTEN.fullmatch(rest)):
         return None
-    if kind == USER and rest:
-        whose = os.fsdecode(_octets(rest))
-        seen = whose == user or (everyone and is_user(whose))
-        return own(whose) if seen and own(whose).id == name else None
-    if not everyone:
+    if kind == USER and colon:
+        user = os.fsdecode(_octets(rest))
+        return user if own(user).id == name else None
+    return ROOT if name == SYSTEM or (kind == CRON_D and colon) else None
+
+
+def find(name: str, user: str, *, system: bool) -> Place | None:
+    """Give the crontab of a name, None when none is the user's. One's own need not be there yet."""
+    if whose(name) is None:
         return None
-    return next((place for path in _files() if (place := at(path)) and place.id == name), None)
+    return next((place for place in places(user, system=system) if place.id == name), None)
 
 
 def own(user: str) -> Place:
@@ -82,19 +84,6 @@ def at(path: str) -> Place | None:
     if os.path.dirname(path) == directory.rstrip("/"):
         return Place(id=f"{CRON_D}:{_written(os.path.basename(path))}", user=ROOT, path=path)
     return None
-
-
-def _users() -> list[str]:
-    """Give the users who have a crontab in a spool that this process may look into."""
-    found: set[str] = set()
-    for spool in (*SPOOLS, BUSYBOX_SPOOL):
-        try:
-            names = os.listdir(spool)
-        except OSError:
-            continue
-        # crontab(1) has its scratch files there as well.
-        found.update(name for name in names if is_user(name) and os.path.isfile(os.path.join(spool, name)))
-    return sorted(found)
 
 
 def _files() -> list[str]:

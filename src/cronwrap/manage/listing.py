@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from cronwrap.crontab.lines import split_input
+from cronwrap.history.lists import Standing, standings, tallies
 from cronwrap.history.runs import Run, under_way
-from cronwrap.history.standings import Standing, standings, tallies
 from cronwrap.history.stopping import waiting
 from cronwrap.history.tally import Tally, durations
 from cronwrap.history.totals import text as storable
@@ -24,11 +24,12 @@ from cronwrap.manage.runs import result_words
 from cronwrap.paths import user_name
 from cronwrap.pipeline.held_back import active
 from cronwrap.settings.load import Settings
-from cronwrap.text import median, strip
+from cronwrap.text import iso, median, strip
 
 FAILING, LATE, RUNNING, PAUSED, MUTED, UNWRAPPED = STATES = (
     *("failing", "late", "running", "paused", "muted", "unwrapped"),
 )
+ALIASES = {"missed": LATE}
 LAST = len(STATES)
 ORDERS = ("attention", "name", "last", "next", "took")
 LONGER = 2.0
@@ -171,7 +172,7 @@ def rank(job: Job, order: str) -> tuple[Any, ...]:
 
 
 def rows(settings: Settings, jobs: list[Job], now: float | None = None) -> list[dict[str, Any]]:
-    """Give all that a list tells of some jobs, for programs; times are Unix seconds."""
+    """Give all that a list tells of some jobs, for programs."""
     now = time.time() if now is None else now
     known = tallies(settings.state_dir, [job.name for job in jobs if job.last])
     return [_row(job, known, now) for job in jobs]
@@ -193,33 +194,39 @@ def _row(job: Job, known: dict[tuple[str, str], tuple[Tally, str]], now: float) 
         "crontab": job.lines[0].place if job.lines else None,
         "line": job.lines[0].number if job.lines else None,
         "lines": [
-            {"crontab": line.place, "line": line.number, "schedule": line.schedule, "wrapped": line.wrapped}
+            {
+                "crontab": line.place,
+                "line": line.number,
+                "schedule": line.schedule,
+                "words": planned.words(line.schedule),
+                "wrapped": line.wrapped,
+            }
             for line in job.lines
         ],
-        "next": job.next,
+        "next": iso(job.next),
         "last_result": tally.result or None,
         "last_words": result_words(tally.result, tally.exit_code, tally.signal),
         "last_run": tally.run or None,
-        "last_started": tally.started or None,
-        "last_ended": tally.ended or None,
+        "last_started": iso(tally.started or None),
+        "last_ended": iso(tally.ended or None),
         "last_duration": tally.duration,
         "usual_duration": median(usual) if usual else None,
         "failures": tally.failures,
-        "failing_since": tally.failing_since,
-        "last_success": tally.last_success,
+        "failing_since": iso(tally.failing_since),
+        "last_success": iso(tally.last_success),
         "running": running.run if running else None,
-        "running_since": running.started if running else None,
+        "running_since": iso(running.started if running else None),
         "waits": job.waits,
         "paused": job.pause is not None,
-        "paused_until": job.pause.until if job.pause else None,
+        "paused_until": iso(job.pause.until if job.pause else None),
         "paused_by": job.pause.by if job.pause else None,
         "muted": job.mute is not None,
-        "muted_until": job.mute.until if job.mute else None,
+        "muted_until": iso(job.mute.until if job.mute else None),
         "muted_until_ok": bool(job.mute and job.mute.until_ok),
         "muted_by": job.mute.by if job.mute else None,
         "wrapped": job.wrapped,
         "missed": len(absent),
-        "missed_since": absent[-1] if absent else None,
+        "missed_since": iso(absent[-1] if absent else None),
         "strip": strip(tuple(tally.results.split())),
         "bars": bars(tally, running, now),
         "states": list(job.states),

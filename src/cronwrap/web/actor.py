@@ -23,6 +23,7 @@ import anyio
 import anyio.to_thread
 from starlette.concurrency import iterate_in_threadpool
 
+from cronwrap.crontab.store import this_program
 from cronwrap.paths import user_name
 from cronwrap.web import frames
 from cronwrap.web.deeds.base import Arguments, Pace, Piece, Refused
@@ -55,7 +56,10 @@ class Child:
         }
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "cronwrap.web.child", str(theirs.fileno()), user.pw_name],
+                [
+                    *(sys.executable, "-I", "-m", "cronwrap.web.child"),
+                    *(str(theirs.fileno()), user.pw_name, this_program() or "cronwrap"),
+                ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 cwd="/",

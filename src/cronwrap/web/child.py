@@ -44,11 +44,12 @@ REQUEST_LARGEST = 8 * 1024 * 1024
 
 
 def main() -> int:
-    """Do deeds until nobody asks for more; arguments: the descriptor, and the name of whom to become."""
+    """Do deeds until nobody asks for more; arguments: the descriptor, whom to become, and the program."""
     control = socket.socket(fileno=int(sys.argv[1]))
     for name in PRELOADED:
         preload(name)
     become(sys.argv[2])
+    sys.argv[0] = sys.argv[3]  # a job is run by the program that this is a part of
     room = Room()
     while True:
         try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from cronwrap.manage import listing
 from cronwrap.manage.runs import bring_up_to_date
+from cronwrap.outbox.store import LOUD_AFTER, summary
+from cronwrap.text import iso
 from cronwrap.web.deeds.base import Arguments, Refused, Surroundings, wanted
 
 PAGE, LARGEST = 100, 10_000
@@ -26,6 +29,7 @@ def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """
     found, faults = current(around)
     state, order = arguments.get("state") or "", arguments.get("order") or "attention"
+    state = listing.ALIASES.get(state, state)
     if state and state not in listing.STATES:
         raise Refused(422, "There is no such state", f"{state}: write one of {', '.join(listing.STATES)}")
     if order not in listing.ORDERS:
@@ -43,7 +47,22 @@ def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
         "total": len(jobs),
         "counts": counts,
         "next": str(first + limit) if first + limit < len(jobs) else None,
+        "waiting": waiting(around),
         "faults": faults,
+    }
+
+
+def waiting(around: Surroundings) -> dict[str, Any]:
+    """Give what waits in the outbox in a few numbers."""
+    found = summary(around.state_dir)
+    if found is None:
+        return {"queued": 0, "failed": 0, "loud": False, "since": None, "why": ""}
+    return {
+        "queued": found.queued,
+        "failed": found.failed,
+        "loud": bool(found.oldest_age > LOUD_AFTER or found.failed),
+        "since": iso(time.time() - found.oldest_age) if found.queued else None,
+        "why": found.last_error,
     }
 
 
