@@ -140,7 +140,16 @@ def test_what_is_asked_for_comes_back_as_text(world):
     page, values, _mails, _tables = world
     for name in values["job"][:-1]:
         word = quote(name.encode(), safe="")
-        for path in (f"/?q={word}", f"/?said={word}", f"/runs?job={word}", f"/nothing/{word}", f"/?{word}={word}"):
+        for asked in (
+            "?q={}",
+            "?said={}",
+            "runs?job={}",
+            "nothing/{}",
+            "?{}=1",
+            "runs?since={}",
+            "?order={}",
+        ):
+            path = "/" + asked.format(word)
             answer = page.get(path)
             assert answer.status < 500, path
             assert Document(answer.text).faults == [], path

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: schemathesis asks what it says may be asked, and what it says may not."""
+"""The OpenAPI document tells the truth: schemathesis asks what may be asked by it, and what may not."""
 
 from __future__ import annotations
 

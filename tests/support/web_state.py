@@ -57,9 +57,7 @@ def run_of(state, number, job, command=None, result="failed", content=OUTPUT):
         Mark(offset=0, stream=STDOUT, elapsed=0.0),
         Mark(offset=len(content) // 2, stream=STDERR, elapsed=0.5),
     )
-    output = Output(
-        head=content, stdout_bytes=len(content) // 2, stderr_bytes=len(content) // 2, marks=marks
-    )
+    output = Output(head=content, stdout_bytes=len(content) // 2, stderr_bytes=len(content) // 2, marks=marks)
     entry.finish(
         {
             "ended": started + 1,
@@ -104,8 +102,6 @@ def crontab_program(directory):
             file.write(f"# {name}\n{number} 5 * * * {command}\n")
     path = os.path.join(place, "crontab")
     with open(path, "w", encoding="utf-8") as file:
-        file.write(
-            f"#!/bin/sh\ncase ${{1-}} in\n-l) cat {table} ;;\n-) cat >{table} ;;\n*) cp \"$1\" {table} ;;\nesac\n"
-        )
+        file.write(f"#!/bin/sh\ncase ${{1-}} in\n-l) cat {table} ;;\n-) cat >{table} ;;\nesac\n")
     os.chmod(path, 0o755)
     return place
