@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from typing import Any
 
 import click
 
 from cronwrap.commands import views
 from cronwrap.commands.views import GAP, Screen
+from cronwrap.manage.doctor import checks, public
 from cronwrap.settings.load import Settings
-from cronwrap.setup import cron_checks, mail_checks, metrics_checks, notify_checks
 from cronwrap.setup.mail_checks import Check
 
 SIGNS = {True: ("ok", views.GREEN), False: ("FAULT", views.RED), None: ("note", views.YELLOW)}
@@ -47,7 +45,7 @@ def _examine(settings: Settings, *, send: bool, as_json: bool) -> int:
     """Show each step as it comes; give how many are faults."""
     screen, faults = Screen(), 0
     relay = ""
-    for check in _all(settings, send=send):
+    for check in checks(settings, send=send):
         faults += not check.ok
         if as_json:
             views.write(views.objects([public(check)]))
@@ -59,28 +57,6 @@ def _examine(settings: Settings, *, send: bool, as_json: bool) -> int:
     if not as_json:
         views.write(["", _conclusion(screen, faults)])
     return faults
-
-
-def _all(settings: Settings, *, send: bool) -> Iterator[Check]:
-    yield from mail_checks.checks(settings, os.environ)
-    yield from notify_checks.checks(settings)
-    yield from cron_checks.checks(settings)
-    yield from metrics_checks.checks(settings)
-    if send:
-        yield mail_checks.send_test(settings)
-        yield from notify_checks.send_tests(settings)
-
-
-def public(check: Check) -> dict[str, Any]:
-    """Give a step for programs."""
-    return {
-        "name": check.name,
-        "ok": check.ok,
-        "text": check.text,
-        "advice": check.advice or None,
-        "seconds": round(check.seconds, 4),
-        "relay": check.relay or None,
-    }
 
 
 def lines(screen: Screen, check: Check) -> Iterator[str]:

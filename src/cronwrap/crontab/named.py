@@ -19,6 +19,9 @@ from cronwrap.model import Record
 from cronwrap.settings.command_line import SHELL_BASENAME
 from cronwrap.settings.job_name import job_name
 
+OWN = "crontab"
+"""The place of a user's own crontab."""
+
 
 class NamedJob(Record):
     """A job of a crontab, and what cronwrap calls it."""
@@ -44,23 +47,31 @@ def jobs_of(user: str, secrets: Sequence[str] = (), *, other: bool = False) -> t
     user's. ``secrets`` are the patterns of ``[redact]``.
     """
     found: list[NamedJob] = []
+    texts, fault = tables(user, other=other)
+    for place, text in texts:
+        every = named_jobs(place, text, _dialect_at(place, text), secrets)
+        found += (one for one in every if one.job.user in (None, user))
+    return found, fault
+
+
+def tables(user: str, *, other: bool = False) -> tuple[list[tuple[str, str]], str]:
+    """Give place and text of the crontabs that may have jobs of a user, and why their own cannot be read."""
+    found: list[tuple[str, str]] = []
     fault = ""
     try:
-        text = decode(Own(user if other else "").read())
-        found += named_jobs("crontab", text, guess(text, own_spool())[0], secrets)
+        found.append((OWN, decode(Own(user if other else "").read())))
     except CronwrapError as error:
         fault = str(error)
-    return [*found, *(one for one in system_jobs(secrets) if one.job.user == user)], fault
+    return [*found, *system_tables()], fault
 
 
-def system_jobs(secrets: Sequence[str] = ()) -> Iterator[NamedJob]:
-    """Give the jobs of /etc/crontab and /etc/cron.d, as far as this user may read them, whosever they are."""
+def system_tables() -> Iterator[tuple[str, str]]:
+    """Give path and text of /etc/crontab and /etc/cron.d, as far as this user may read them."""
     for path in _system_crontabs():
         try:
-            text = decode(File(path).read())
+            yield path, decode(File(path).read())
         except CronwrapError:
             continue  # cron may read it, this user may not
-        yield from named_jobs(path, text, guess(text, path)[0], secrets)
 
 
 def _system_crontabs() -> Iterator[str]:
@@ -76,14 +87,32 @@ def _system_crontabs() -> Iterator[str]:
 
 
 def named_jobs(place: str, text: str, dialect: Dialect, secrets: Sequence[str]) -> Iterator[NamedJob]:
-    """Give the jobs of a crontab under their names. ``place`` is its file, or ``crontab`` for one's own."""
+    """Give the jobs of a crontab under their names. ``place`` is its file, or ``OWN`` for one's own."""
+    for job in _jobs_in(place, text, dialect):
+        names, wrapped = naming(job, secrets)
+        yield NamedJob(job=job, place=place, names=names, wrapped=wrapped)
+
+
+def jobs_at(place: str, text: str) -> tuple[Job, ...]:
+    """Give the jobs of a crontab as cron reads it where it is; none where that cron runs none."""
+    return _jobs_in(place, text, _dialect_at(place, text))
+
+
+def _dialect_at(place: str, text: str) -> Dialect:
+    return guess(text, own_spool() if place == OWN else place)[0]
+
+
+def _jobs_in(place: str, text: str, dialect: Dialect) -> tuple[Job, ...]:
     if not dialect.runs_jobs:
-        return
-    for job in jobs(parse(text, system=is_system_path(place), dialect=dialect)):
-        texts = job.shell_texts()
-        shell = job.shell.rpartition("/")[2] == SHELL_BASENAME
-        wrapped = shell or any(map(calls_cronwrap, texts))
-        yield NamedJob(job=job, place=place, names=_names(job, texts, secrets), wrapped=wrapped)
+        return ()
+    return jobs(parse(text, system=is_system_path(place), dialect=dialect))
+
+
+def naming(job: Job, secrets: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """Give what cronwrap calls a job, and whether its line calls cronwrap itself."""
+    texts = job.shell_texts()
+    shell = job.shell.rpartition("/")[2] == SHELL_BASENAME
+    return _names(job, texts, secrets), shell or any(map(calls_cronwrap, texts))
 
 
 def _names(job: Job, texts: tuple[str, ...], secrets: Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cronwrap.crontab.named import NamedJob, jobs_of, system_jobs
+from cronwrap.crontab.named import NamedJob, jobs_at, jobs_of, system_tables
 from cronwrap.errors import CronwrapError
 from cronwrap.history.runs import jobs
 from cronwrap.job import holds
@@ -42,4 +42,5 @@ def no_such_job(name: str, known: set[str]) -> str:
 
 def users_of_system() -> set[str]:
     """Give the users that the system's crontabs name, there or not."""
-    return {one.job.user for one in system_jobs() if one.job.user}
+    found = (job.user for path, text in system_tables() for job in jobs_at(path, text))
+    return {user for user in found if user}

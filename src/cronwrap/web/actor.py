@@ -14,7 +14,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -22,9 +23,10 @@ import anyio
 import anyio.to_thread
 from starlette.concurrency import iterate_in_threadpool
 
+from cronwrap.crontab.store import this_program
 from cronwrap.paths import user_name
 from cronwrap.web import frames
-from cronwrap.web.deeds.base import Arguments, Piece, Refused
+from cronwrap.web.deeds.base import Arguments, Pace, Piece, Refused
 from cronwrap.web.deeds.perform import perform, stream
 
 IDLE = 30.0
@@ -33,8 +35,8 @@ CHILDREN = 24
 """Children at a time, some 40 MB each at most; the one that was idle the longest makes room."""
 THREADS = 40
 """Deeds that are done in this process at a time; further ones wait."""
-STREAMS = 100
-"""Streams at a time, in this process: each holds a thread of its own while it waits for what comes."""
+STREAMS = 200
+"""Streams at a time, in this process; who comes then is told so."""
 PATIENCE = 60.0
 """Seconds for a deed: a disk, or a file server, may hang, and a page must say so at some time."""
 
@@ -54,7 +56,10 @@ class Child:
         }
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-m", "cronwrap.web.child", str(theirs.fileno()), user.pw_name],
+                [
+                    *(sys.executable, "-I", "-m", "cronwrap.web.child"),
+                    *(str(theirs.fileno()), user.pw_name, this_program() or "cronwrap"),
+                ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 cwd="/",
@@ -89,7 +94,7 @@ class Actor:
         self._children: dict[str, Child] = {}
         self._dying: list[subprocess.Popen[bytes]] = []
         self._threads = anyio.CapacityLimiter(THREADS)
-        self._streams = anyio.CapacityLimiter(STREAMS)
+        self._streams = 0
 
     async def call(self, user: str, deed: str, arguments: Arguments, *, asker: str = "") -> Any:
         """Do a deed as a user; give JSON's types. Refused when it cannot be done."""
@@ -111,9 +116,21 @@ class Actor:
             async for answer in self._asked(user, deed, arguments, asker, streams=True):
                 yield answer
             return
-        async with self._streams:
+        pace = Pace()
+        with self._room_for_stream():
             async for piece in iterate_in_threadpool(stream(deed, arguments, asker, self._config)):
                 yield piece
+                await anyio.sleep(pace.pause(piece))
+
+    @contextmanager
+    def _room_for_stream(self) -> Iterator[None]:
+        if self._streams >= STREAMS:
+            raise Refused(503, "Too many follow outputs at this time")
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
 
     async def _asked(
         self, user: str, deed: str, arguments: Arguments, asker: str, *, streams: bool

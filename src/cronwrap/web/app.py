@@ -40,6 +40,7 @@ def application(actor: Actor, door: Door) -> Starlette:
     )
     found.router.redirect_slashes = False
     found.state.actor, found.state.door, found.state.templates = actor, door, Templates()
+    found.state.badges = {}
     return found
 
 
@@ -58,9 +59,10 @@ async def _refused(request: Request, refused: Any) -> Response:
 
 async def _not_there(request: Request, error: Any) -> Response:
     words = {404: "There is nothing here", 405: "There is no such method here"}
-    return await _refused(
-        request, Refused(error.status_code, words.get(error.status_code, str(error.detail)))
-    )
+    refused = Refused(error.status_code, words.get(error.status_code, str(error.detail)))
+    answer = await _refused(request, refused)
+    answer.headers.update(error.headers or {})  # Allow, say
+    return answer
 
 
 async def _bug(request: Request, error: Any) -> Response:

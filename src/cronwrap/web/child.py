@@ -13,12 +13,13 @@ import pwd
 import socket
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 from cronwrap.web import frames
-from cronwrap.web.deeds.base import Refused
+from cronwrap.web.deeds.base import Pace, Piece, Refused
 from cronwrap.web.deeds.perform import perform, stream
 
 PRELOADED = (
@@ -36,17 +37,20 @@ NOT_BECOME = 70
 """The exit status of a child that is not whom it is to be (EX_SOFTWARE of sysexits(3))."""
 AT_ONCE = 32
 """Deeds of one user that are under way at a time; further ones wait."""
+STREAMS = 100
+"""Streams of one user at a time, each with a thread that sleeps; who comes then is told so."""
 REQUEST_LARGEST = 8 * 1024 * 1024
 """Octets of a deed's arguments: a crontab, in base64."""
 
 
 def main() -> int:
-    """Do deeds until nobody asks for more; arguments: the descriptor, and the name of whom to become."""
+    """Do deeds until nobody asks for more; arguments: the descriptor, whom to become, and the program."""
     control = socket.socket(fileno=int(sys.argv[1]))
     for name in PRELOADED:
         preload(name)
     become(sys.argv[2])
-    room = threading.BoundedSemaphore(AT_ONCE)
+    sys.argv[0] = sys.argv[3]  # a job is run by the program that this is a part of
+    room = Room()
     while True:
         try:
             data, descriptors, _flags, _address = socket.recv_fds(control, 1, 1)
@@ -55,7 +59,7 @@ def main() -> int:
         if not data:
             return 0
         for descriptor in descriptors:
-            room.acquire()
+            room.deeds.acquire()
             threading.Thread(target=_serve, args=(descriptor, room), daemon=True).start()
 
 
@@ -94,28 +98,42 @@ def can_return() -> bool:
     return False
 
 
-def _serve(descriptor: int, room: threading.BoundedSemaphore) -> None:
+class Room:
+    """How many deeds there may be at a time; streams take long, and are counted apart."""
+
+    def __init__(self) -> None:
+        self.deeds = threading.BoundedSemaphore(AT_ONCE)
+        self.streams = threading.BoundedSemaphore(STREAMS)
+
+    def give_up_deed_for_stream(self, left: list[threading.BoundedSemaphore]) -> None:
+        """Have one of the places of the streams instead of one of the deeds'; Refused when there is none."""
+        if not self.streams.acquire(blocking=False):
+            raise Refused(503, "Too many follow outputs at this time")
+        left[:] = [self.streams]
+        self.deeds.release()
+
+
+def _serve(descriptor: int, room: Room) -> None:
+    left = [room.deeds]
     try:
         with socket.socket(fileno=descriptor) as connection:
-            _answer(connection)
+            _answer(connection, room, left)
     except OSError:
         return  # who asked has gone
     finally:
-        room.release()
+        for one in left:
+            one.release()
 
 
-def _answer(connection: socket.socket) -> None:
+def _answer(connection: socket.socket, room: Room, left: list[threading.BoundedSemaphore]) -> None:
     with connection.makefile("rb") as reading:
         length = frames.HEADER.unpack(reading.read(frames.HEADER.size))[1]
         asked: dict[str, Any] = json.loads(reading.read(min(length, REQUEST_LARGEST)))
     name, arguments, asker, config = (asked[key] for key in ("deed", "arguments", "asker", "config"))
     try:
         if asked["stream"]:
-            for piece in stream(name, arguments, asker, config):
-                connection.sendall(
-                    frames.of_object(piece) if isinstance(piece, dict) else frames.of_piece(piece)
-                )
-            connection.sendall(frames.frame(frames.END))
+            room.give_up_deed_for_stream(left)
+            _stream(connection, stream(name, arguments, asker, config))
         else:
             connection.sendall(frames.of_object(perform(name, arguments, asker, config)))
     except Refused as refused:
@@ -126,6 +144,14 @@ def _answer(connection: socket.socket) -> None:
         words = f"{type(error).__name__}: {error}"
         bug = Refused(500, "An error inside cronwrap", words)
         connection.sendall(frames.of_object(bug.as_object(), frames.REFUSED))
+
+
+def _stream(connection: socket.socket, pieces: Iterator[Piece | dict[str, Any]]) -> None:
+    pace = Pace()
+    for piece in pieces:
+        connection.sendall(frames.of_object(piece) if isinstance(piece, dict) else frames.of_piece(piece))
+        time.sleep(pace.pause(piece))
+    connection.sendall(frames.frame(frames.END))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,29 @@ Piece = tuple[int, int, bytes]
 No octets: nothing has come for a while, and the stream goes on."""
 
 
+class Pace:
+    """How long to wait between two looks for more of a stream: a moment, and longer once it is silent.
+
+    Who carries the pieces waits, not the deed: a thread is held for the look alone.
+    """
+
+    SHORT, LONG = 0.1, 0.5
+    """Seconds: a person takes the first for at once; by the second a hundred silent streams cost little."""
+    SILENT = 100
+    """Looks in vain, some ten seconds, after which a stream is silent."""
+
+    def __init__(self) -> None:
+        self._in_vain = 0
+
+    def pause(self, piece: Piece | dict[str, Any]) -> float:
+        """Give the seconds to wait after a piece."""
+        if isinstance(piece, dict) or piece[2]:
+            self._in_vain = 0
+            return 0.0
+        self._in_vain += 1
+        return self.SHORT if self._in_vain < self.SILENT else self.LONG
+
+
 class Refused(Exception):  # noqa: N818 - an answer, no fault
     """A deed that is not done; it survives the way out of a child as JSON.
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from cronwrap.manage import listing
 from cronwrap.outbox.store import summary
 from cronwrap.web.deeds.base import Arguments, Surroundings
-from cronwrap.web.deeds.jobs import rows
+from cronwrap.web.deeds.jobs import current
+
+COUNTED = (listing.FAILING, listing.RUNNING, listing.PAUSED, listing.MUTED, listing.LATE)
 
 
-def counts(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
+def counts(around: Surroundings, arguments: Arguments) -> dict[str, int]:
     """Give the numbers of SPEC 9: jobs, failing, running, paused, muted, late, queued, failed."""
     del arguments
-    found = rows(around)
+    found, _faults = current(around)
     waiting = summary(around.state_dir)
     return {
         "jobs": len(found),
-        **{state: sum(state in row["states"] for row in found) for state in ("failing", "running")},
-        **{state: sum(state in row["states"] for row in found) for state in ("paused", "muted", "late")},
+        **{state: sum(state in job.states for job in found) for state in COUNTED},
         "queued": waiting.queued if waiting else 0,
         "failed": waiting.failed if waiting else 0,
     }

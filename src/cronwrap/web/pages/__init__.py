@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from cronwrap.web.pages import crontabs, jobs, new_job
+from cronwrap.web.pages import crontabs, jobs, live, new_job, outbox, runs, settings
 
 ROUTES: list[BaseRoute] = [
-    *crontabs.ROUTES,
     *jobs.ROUTES,
+    *runs.ROUTES,
+    *live.ROUTES,
     *new_job.ROUTES,
+    *crontabs.ROUTES,
+    *outbox.ROUTES,
+    *settings.ROUTES,
 ]

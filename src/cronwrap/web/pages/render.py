@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -20,9 +20,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from cronwrap.spans import ago, count, duration
-from cronwrap.text import harmless, moment, size
+from cronwrap.text import harmless, size
 from cronwrap.web.deeds.base import Refused
 from cronwrap.web.guard import VISITOR
+from cronwrap.web.pages import words
 from cronwrap.web.visitor import Door, Visitor
 
 HERE = os.path.dirname(os.path.dirname(__file__))
@@ -33,6 +34,9 @@ NAVIGATION = (
     ("Outbox", "/outbox"),
     ("Settings", "/settings"),
 )
+SECTIONS = {"": "Jobs", "jobs": "Jobs", **{where[1:]: name for name, where in NAVIGATION if where != "/"}}
+SAID_LONGEST = 500
+"""Characters of what the page before has to say."""
 
 
 class Templates:
@@ -79,15 +83,36 @@ def long(text: str) -> str:
     return Markup(escape(harmless(text)))  # noqa: S704  # it is escaped
 
 
+def stamp(text: str, now: float) -> str:
+    """Give a time that has been: ``10:12:05``, ``yesterday 10:12``, ``Sunday 10:12``, ``2 March 10:12``."""
+    at = words.unix(text) or 0.0
+    named = words.day(at, now)
+    if named == "today":
+        return time.strftime("%H:%M:%S", time.localtime(at))
+    return f"{named} {words.clock(at)}"
+
+
+def clocked(now: float) -> str:
+    """Give the time of the day with seconds."""
+    return time.strftime("%H:%M:%S", time.localtime(now))
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
+    "brief": words.brief,
+    "clocked": clocked,
     "count": count,
     "duration": duration,
+    "exact": words.exact,
     "long": long,
-    "moment": moment,
+    "of_result": words.of_result,
     "segment": segment,
+    "since": words.since,
     "size": size,
+    "stamp": stamp,
+    "unix": words.unix,
     "verbatim": verbatim,
+    "when": words.when,
 }
 _versions: dict[str, str] = {}
 
@@ -108,14 +133,28 @@ def page(request: Request, name: str, *, status: int = 200, **context: Any) -> R
         "visitor": visitor,
         "host": os.uname().nodename,
         "navigation": NAVIGATION,
-        "here": request.scope["path"],
+        "section": section(request.scope["path"]),
+        "badge_count": request.app.state.badges.get(visitor.user, 0),
         "token": "" if visitor.read_only else door.token(visitor),
         "now": time.time(),
         "zone": time.strftime("%Z"),
-        "said": request.query_params.get("said", ""),
+        "said": request.query_params.get("said", "")[:SAID_LONGEST],
     }
     text = request.app.state.templates.render(name, {**around, **context})
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
+
+
+def section(path: str) -> str:
+    """Give under which heading a page is."""
+    first = path.split("/")[1]
+    return SECTIONS.get(first, "")
+
+
+def address(*parts: str, **query: Any) -> str:
+    """Give an address of ours from its parts and what it asks for; what is empty is left out."""
+    path = "/" + "/".join(map(segment, parts))
+    asked = urlencode({name: value for name, value in query.items() if value not in ("", None)})
+    return f"{path}?{asked}" if asked else path
 
 
 async def refusal(request: Request, refused: Refused) -> Response:
@@ -125,6 +164,19 @@ async def refusal(request: Request, refused: Refused) -> Response:
     return page(request, "refusal.html", status=refused.status, refused=refused)
 
 
-def after(address: str) -> Response:
-    """Lead a browser on, after a change: what it loads anew changes nothing again."""
-    return RedirectResponse(address, status_code=303)
+def after(where: str, said: str = "") -> Response:
+    """Lead on after a change: what is loaded anew changes nothing again; ``said`` is shown there."""
+    if said:
+        place, mark, part = where.partition("#")
+        where = f"{place}{'&' if '?' in place else '?'}{urlencode({'said': said})}{mark}{part}"
+    return RedirectResponse(where, status_code=303)
+
+
+def back(request: Request, otherwise: str) -> str:
+    """Give the page that a form was on, by its path alone: a form of ours leads to no other host."""
+    found = urlsplit(request.headers.get("referer", ""))
+    ours = found.netloc == request.headers.get("host") and found.path.startswith("/")
+    if not ours or found.path[1:2] in ("/", "\\"):
+        return otherwise
+    query = urlencode([(name, value) for name, value in parse_qsl(found.query) if name != "said"])
+    return f"{found.path}?{query}" if query else found.path

@@ -1,0 +1,56 @@
+"""One list of what several users have, a page at a time; for root, who sees everybody's."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+from cronwrap.web.asking import Asking
+from cronwrap.web.deeds.base import Arguments, Refused
+
+LIMIT = 100
+"""Items of a page, unless another number is asked for."""
+DIGITS = 7
+"""Of a cursor: nobody pages through more."""
+
+
+async def listed(asking: Asking, deed: str, arguments: Arguments, user: str) -> dict[str, Any]:
+    """Give the ``items`` of a page, and ``next``, where to go on, or None.
+
+    Of one user the deed itself goes on from its cursor. Of several a cursor is the number of items before:
+    of each so many and a page are asked for, and put in order by their ``ranks``; what has none comes as it
+    is, one user after the other.
+    """
+    whose = [user] if user else await asking.users()
+    if len(whose) == 1:
+        return dict(await asking.one(whose[0], deed, {"limit": LIMIT, **arguments}))
+    first, limit = _first(arguments.pop("cursor", "")), arguments.get("limit", LIMIT)
+    whole = {**arguments, "limit": first + limit}
+    found, _refused = await asking.everyone(deed, whole, user=user)
+    answers = [answer for _user, answer in found]
+    if any("ranks" in answer for answer in answers):
+        ranked = (zip(answer["ranks"], answer["items"], strict=True) for answer in answers)
+        items = [item for _rank, item in heapq.merge(*ranked, key=lambda pair: pair[0])]
+    else:
+        items = [item for answer in answers for item in answer["items"]]
+    part = items[first : first + limit]
+    more = len(items) > first + limit or any(answer.get("next") is not None for answer in answers)
+    return {"items": part, "next": str(first + limit) if more and part else None}
+
+
+async def summed(asking: Asking, deed: str, arguments: Arguments, user: str) -> dict[str, int]:
+    """Give numbers added up over users."""
+    total: dict[str, int] = {}
+    for _user, answer in (await asking.everyone(deed, arguments, user=user))[0]:
+        for name, number in answer.items():
+            total[name] = total.get(name, 0) + number
+    return total
+
+
+def _first(cursor: str) -> int:
+    """Give how many items come before. Refused for what was no ``next`` of ours."""
+    if not cursor:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= DIGITS):
+        raise Refused(400, "Wrong value", "cursor: take it from the next of a list, as it is.")
+    return int(cursor)
