@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 
+from cronwrap import load_also
 from cronwrap.errors import (
     EXIT_INTERNAL,
     EXIT_NOT_EXECUTABLE,
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn
 
+if sys.argv[1:2] != ["--"] and (sys.argv[1:2] != ["-c"] or len(sys.argv) > 3):
+    # A run without options can do without their table. Here the script still has the job run if this fails.
+    load_also("options")
+    from cronwrap.settings import options as _options  # noqa: F401
 
 ALIASES = {"sendmail": ["sendmail"], "mailq": ["sendmail", "-bp"], "newaliases": ["sendmail", "-bi"]}
 """What cronwrap is when a link of that name leads to it, as other programs call /usr/sbin/sendmail."""

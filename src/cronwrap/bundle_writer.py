@@ -1,4 +1,4 @@
-"""Writes the file from which ``cronwrap.load_bundle`` loads the modules of a quiet run.
+"""Writes the files from which ``cronwrap.load_bundle`` loads the modules of a quiet run, and of others.
 
 A run does so once its job has ended, when it had to import the modules one by one; it never fails for that.
 """
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 MODULES = (
     "errors",
     "settings",
+    "settings.defaults",
     "model",
-    "settings.values",
-    "settings.options",
     "settings.command_line",
     "__main__",
     "job",
@@ -53,6 +52,9 @@ MODULES = (
     "pipeline.housekeeping",
 )
 """What a quiet run loads, each after what it imports; a test keeps the list to just that."""
+OPTIONS = ("settings.values", "settings.options")
+"""What a run needs that was given an option, or a variable of ours."""
+BUNDLES = {cronwrap.QUIET_RUN: MODULES, "options": OPTIONS}
 SETTLED = 1.1
 """Seconds. A source that changed less long ago may change again without another time stamp: some file systems
 know whole seconds only."""
@@ -60,11 +62,11 @@ READABLE = 0o644
 """The most that the file is open to others; as far as the sources are."""
 
 
-def write(path: str) -> None:
+def write(path: str, what: str = cronwrap.QUIET_RUN) -> None:
     """Write the file; what cannot be written now is tried by the next run."""
     temporary = f"{path}.{os.getpid()}"
     try:
-        body = marshal.dumps([_member(name) for name in MODULES])
+        body = marshal.dumps([_member(name) for name in BUNDLES[what]])
         content = cronwrap.bundle_head(len(body)) + body
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except Exception:  # noqa: BLE001  # a source that is just being replaced: anything may be in it

@@ -20,6 +20,7 @@ MODULES = {f"cronwrap.{name}" for name in bundle_writer.MODULES}
 RUN = """
 import json, os, sys
 sys.path.insert(0, LIB)
+sys.argv[1:] = WORDS
 import cronwrap
 
 class Asked:
@@ -35,9 +36,12 @@ searched = [name for name in Asked.names if name.startswith("cronwrap.")]
 import cronwrap.bundle_writer
 cronwrap.bundle_writer.SETTLED = SETTLED
 from cronwrap.__main__ import main
-status = main(["--", "true"])
+status = main()
+in_all = [name for name in Asked.names if name.startswith("cronwrap.")]
 EXTRA
-print(json.dumps({"status": status, "at_once": at_once, "searched": searched, "extra": extra}))
+print(json.dumps(
+    {"status": status, "at_once": at_once, "searched": searched, "in_all": in_all, "extra": extra}
+))
 """
 LOOKS = """
 import importlib, inspect, pickle
@@ -62,7 +66,7 @@ sys.path.insert(0, LIB)
 os.geteuid = lambda: USER
 import cronwrap
 cronwrap.load_bundle()
-print(json.dumps([cronwrap.bundle_due, "cronwrap.run" in sys.modules]))
+print(json.dumps([cronwrap.bundles_due.get("quiet-run", ""), "cronwrap.run" in sys.modules]))
 """
 
 
@@ -79,8 +83,9 @@ class Package:
     def file(self):
         return os.path.join(self.root, "__pycache__", f"__init__.{sys.implementation.cache_tag}.quiet-run")
 
-    def run(self, extra="extra = None", *, settled=0, **env):
+    def run(self, extra="extra = None", *, settled=0, words=("--", "true"), **env):
         text = RUN.replace("LIB", repr(self.lib)).replace("SETTLED = SETTLED", f"SETTLED = {settled}")
+        text = text.replace("WORDS", repr(words))
         text = text.replace("EXTRA", extra.replace("LOOKED_AT", repr(sorted(MODULES))))
         process = subprocess.run(
             [sys.executable, "-c", text],
@@ -152,6 +157,22 @@ def test_the_second_run_loads_just_the_modules_of_a_quiet_run_as_one_and_searche
     answer = bundled.run()
     assert set(answer["at_once"]) == MODULES
     assert answer["searched"] == []
+    assert answer["in_all"] == ["cronwrap.bundle_writer"]  # by this test itself
+
+
+@pytest.mark.parametrize(
+    "asked", [{"words": ("--timeout", "5m", "--", "true")}, {"MAILTO": "ops@example.test"}]
+)
+def test_a_run_with_options_searches_for_no_module_either(bundled, asked):
+    assert "cronwrap.settings.options" in bundled.run(**asked)["in_all"]
+    assert bundled.run(**asked)["in_all"] == ["cronwrap.bundle_writer"]
+
+
+def test_the_options_are_imported_where_the_modules_of_a_quiet_run_were(bundled):
+    bundled.run(words=("--timeout", "5m", "--", "true"))
+    os.unlink(bundled.file)
+    answer = bundled.run(words=("--timeout", "5m", "--", "true"), PYTHONPYCACHEPREFIX=bundled.lib)
+    assert {"cronwrap.run", "cronwrap.settings.options"} <= set(answer["in_all"])
 
 
 def test_modules_loaded_as_one_are_as_import_gives_them(package):

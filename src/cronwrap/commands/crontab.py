@@ -33,7 +33,8 @@ from cronwrap.crontab.store import (
 )
 from cronwrap.crontab.wrap import PROGRAM, Rewrite, check_prefix, unwrap, wrap
 from cronwrap.errors import CronwrapError, UsageError
-from cronwrap.settings.values import duration, quote
+from cronwrap.settings.command_line import quote
+from cronwrap.settings.values import duration
 
 DUE_SHOWN = 3
 """Missing runs of one job that are listed; a job of every minute has more than anyone reads."""

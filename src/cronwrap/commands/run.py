@@ -18,8 +18,9 @@ from cronwrap.crontab.surroundings import Account
 from cronwrap.errors import CronwrapError
 from cronwrap.paths import user_name
 from cronwrap.pipeline.context import BY_HAND
+from cronwrap.settings.command_line import quote
 from cronwrap.settings.load import Settings
-from cronwrap.settings.values import nearest, quote
+from cronwrap.settings.values import nearest
 
 
 @click.command("run")

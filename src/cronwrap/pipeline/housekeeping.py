@@ -40,10 +40,10 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         log(str(error) if isinstance(error, (StateError, OSError)) else f"{type(error).__name__}: {error}")
     if run.settings["metrics.textfile"]:
         show(run, entry)
-    if cronwrap.bundle_due:
+    for what, path in cronwrap.bundles_due.items():
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
-        write(cronwrap.bundle_due)
+        write(path, what)
 
 
 def show(run: RunContext, entry: Entry | None, *, lean: bool = False) -> None:

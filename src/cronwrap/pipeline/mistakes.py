@@ -13,9 +13,8 @@ from cronwrap.pipeline.reporting import addressed, post, recipients, say, sender
 from cronwrap.redact.redactor import redactor
 from cronwrap.report.compose import compose
 from cronwrap.report.verdict import Policy, not_run
-from cronwrap.settings.command_line import take
+from cronwrap.settings.command_line import quote, take
 from cronwrap.settings.load import load
-from cronwrap.settings.values import quote
 from cronwrap.text import harmless
 
 TYPE_CHECKING = False

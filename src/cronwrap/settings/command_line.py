@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from cronwrap.errors import UsageError
 from cronwrap.model import Command, Record
-from cronwrap.settings.options import BY_KEY, BY_SHORT
-from cronwrap.settings.values import nearest, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 SHELL_BASENAME = "cronwrap-shell"
 """As ``SHELL`` of a crontab it wraps every job; it never runs a job itself."""
 
@@ -39,6 +38,13 @@ def job_shell(environ: Mapping[str, str]) -> str:
     """Give ``SHELL`` as the job sees it: ``/bin/sh`` where a crontab names ours; empty when it is not set."""
     shell = environ.get("SHELL", "")
     return "/bin/sh" if shell.rpartition("/")[2] == SHELL_BASENAME else shell
+
+
+def quote(word: str) -> str:
+    """Give a word as a POSIX shell needs it written (as ``shlex.quote``, which costs milliseconds)."""
+    if word and _SAFE.issuperset(word):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"
 
 
 def parse(argv: Sequence[str]) -> Invocation | None:
@@ -75,6 +81,8 @@ def _finish(flags: dict[str, Any], text: str | None, words: tuple[str, ...]) -> 
 
 def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
     """Move one option, and its value, from the words to the flags; else UsageError."""
+    from cronwrap.settings.options import BY_KEY, BY_SHORT  # noqa: PLC0415  # loaded already: ``__main__``
+
     if word.startswith("--"):
         name, equals, value = word.partition("=")
         option = BY_KEY.get(name[2:])
@@ -84,6 +92,8 @@ def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
         if value and word[1:].partition("=")[0] in BY_KEY:
             raise UsageError(f"{word.partition('=')[0]} lacks a hyphen")
     if option is None:
+        from cronwrap.settings.values import nearest  # noqa: PLC0415
+
         hint = nearest(name.lstrip("-"), [*BY_KEY]).replace("mean ", "mean --")
         raise UsageError(f"no such option: {name}{hint}")
     if not option.metavar:
