@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cronwrap import Member
 
 MODULES = (
-    "errors",
+    "exit_status",
     "settings",
     "settings.defaults",
     "model",

@@ -201,7 +201,7 @@ def test_a_traceback_shows_the_line_where_the_package_lies_now(bundled):
     assert answer["extra"] == [os.path.join(bundled.root, "spans.py")] * 2
 
 
-@pytest.mark.parametrize("name", ["errors.py", "job/capture.py"])
+@pytest.mark.parametrize("name", ["exit_status.py", "job/capture.py"])
 def test_another_version_of_the_same_size_and_time_is_what_runs(bundled, name):
     bundled.change(name, '"""', "'''")
     assert not bundled.loads_as_one()

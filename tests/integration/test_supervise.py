@@ -280,9 +280,9 @@ def test_the_niceness_is_as_asked_for(cli):
 def test_a_niceness_that_may_not_be_set_is_told_and_the_job_runs(cli, needs):
     needs("setpriv")
     script = EXITS + (
-        "from cronwrap.job.spawn import StartError, read_report\n"
+        "from cronwrap.job.spawn import read_report\n"
         "start = Start(command=Command(argv=('true',), text=''), environment={}, nice=-5)\n"
-        "print(read_report(start, b'nice 13\\n'))\n"
+        "print(read_report(start, b'nice 13\\n')[0])\n"
     )
     assert python(script).stdout == "niceness -5 could not be set: Permission denied\n"
     words = ["--dry-run", "--on", "always", "--nice", "-5", "--", "nice"]

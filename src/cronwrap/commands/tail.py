@@ -15,14 +15,14 @@ from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
-from cronwrap.errors import (
+from cronwrap.errors import StateError
+from cronwrap.exit_status import (
     EXIT_ENDED,
     EXIT_INTERNAL,
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
     EXIT_SIGNAL_BASE,
     EXIT_SKIPPED,
-    StateError,
 )
 from cronwrap.history import records
 from cronwrap.history.live_output import Reader

@@ -22,7 +22,8 @@ from cronwrap.history.so_far import so_far
 from cronwrap.history.tally import REMEMBERED, Tally, after
 from cronwrap.history.tally import past as past_of
 from cronwrap.history.totals import text
-from cronwrap.model import Past, Record
+from cronwrap.model import Record
+from cronwrap.past import Past
 
 TYPE_CHECKING = False  # `typing` costs as much as all of this, and a failing job waits for it
 if TYPE_CHECKING:

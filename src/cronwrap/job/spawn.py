@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cronwrap.errors import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
+from cronwrap.exit_status import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
 from cronwrap.job.signals import Signals, block_all, set_mask
 from cronwrap.model import Command, Record
 
@@ -36,12 +36,8 @@ class Start(Record):
     """Descriptor of the terminal whose foreground the job takes over; -1 for none."""
 
 
-class StartError(Exception):
-    """The command was not started: a sentence, and the exit status for it."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
+Failure = tuple[str, int]
+"""Why a job was not started: a sentence, and the exit status for it."""
 
 
 class Pipes(Record):
@@ -54,8 +50,8 @@ class Pipes(Record):
     """What goes wrong before the program runs comes here; ends as the program is executed."""
 
 
-def read_report(start: Start, report: bytes) -> str:
-    """Give what could not be done for a job that was started, or an empty text; else raise StartError."""
+def read_report(start: Start, report: bytes) -> tuple[str, Failure | None]:
+    """Give what could not be done for a job, or an empty text, and why it was not started, if it was not."""
     remark = ""
     for line in report.decode().splitlines():
         stage, _, code = line.partition(" ")
@@ -64,28 +60,28 @@ def read_report(start: Start, report: bytes) -> str:
         elif stage in REMARKS:
             remark = f"{REMARKS[stage]}: {os.strerror(int(code))}"
         else:
-            raise _start_error(start, stage, int(code))
-    return remark
+            return remark, _failure(start, stage, int(code))
+    return remark, None
 
 
-def _start_error(start: Start, stage: str, code: int) -> StartError:
+def _failure(start: Start, stage: str, code: int) -> Failure:
     reason = os.strerror(code)
     if stage == "chdir":
-        return StartError(f"cannot change to the directory {start.chdir}: {reason}", EXIT_INTERNAL)
+        return f"cannot change to the directory {start.chdir}: {reason}", EXIT_INTERNAL
     if stage != "exec":
-        return StartError(f"cannot start the job ({stage}): {reason}", EXIT_INTERNAL)
+        return f"cannot start the job ({stage}): {reason}", EXIT_INTERNAL
     import errno  # noqa: PLC0415  # builtin; to make its 130 names costs more than to start a job
 
     program = start.command.argv[0]
     if code in (errno.ENOENT, errno.ENOTDIR):
         if "/" in program and os.path.exists(os.path.join(start.chdir, program)):
-            return StartError(f"{program}: its interpreter was not found", EXIT_NOT_FOUND)
+            return f"{program}: its interpreter was not found", EXIT_NOT_FOUND
         from cronwrap.crontab.right_form import of_job  # noqa: PLC0415  # after a mistake alone
 
         right = of_job(start.command.argv)
         hint = f": only a shell understands that; write {right}" if right else ""
-        return StartError(f"{program}: command not found{hint}", EXIT_NOT_FOUND)
-    return StartError(f"{program}: cannot be executed: {reason}", EXIT_NOT_EXECUTABLE)
+        return f"{program}: command not found{hint}", EXIT_NOT_FOUND
+    return f"{program}: cannot be executed: {reason}", EXIT_NOT_EXECUTABLE
 
 
 def become_subreaper() -> bool:

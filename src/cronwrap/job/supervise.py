@@ -10,7 +10,7 @@ import os
 import select
 import time
 
-from cronwrap.errors import EXIT_INTERNAL
+from cronwrap.exit_status import EXIT_INTERNAL
 from cronwrap.job.capture import Capture
 from cronwrap.job.deadlines import (
     ENDING,
@@ -25,9 +25,9 @@ from cronwrap.job.deadlines import (
 )
 from cronwrap.job.signals import FORWARDED, LONGEST_POLL, Signals
 from cronwrap.job.spawn import (
+    Failure,
     Pipes,
     Start,
-    StartError,
     become_subreaper,
     children_before,
     close,
@@ -85,7 +85,7 @@ class Supervisor:
         self._ended_names: tuple[str, ...] = ()
         self._holders: tuple[str, ...] = ()
         self._wait: Callable[[int, int], tuple[int, int, float, int]] = _wait_alone
-        self._error: StartError | None = None
+        self._error: Failure | None = None
         self._pipes: Pipes | None = None
         self._wall = time.time()
         self._began = self._ended = time.monotonic()
@@ -126,7 +126,7 @@ class Supervisor:
             self._pipes = spawn(self._start, self._signals)
         except OSError as error:
             why_not = error
-            self._error = StartError(f"cannot start the job: {error.strerror}", EXIT_INTERNAL)
+            self._error = f"cannot start the job: {error.strerror}", EXIT_INTERNAL
         return why_not
 
     def watch(self) -> Outcome:
@@ -153,8 +153,8 @@ class Supervisor:
             duration=self._ended - self._began,
             exit_code=os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
             signal=os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
-            error=str(self._error or ""),
-            error_status=self._error.status if self._error else 0,
+            error=self._error[0] if self._error else "",
+            error_status=self._error[1] if self._error else 0,
             ended_by=self._course.ended_by,
             ended_because=self._because,
             ended_processes=self._ended_names,
@@ -418,11 +418,8 @@ class Supervisor:
             self._poll.unregister(descriptor)
         close(descriptor)
         if stream == REPORT:
-            try:
-                remark = read_report(self._start, self._report)
-                self.remarks += [remark] if remark else []
-            except StartError as error:
-                self._error = error
+            remark, self._error = read_report(self._start, self._report)
+            self.remarks += [remark] if remark else []
 
     def _stop_reading(self) -> None:
         """Read what is there at this moment, name who holds the output open, and let go of it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cronwrap
-from cronwrap.errors import StateError
 from cronwrap.history import journal
 from cronwrap.state import state
 
@@ -35,6 +34,7 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         if journal.fold_due(directory):
             _fold(run.settings)
     except Exception as error:  # noqa: BLE001  # what it does for others costs this run nothing
+        from cronwrap.errors import StateError  # noqa: PLC0415
         from cronwrap.log import log  # noqa: PLC0415
 
         log(str(error) if isinstance(error, (StateError, OSError)) else f"{type(error).__name__}: {error}")

@@ -10,7 +10,6 @@ import os
 import time
 
 from cronwrap import __version__, load_also
-from cronwrap.errors import ConfigError
 from cronwrap.model import Record
 from cronwrap.paths import config_paths, state_directory, state_variable, unquoted
 from cronwrap.settings import cache
@@ -174,7 +173,8 @@ def _relays(
 ) -> tuple[int, str]:
     """Give how many relays there are, and their first login: the environment's, else the last file's."""
     if environ.get("CRONWRAP_RELAY"):
-        from cronwrap.settings.relays import from_environment  # noqa: PLC0415  # for those who use it
+        from cronwrap.errors import ConfigError  # noqa: PLC0415  # for those who use it
+        from cronwrap.settings.relays import from_environment  # noqa: PLC0415
 
         try:
             relay = from_environment(environ)
@@ -262,6 +262,7 @@ def _files(
 
 
 def _read(path: str, found: dict[str, dict[str, Any]], *, must_exist: bool) -> None:
+    from cronwrap.errors import ConfigError  # noqa: PLC0415
     from cronwrap.settings import files  # noqa: PLC0415  # heavy, and only when a file has changed
 
     try:
