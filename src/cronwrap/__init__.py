@@ -52,7 +52,10 @@ _asked_for: list[str] = []
 def load_also(what: str) -> None:
     """Load what only some runs need, before it is imported; nothing where no such file is made use of."""
     if _asked_for and what not in _asked_for:
-        load_bundle(what)
+        try:
+            load_bundle(what)
+        except Exception:  # noqa: BLE001  # whoever needs what cannot be loaded imports it, and is told why
+            return
 
 
 def load_bundle(what: str = QUIET_RUN) -> None:

@@ -54,7 +54,63 @@ MODULES = (
 """What a quiet run loads, each after what it imports; a test keeps the list to just that."""
 OPTIONS = ("settings.values", "settings.options")
 """What a run needs that was given an option, or a variable of ours."""
-BUNDLES = {cronwrap.QUIET_RUN: MODULES, "options": OPTIONS}
+HISTORY = (
+    "errors",
+    "history.live_output",
+    "history.records",
+    "history.totals",
+    "history.database",
+    "history.kept_output",
+    "history.so_far",
+    "past",
+    "history.tally",
+    "history.runs",
+)
+"""What a look into the history takes: of a run that fails, say, or is the 64th."""
+REPORT = (
+    "errors",
+    "past",
+    "history.tally",
+    "text",
+    "address",
+    "log",
+    "mail",
+    "outbox",
+    "forked",
+    "outbox.backoff",
+    "outbox.message_file",
+    "outbox.store",
+    "outbox.sender",
+    "outbox.dispatch",
+    "outbox.from_memory",
+    "outbox.lanes",
+    "job.holds",
+    "pipeline.held_back",
+    "report.notification",
+    "history.as_object",
+    "pipeline.notifying",
+    "pipeline.redacted",
+    "channels",
+    "channels.ping",
+    "redact.known_secrets",
+    "redact.redactor",
+    "pipeline.monitor",
+    "report.mime",
+    "report.ansi",
+    "report.charset",
+    "report.body",
+    "report.details",
+    "report.palette",
+    "report.html",
+    "report.compose",
+    "report.unfinished",
+    "pipeline.reporting",
+    "outbox.order",
+    "outbox.waiter",
+    "outbox.tend",
+)
+"""What a run needs to tell of itself; the first few whether it has looked into the history or not."""
+BUNDLES = {cronwrap.QUIET_RUN: MODULES, "options": OPTIONS, "history": HISTORY, "report": REPORT}
 SETTLED = 1.1
 """Seconds. A source that changed less long ago may change again without another time stamp: some file systems
 know whole seconds only."""

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from cronwrap import load_also
 from cronwrap.exit_status import EXIT_ENDED, EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError
 from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start, execute
@@ -333,6 +334,7 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         or tries.told_running
         or told
     ):
+        load_also("report")
         from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415  # a quiet run has no use for it
 
         report(run, tries, Judged(verdict=verdict, past=past, told=told), signals)
@@ -430,6 +432,7 @@ def _begin(run: RunContext, faults: list[str]) -> Entry | None:
 def _past(run: RunContext) -> tuple[Past | None, str]:
     """Give what is known of the job's earlier runs, or None and the reason why nothing is."""
     try:
+        load_also("history")
         from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
 
         return past(run.settings.state_dir, run.job, run.user), ""

@@ -14,6 +14,7 @@ import pytest
 
 import cronwrap
 from cronwrap import bundle_writer
+from support.cli import write_private
 
 SOURCES = os.path.dirname(cronwrap.__file__)
 MODULES = {f"cronwrap.{name}" for name in bundle_writer.MODULES}
@@ -83,7 +84,7 @@ class Package:
     def file(self):
         return os.path.join(self.root, "__pycache__", f"__init__.{sys.implementation.cache_tag}.quiet-run")
 
-    def run(self, extra="extra = None", *, settled=0, words=("--", "true"), **env):
+    def run(self, extra="extra = None", *, settled=0, words=("--", "true"), status=0, **env):
         text = RUN.replace("LIB", repr(self.lib)).replace("SETTLED = SETTLED", f"SETTLED = {settled}")
         text = text.replace("WORDS", repr(words))
         text = text.replace("EXTRA", extra.replace("LOOKED_AT", repr(sorted(MODULES))))
@@ -94,9 +95,9 @@ class Package:
             text=True,
             check=False,
         )
-        assert not process.stderr
+        assert not process.stderr or status
         answer = json.loads(process.stdout)
-        assert answer["status"] == 0
+        assert answer["status"] == status
         return answer
 
     def loads_as_one(self, **env):
@@ -166,6 +167,22 @@ def test_the_second_run_loads_just_the_modules_of_a_quiet_run_as_one_and_searche
 def test_a_run_with_options_searches_for_no_module_either(bundled, asked):
     assert "cronwrap.settings.options" in bundled.run(**asked)["in_all"]
     assert bundled.run(**asked)["in_all"] == ["cronwrap.bundle_writer"]
+
+
+def test_a_run_that_fails_searches_for_no_module_either(bundled, tmp_path):
+    config = write_private(str(tmp_path / "config.toml"), 'mailto = "ops@example.test"\n')
+    asked = {"words": ("--", "sh", "-c", "echo spoke; exit 3"), "status": 3, "CRONWRAP_CONFIG": config}
+    assert "cronwrap.pipeline.reporting" in bundled.run(**asked)["in_all"]
+    bundled.run(**asked)
+    assert bundled.run(**asked)["in_all"] == ["cronwrap.bundle_writer"]
+
+
+@pytest.mark.parametrize("name", [name for name in bundle_writer.BUNDLES if name != cronwrap.QUIET_RUN])
+def test_what_is_loaded_as_one_is_in_the_order_of_its_imports(bundled, name):
+    text = f"before = len(Asked.names); cronwrap.load_bundle({name!r}); extra = Asked.names[before:]"
+    bundled.run(f"cronwrap.bundle_writer.write(cronwrap.bundle_path({name!r}), {name!r})\nextra = None")
+    needed = [one for one in bundled.run(text)["extra"] if one.startswith("cronwrap.")]
+    assert needed == []
 
 
 def test_the_options_are_imported_where_the_modules_of_a_quiet_run_were(bundled):

@@ -6,6 +6,7 @@ import gc
 import os
 import time
 
+from cronwrap import load_also
 from cronwrap.history import journal
 from cronwrap.redact import without_secrets
 
@@ -70,6 +71,8 @@ def settle_in(entry: Entry | None) -> list[str]:
             entry.sync()
     except Exception as error:  # noqa: BLE001  # the job goes on
         faults.append(f"this run is not safely on record: {error}")
+    load_also("history")
+    load_also("report")
     for name in NEEDED:
         try:
             __import__(name)
