@@ -72,8 +72,13 @@ def main(invocation: Invocation) -> int:
     try:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
-        guard = Guard(settings.state_dir, run.job, run.run_id)
-        guard.waits = lambda: _under_way("place", run)
+        place = (settings.state_dir, run.job, run.run_id)
+        guard, turn = Guard(*place), None
+        if settings["overlap"] != "allow":
+            from cronwrap.job.turn import Turn  # noqa: PLC0415  # for those who ask for it
+
+            guard = turn = Turn(*place)
+            turn.waits = lambda: _under_way("place", run)
         pause = ""
         if may_be_paused(run, guard.name):
             from cronwrap.pipeline.held_back import paused  # noqa: PLC0415  # rare
@@ -81,8 +86,8 @@ def main(invocation: Invocation) -> int:
             pause, fault = paused(settings.state_dir, run.job)
             run = run.replace(settings=settings.replace(faults=(*settings.faults, fault))) if fault else run
         why = pause
-        if not pause and settings["overlap"] != "allow":
-            why = guard.enter(settings["overlap"], settings["overlap-wait"], signals)
+        if turn and not pause:
+            why = turn.enter(settings["overlap"], settings["overlap-wait"], signals)
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
         return _unwatched(_start(run), signals, error)
     if why:
