@@ -18,6 +18,8 @@ DEFAULT_PATH = "/usr/bin:/bin"
 PR_SET_CHILD_SUBREAPER = 36
 SYSTEM_PLACES = (b"/bin", b"/sbin", b"/usr/bin", b"/usr/sbin", b"/usr/local/bin", b"/usr/local/sbin")
 """Where programs are without which nothing works: they are not on a file server that may not answer."""
+AS_A_JOB = (True, False, 0, None, None, None, -1, None, True)
+"""For `_posixsubprocess`: default actions, no session, a group of its own, the same user; by vfork."""
 REMARKS = {
     "signals": "the job's signals could not be put back as they were",
     "group": "the job has no process group of its own",
@@ -165,23 +167,7 @@ def _at_once(start: Start, signals: Signals, mask: set[int], descriptors: list[i
         streams = (-1, -1, -1, descriptors[1], -1, descriptors[3], ours, theirs)
         try:
             set_mask(mask)  # the job's; it keeps signals away from the child itself
-            # Default actions, no session, a group of its own, no other user; and by vfork.
-            pid = call(
-                words,
-                (program,),
-                False,
-                (),
-                None,
-                variables,
-                *streams,
-                True,
-                False,
-                0,
-                *[None] * 3,
-                -1,
-                None,
-                True,
-            )
+            pid = call(words, (program,), False, (), None, variables, *streams, *AS_A_JOB)
         finally:
             block_all()
             close(theirs)
