@@ -61,8 +61,6 @@ def test_the_helper_ends_with_a_cronwrap_that_is_killed(cli, wait_until):
     process.wait()
     # By the whole path: a checkout may be called cronwrap, and the job's own program be in it.
     wait_until(lambda: not [p for p in cli.processes() if CRONWRAP in p.cmdline()], timeout=20)
-    for left in cli.processes():
-        left.kill()
 
 
 def test_the_other_patterns_go_on_when_one_is_given_up(cli):

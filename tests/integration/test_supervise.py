@@ -425,11 +425,11 @@ def test_what_ends_within_the_drain_is_no_holder(cli):
     assert "still running" not in run.details
 
 
-def test_a_daemon_with_streams_of_its_own_is_not_waited_for(cli):
+def test_a_daemon_with_streams_of_its_own_is_not_waited_for(cli, wait_until):
     line = "setsid sleep 60 >/dev/null 2>&1 </dev/null & exit 0"
     run = rehearse(cli, "--drain", "30", "--", "sh", "-c", line)
     assert "still running" not in run.details
-    assert [process.name() for process in cli.processes()] == ["sleep"]
+    wait_until(lambda: [process.name() for process in cli.processes()] == ["sleep"])
 
 
 def test_children_that_cronwrap_found_are_not_the_jobs(cli, tmp_path):

@@ -348,8 +348,7 @@ def test_whatever_a_job_does_its_run_ends_in_time(cli, jobs):
     processes = [cli.start(*options, "--", "sh", "-c", job, stderr=subprocess.DEVNULL) for job in jobs]
     for process, job in zip(processes, jobs, strict=True):
         assert 0 <= process.wait(15) < 256, job
-    for process in left_of(cli):
-        process.kill()  # what outlived its job in peace
+    cli.kill_left()  # what outlived its job in peace
 
 
 # As process 1 -----------------------------------------------------------------------------------

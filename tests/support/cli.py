@@ -47,6 +47,11 @@ class Result:
         return self.err.decode("utf-8", "surrogateescape")
 
 
+def set_size(terminal: int, rows: int, columns: int) -> None:
+    """Set a terminal's size in characters."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
 class Terminal:
     """A process in a pseudo-terminal, and what it has shown so far."""
 
@@ -60,7 +65,7 @@ class Terminal:
 
     def resize(self, rows: int, columns: int) -> None:
         """Change the window's size; the foreground process group gets SIGWINCH."""
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        set_size(self.master, rows, columns)
 
     def read_until(self, wanted: bytes, timeout: float = 10.0) -> bytes:
         """Read until ``wanted`` was shown; give all that was shown so far."""
@@ -152,6 +157,7 @@ class Cli:
         """Start ``cronwrap WORDS`` (or a shell that does) as the session leader of a terminal."""
         master, slave = pty.openpty()
         self._masters.append(master)
+        set_size(master, 24, 80)  # before anything asks for it
         process = self.start(
             *words,
             program=program,
@@ -163,9 +169,7 @@ class Cli:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
-        terminal = Terminal(process, master)
-        terminal.resize(24, 80)
-        return terminal
+        return Terminal(process, master)
 
     def processes(self) -> list[psutil.Process]:
         """Give the processes that have this state directory in their environment, zombies left out."""
@@ -176,6 +180,12 @@ class Cli:
                     found.append(process)
         return [process for process in found if process.pid != os.getpid()]
 
+    def kill_left(self) -> None:
+        """Kill those processes, but for what has ended by then."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
     def close(self) -> None:
         """End whatever is left of what was started."""
         for process in self._started:
@@ -185,9 +195,7 @@ class Cli:
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream:
                     stream.close()
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        self.kill_left()
         for master in self._masters:
             os.close(master)
 
