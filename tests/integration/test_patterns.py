@@ -24,8 +24,16 @@ ADDRESS = r"[\w.+-]+@[\w-]+\.[\w.]+"
 LONG = f"{sys.executable} -c \"print('a' * 60000 + '!', flush=True)\"; "
 
 
+SOON = """
+from cronwrap.job import matching
+from cronwrap.redact import searching
+matching.PIECE_BUDGET = searching.BUDGET = searching.BUDGET_PER_MB = 0.3
+"""
+"""Has a pattern given up after less of a core than people get: the way is the same."""
+
+
 def printed(cli, *words):
-    return cli("--dry-run", *words).stdout
+    return cli("--dry-run", *words, before=SOON).stdout
 
 
 # --fail-match -------------------------------------------------------------------------------------
@@ -208,7 +216,7 @@ def test_patterns_have_no_more_than_their_time_in_all(monkeypatch):
 def test_a_report_comes_when_a_pattern_to_redact_is_too_slow(cli):
     cli.write_config(f"[redact]\npatterns = ['{ADDRESS}']\n")
     line = f"{sys.executable} -c \"print('a' * 1000000)\"; echo bob@example.test; exit 3"
-    result = cli("--dry-run", "-c", line)
+    result = cli("--dry-run", "-c", line, before=SOON)
     assert result.status == 3
     assert "exit status 3" in result.stdout
     assert "bob@example.test" not in result.stdout

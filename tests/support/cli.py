@@ -10,6 +10,7 @@ import pwd
 import select
 import struct
 import subprocess
+import sys
 import sysconfig
 import termios
 import time
@@ -21,6 +22,8 @@ SCRIPTS = sysconfig.get_path("scripts")
 CRONWRAP = os.path.join(SCRIPTS, "cronwrap")
 CRONWRAP_SHELL = os.path.join(SCRIPTS, "cronwrap-shell")
 
+ENTRY = "\nimport sys\nfrom cronwrap.__main__ import leave, main\nleave(main(sys.argv[1:]))\n"
+"""What the installed program does, after a test has changed something in its process."""
 RUN_LIMIT = 60.0
 """Seconds; no test waits longer for one process."""
 ATTACKER = 4711
@@ -131,11 +134,25 @@ class Cli:
         return write_private(self.config, text, mode)
 
     def __call__(
-        self, *words: str | bytes, stdin: bytes = b"", timeout: float = RUN_LIMIT, **env: str
+        self,
+        *words: str | bytes,
+        stdin: bytes = b"",
+        timeout: float = RUN_LIMIT,
+        before: str = "",
+        **env: str,
     ) -> Result:
-        """Run ``cronwrap WORDS`` to its end; keywords are further variables."""
+        """Run ``cronwrap WORDS`` to its end; keywords are further variables.
+
+        ``before``: Python text that sets a limit of the program to a test's size, run in its process.
+        """
+        words, program = (("-c", before + ENTRY, *words), sys.executable) if before else (words, CRONWRAP)
         process = self.start(
-            *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+            *words,
+            program=program,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
         )
         try:
             out, err = process.communicate(stdin, timeout)
