@@ -488,8 +488,8 @@ def test_a_thousand_orphans_are_all_reaped(cli, tmp_path, wait_until):
         "sys.stdin.read()\n"
     )
     process = cli.start("--", "python3", "-c", line, stdin=subprocess.PIPE)
-    job = wait_until(lambda: number(str(tmp_path / "ready")))
-    wait_until(lambda: [child.pid for child in psutil.Process(process.pid).children()] == [job])
+    job = wait_until(lambda: number(str(tmp_path / "ready")), timeout=60)
+    wait_until(lambda: [child.pid for child in psutil.Process(process.pid).children()] == [job], timeout=60)
     process.stdin.close()
     assert process.wait(20) == 0
 
