@@ -112,25 +112,30 @@ def copy_package(target: str) -> None:
 
 def program(name: str, tree: str) -> str:
     """Give one of scripts/ for a package: with a lean first line, and the place of its modules."""
+    return script(
+        name,
+        "# Not to be moved by an upgrade while a job runs: bin/live makes it of the other by hard links.\n"
+        f'tree = "/{PLACE}/live/{tree}"\n'
+        f'tree = tree if os.access(tree, os.X_OK) else "/{PLACE}/{tree}"\n'
+        f'sys.path = [tree, *sys.path, "{DIST_PACKAGES}"]\n',
+    )
+
+
+def script(name: str, search: str) -> str:
+    """Give one of scripts/ with other lines in place of those by which it finds its modules."""
     with open(f"{PROJECT}/scripts/{name}", encoding="utf-8") as file:
         text = file.read()
     head, found, rest = text.partition("# A stray signal.py")
     _search, also_found, rest = rest.partition("try:\n    import cronwrap\n")
     if not (text.startswith("#!python\n") and found and also_found):
         raise SystemExit(f"scripts/{name} has changed: packaging/layout.py must know how")
-    own = (
-        "# Not to be moved by an upgrade while a job runs: bin/live makes it of the other by hard links.\n"
-        f'tree = "/{PLACE}/live/{tree}"\n'
-        f'tree = tree if os.access(tree, os.X_OK) else "/{PLACE}/{tree}"\n'
-        f'sys.path = [tree, *sys.path, "{DIST_PACKAGES}"]\n'
-    )
-    return head.replace("#!python\n", LEAN) + own + also_found + rest
+    return head.replace("#!python\n", LEAN) + search + also_found + rest
 
 
 def digest(folder: str) -> str:
     """Give a digest of the names and contents of a folder's files."""
     found = hashlib.sha256()
-    for path in sorted(_files(folder)):
+    for path in sorted(files(folder)):
         with open(path, "rb") as file:
             content = file.read()
         found.update(f"{os.path.relpath(path, folder)}\0{len(content)}\0".encode() + content)
@@ -152,7 +157,7 @@ def settle(folder: str, epoch: int) -> None:
 def _units_and_examples(main: str) -> None:
     """Put cronwrap's own units where systemd looks, and all examples into the documentation."""
     examples = f"{PROJECT}/examples"
-    for path in sorted(_files(examples)):
+    for path in sorted(files(examples)):
         below = os.path.relpath(path, examples)
         with open(path, encoding="utf-8") as file:
             text = file.read().replace(OUTSIDE, "/usr/bin/cronwrap")
@@ -162,7 +167,8 @@ def _units_and_examples(main: str) -> None:
             _write(main, f"usr/share/doc/cronwrap/examples/{below}", text)
 
 
-def _files(folder: str) -> list[str]:
+def files(folder: str) -> list[str]:
+    """Give the paths of all files in a folder."""
     return [os.path.join(directory, name) for directory, _, names in os.walk(folder) for name in names]
 
 
