@@ -38,9 +38,10 @@ import time
 
 # A cache may be cleared at any time, in part, too: then it is made anew, if that was not done just now.
 if os.path.isdir(tree) and time.time() - os.stat(tree).st_mtime > 60:
+    python = os.path.realpath(sys.executable)
     try:
         os.rename(tree, f"{tree}.old.{os.getpid()}")
-        os.execv(sys.executable, [os.path.realpath(sys.executable), "-IS", *sys.argv])
+        os.execv(python, [python, "-IS", *sys.argv])
     except OSError:
         pass
 """
