@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -71,11 +73,10 @@ class Home:
 
 
 @pytest.fixture
-def home(needs, request, tmp_path_factory):
+def home(needs, request):
     needs("root", "setpriv", debian.MINUTES)
-    path = tmp_path_factory.mktemp("home")
-    for above in (path.parent, path.parent.parent, path):
-        os.chmod(above, 0o755)
+    path = pathlib.Path(tempfile.mkdtemp(prefix="cronwrap-home-", dir="/tmp"))
+    os.chmod(path, 0o755)
     yield Home(path, request.getfixturevalue("built"))
     shutil.rmtree(path)
 
