@@ -50,7 +50,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(PYTEST)
 
-test-system: $(STAMP)
+test-system: $(TOOLS)
 	@$(BIN)/pytest -q -m 'system and not bare' --complete
 
 test-bare: $(STAMP)

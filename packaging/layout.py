@@ -22,7 +22,7 @@ from libraries import PROJECT
 PLACE = "usr/lib/cronwrap"
 HERE = os.path.join(PROJECT, "packaging")
 PYTHON = "/usr/bin/python3"
-LEAN = f"#!{PYTHON} -IS\n"
+LEAN = "#!{python} -IS\n"
 """The first line of the programs: no variable, no folder of the user's, and no ``site``, which would only
 look for .pth files, and costs a quarter of a start: what is needed is named below."""
 DIST_PACKAGES = "/usr/lib/python3/dist-packages"
@@ -58,9 +58,9 @@ def package(architecture: str) -> Package:
     return Package(version[1] if version else "", epoch, architecture)
 
 
-def lay_out(main: str, mta: str, facts: Package) -> str:
+def lay_out(main: str, mta: str, facts: Package, python: str = PYTHON) -> str:
     """Fill both folders; give the name of the tree."""
-    tree, licences = program_tree(os.path.join(main, PLACE), facts)
+    tree, licences = program_tree(os.path.join(main, PLACE), facts, python)
     for name in ("cronwrap", "cronwrap-shell"):
         _link(f"../lib/cronwrap/{tree}/bin/{name}", main, f"usr/bin/{name}")
     _put(f"{HERE}/runtime.d", main, "usr/share/python3/runtime.d/cronwrap.rtupdate", mode=0o755)
@@ -88,7 +88,7 @@ def lay_out(main: str, mta: str, facts: Package) -> str:
     return tree
 
 
-def program_tree(place: str, facts: Package) -> tuple[str, list[legal.Part]]:
+def program_tree(place: str, facts: Package, python: str) -> tuple[str, list[legal.Part]]:
     """Make the folder of everything that runs below another; give its name, and whose work is in it."""
     made = os.path.join(place, "tree")
     libraries.install(made, facts.architecture)
@@ -98,8 +98,10 @@ def program_tree(place: str, facts: Package) -> tuple[str, list[legal.Part]]:
     tree = f"{facts.version}-{digest(made)[:DIGEST_LENGTH]}"
     os.mkdir(os.path.join(made, "bin"))
     for name in ("cronwrap", "cronwrap-shell"):
-        _write(made, f"bin/{name}", program(name, tree), mode=0o755)
-    _put(f"{HERE}/live.py", made, "bin/live", mode=0o755)
+        _write(made, f"bin/{name}", program(name, tree, python), mode=0o755)
+    with open(f"{HERE}/live.py", encoding="utf-8") as file:
+        text = file.read().removeprefix(LEAN.format(python=PYTHON))
+    _write(made, "bin/live", LEAN.format(python=python) + text, mode=0o755)
     os.rename(made, os.path.join(place, tree))
     return tree, licences
 
@@ -110,7 +112,7 @@ def copy_package(target: str) -> None:
     shutil.copytree(f"{PROJECT}/src/cronwrap", f"{target}/cronwrap", ignore=useless)
 
 
-def program(name: str, tree: str) -> str:
+def program(name: str, tree: str, python: str) -> str:
     """Give one of scripts/ for a package: with a lean first line, and the place of its modules."""
     return script(
         name,
@@ -118,10 +120,11 @@ def program(name: str, tree: str) -> str:
         f'tree = "/{PLACE}/live/{tree}"\n'
         f'tree = tree if os.access(tree, os.X_OK) else "/{PLACE}/{tree}"\n'
         f'sys.path = [tree, *sys.path, "{DIST_PACKAGES}"]\n',
+        python,
     )
 
 
-def script(name: str, search: str) -> str:
+def script(name: str, search: str, python: str = PYTHON) -> str:
     """Give one of scripts/ with other lines in place of those by which it finds its modules."""
     with open(f"{PROJECT}/scripts/{name}", encoding="utf-8") as file:
         text = file.read()
@@ -129,7 +132,7 @@ def script(name: str, search: str) -> str:
     _search, also_found, rest = rest.partition("try:\n    import cronwrap\n")
     if not (text.startswith("#!python\n") and found and also_found):
         raise SystemExit(f"scripts/{name} has changed: packaging/layout.py must know how")
-    return head.replace("#!python\n", LEAN) + search + also_found + rest
+    return head.replace("#!python\n", LEAN.format(python=python)) + search + also_found + rest
 
 
 def digest(folder: str) -> str:

@@ -40,6 +40,7 @@ PACKAGES = {
     "msmtp": "msmtp",
     "postfix": "postfix",
     "reformime": "maildrop",
+    "rpm": "rpm",
     "s-nail": "s-nail",
     "saslpasswd2": "sasl2-bin",
     "setpriv": "util-linux",

@@ -34,10 +34,10 @@ printf %s "$PASSWORD" | cronwrap init --yes --relay "$RELAY" --ca-file /etc/ssl/
 """
 
 
-def built(checkout, target, umask=0o022):
-    """Build both packages of a checkout; give their paths."""
+def built(checkout, target, umask=0o022, kind="deb"):
+    """Build both packages of a checkout; give their paths, cronwrap's first."""
     done = subprocess.run(
-        [sys.executable, "packaging/deb.py"],
+        [sys.executable, f"packaging/{kind}.py"],
         cwd=checkout,
         env={**debian.MACHINE, "PATH": debian.SEARCH_PATH, "SOURCE_DATE_EPOCH": EPOCH},
         stdin=subprocess.DEVNULL,
@@ -280,3 +280,67 @@ def test_what_is_removed_leaves_its_state_and_what_is_purged_leaves_nothing(root
     root.run("dpkg --purge cronwrap-mta cronwrap")
     added = root.files() - root.before
     assert [path for path in added if not path.startswith(tests_own)] == []
+
+
+@pytest.fixture(scope="module")
+def rpms(_tools, tmp_path_factory):
+    """The packages of this checkout, and of a newer version, for rpm."""
+    place = tmp_path_factory.mktemp("rpms")
+    versions = {"": tmp_path_factory.mktemp("rpm-checkout"), NEWER: tmp_path_factory.mktemp("rpm-newer")}
+    return [built(checkout(where, version), place, kind="rpm") for version, where in versions.items()]
+
+
+def test_the_rpm_runs_jobs_through_an_upgrade_and_is_removed_whole(
+    needs, installed, rpms, make_relay, wait_until
+):
+    """In a root of Debian's, where the other packages were purged: rpm knows nothing of its python3 there."""
+    needs("rpm")
+    root, relay = installed["trixie"], make_relay(user=USER, password=PASSWORD)
+    (older, mta), (newer, _) = rpms
+
+    def rpm(*words):
+        done = subprocess.run(
+            ["rpm", "--root", root.path, "--nodeps", *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "error" not in done.stderr
+
+    root.run("rm -rf /etc/cronwrap /var/lib/cronwrap")
+    before = root.files()
+    rpm("--install", older, mta)
+    set_up(root, relay)
+    old = os.path.basename(os.path.dirname(os.path.dirname(os.readlink(root.at("/usr/bin/cronwrap")))))
+    job = "until [ -e /tmp/go ]; do sleep 0.05; done; echo after it; exit 4"
+    root.run("rm -f /tmp/go /tmp/started")
+    running = root.start(f"cronwrap -- sh -c 'touch /tmp/started; {job}'")
+    wait_until(lambda: os.path.exists(root.at("/tmp/started")))
+    rpm("--upgrade", newer)
+    assert not os.path.exists(root.at(f"/usr/lib/cronwrap/{old}"))
+    root.run("touch /tmp/go")
+    assert running.communicate(timeout=roots.RUN_LIMIT)[0] == ""
+    assert running.returncode == 4
+    assert "after it" in relay.wait_for(2)[-1].body
+    rpm("--erase", "cronwrap", "cronwrap-mta")
+    # The folder of zsh's belongs to another package there.
+    others = (
+        "/var/lib/rpm",
+        "/etc/cronwrap",
+        "/var/lib/cronwrap",
+        "/etc/ssl/relay.pem",
+        "/usr/share/zsh/site-",
+    )
+    assert [path for path in root.files() - before if not path.startswith(others)] == []
+
+
+def test_an_rpm_says_what_it_needs_and_is_the_same_octets_when_made_again(needs, rpms, tmp_path):
+    needs("rpm")
+    (tmp_path / "checkout").mkdir()
+    again = built(checkout(tmp_path / "checkout"), tmp_path, kind="rpm")
+    for one, other in zip(rpms[0], again, strict=True):
+        with open(one, "rb") as first, open(other, "rb") as second:
+            assert first.read() == second.read(), one
+    asked = subprocess.run(
+        ["rpm", "--query", "--package", "--requires", "--recommends", again[0]],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert {"python3 >= 3.11", "ca-certificates", "(cronie or cron)"} <= {*asked.stdout.splitlines()}
