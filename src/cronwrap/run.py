@@ -10,15 +10,15 @@ from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
-from cronwrap.lock import PATIENCE, Beside
+from cronwrap.lock import PATIENCE, Beside, answered
 from cronwrap.paths import home
 from cronwrap.pipeline.context import (
     BY_HAND,
     RunContext,
     Tries,
     has_pythons_locale,
+    in_its_place,
     mark,
-    may_be_paused,
     new_run,
     unmark,
 )
@@ -70,20 +70,39 @@ def main(invocation: Invocation) -> int:
 
         guard = Guard(settings.state_dir, run.job, run.run_id)
         guard.waits = lambda: _under_way("place", run)
-        pause = ""
-        if may_be_paused(run, guard.name):
-            from cronwrap.pipeline.held_back import paused  # noqa: PLC0415  # rare
-
-            pause, fault = paused(settings.state_dir, run.job)
-            run = run.replace(settings=settings.replace(faults=(*settings.faults, fault))) if fault else run
+        pause, fault = _pause(run, guard)
+        run = run.replace(settings=settings.replace(faults=(*settings.faults, fault))) if fault else run
         why = pause
         if not pause and settings["overlap"] != "allow":
             why = guard.enter(settings["overlap"], settings["overlap-wait"], signals)
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
+        unmark(run)
         return _unwatched(_start(run), signals, error)
     if why:
         return _skipped(run, why, signals, guard.interrupted, None if pause else guard)
     return _watched(run, signals, guard)
+
+
+def _pause(run: RunContext, guard: Guard) -> tuple[str, str]:
+    """Give why the job is paused, or an empty text, and a fault; leave word of a run that takes place."""
+    try:
+        if not answered(run.settings.state_dir, lambda: in_its_place(run, guard.name)):
+            return "", ""
+    except TimeoutError as error:
+        return "", f"the job runs, though it may be paused: {run.settings.state_dir}: {error.strerror}"
+    from cronwrap.pipeline.held_back import paused  # noqa: PLC0415  # rare
+
+    pause, fault = paused(run.settings.state_dir, run.job)
+    if not pause and run.settings["overlap"] == "allow":
+        _mark(run)  # the pause has just ended
+    return pause, fault
+
+
+def _mark(run: RunContext) -> None:
+    try:
+        answered(run.settings.state_dir, lambda: mark(run))
+    except TimeoutError:
+        return  # that the run is not on record is said when it is put there in vain
 
 
 def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
@@ -95,8 +114,7 @@ def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
         return _unwatched(error.start, signals, error.__cause__ or error)
     status = tries.outcomes[-1].exit_status
     try:
-        guard.leave()
-        conclude(run, tries, signals)
+        conclude(run, tries, signals, guard)
     except Exception as error:  # whatever is wrong with us, the status is the job's
         if not run.posted:
             _print_output(run, tries, error)
@@ -179,8 +197,8 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     delay = settings["retry-delay"]
     ping = _ping(run, faults) if guard else None
     still = _Still(run)
-    if guard:
-        mark(run)
+    if guard and settings["overlap"] != "allow":
+        _mark(run)
     while True:
         supervisor, why_not = _spawned(start, _limits(settings, still.left()), signals)
         if why_not and not outcomes and guard:
@@ -204,8 +222,8 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
             outcomes[-1] = _under_way("asked_while_it_waited", run, outcomes[-1]) or outcomes[-1]
             break
         delay *= 2
-    if guard and not entry:
-        unmark(run)
+    if guard and not entry and not unmark(run):
+        _under_way("unmark_late", run)
     if publisher or outcomes[-1].ended_by:
         _under_way("leave", run, publisher, entry, outcomes[-1])
     told = still.told()
@@ -299,6 +317,7 @@ class _OnRecord:
                 self._await()
         except Exception as error:  # noqa: BLE001  # a module that has gone, say: the job runs
             self._faults.append(f"this run is not safely on record: {error}")
+            _under_way("in_reach", self._run)  # a lock may hang, or the file system as a whole
         return self._entry
 
     def _await(self) -> None:
@@ -322,8 +341,8 @@ def _withdraw(entry: Entry | None) -> None:
         entry.withdraw()
 
 
-def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
-    """Judge the run, report it if that is due, put it on record."""
+def conclude(run: RunContext, tries: Tries, signals: Signals, guard: Guard) -> None:
+    """Judge the run, report it if that is due, put it on record; let the next one go before that."""
     tries = _without_secrets(run, tries)
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
@@ -332,7 +351,21 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         say(last.error)
     policy = _policy(run.settings)
     verdict = _judged(tries, policy, None)
-    past: Past | None = None
+    loud = verdict.mail or verdict.failed or tries.faults or last.output.total_bytes or tries.told_running
+    if loud or tries.ping or run.settings.notify or "recovery" in policy.on:
+        tries = _under_way("within_reach", run, tries, guard) or tries
+        verdict = _tell(run, tries, verdict, signals)
+    else:
+        _end_quietly(run, tries, verdict, guard)
+    run.posted.append(run.run_id)  # what is left is for others
+    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
+
+    do_for_others(run, tries.entry, signals, mailed=verdict.mail)
+
+
+def _tell(run: RunContext, tries: Tries, verdict: Verdict, signals: Signals) -> Verdict:
+    """Tell whoever wants to hear of the run, if anybody, and put it on record; give the verdict."""
+    policy, past = _policy(run.settings), None
     recovery = "recovery" in policy.on or (run.settings.notify and "recovery" in _asked_for(run.settings))
     if verdict.failed or verdict.mail or recovery:
         past, fault = _past(run)
@@ -345,14 +378,8 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         events = (*verdict.events, "recovery") if past and past.failures_in_a_row else verdict.events
         told, fault = _whom_to_notify(run, events, lambda policy: _judged(tries, policy, past))
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
-    if (
-        verdict.mail
-        or verdict.failed
-        or tries.faults
-        or last.output.total_bytes
-        or tries.told_running
-        or told
-    ):
+    spoke = tries.outcomes[-1].output.total_bytes
+    if verdict.mail or verdict.failed or tries.faults or spoke or tries.told_running or told:
         from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415  # a quiet run has no use for it
 
         report(run, tries, Judged(verdict=verdict, past=past, told=told), signals)
@@ -360,10 +387,21 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
 
         finish(tries.entry, verdict, tries.outcomes)
-    run.posted.append(run.run_id)  # what is left is for others
-    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
+    return verdict
 
-    do_for_others(run, tries.entry, signals, mailed=verdict.mail)
+
+def _end_quietly(run: RunContext, tries: Tries, verdict: Verdict, guard: Guard) -> None:
+    from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
+
+    def end() -> None:
+        guard.leave()
+        if tries.entry:
+            finish(tries.entry, verdict, tries.outcomes)
+
+    try:
+        answered(run.settings.state_dir, end)
+    except TimeoutError as error:
+        _under_way("end_late", run, tries, verdict, error)
 
 
 def _judged(tries: Tries, policy: Policy, past: Past | None) -> Verdict:

@@ -74,6 +74,15 @@ def new_run(command: Command, settings: Settings) -> RunContext:
     )
 
 
+def in_its_place(run: RunContext, name: str) -> bool:
+    """Leave word of the run, unless its job may be paused, or others come first; tell whether it may be."""
+    if may_be_paused(run, name):
+        return True
+    if run.settings["overlap"] == "allow":
+        mark(run)
+    return False
+
+
 def may_be_paused(run: RunContext, name: str) -> bool:
     """Tell whether to look for a pause of the job with this file name: one open(2), which fails as a rule.
 
@@ -111,7 +120,7 @@ def mark(run: RunContext) -> None:
     job = run.job.replace("\n", " ")
     try:
         fields = (os.getpid(), process_started("self"), run.host, run.user, run.started, job)
-        handle = state(run.settings.state_dir, RUNS, make=True).create(_mark(run))
+        handle = state(run.settings.state_dir, RUNS, make=True).create(name_of_mark(run))
         try:
             os.write(handle, "\n".join(map(str, fields)).encode(errors="surrogateescape"))
         finally:
@@ -120,13 +129,20 @@ def mark(run: RunContext) -> None:
         return
 
 
-def unmark(run: RunContext) -> None:
-    """Take the word back, of a run that is not on record and has ended all the same, or is not watched."""
+def unmark(run: RunContext) -> bool:
+    """Take the word back, of a run that is not on record and has ended all the same, or is not watched.
+
+    False when nobody knows whether it is there: the file system does not answer.
+    """
     try:
-        state(run.settings.state_dir, RUNS).unlink(_mark(run))
+        state(run.settings.state_dir, RUNS).unlink(name_of_mark(run))
+    except TimeoutError:
+        return False
     except OSError:
-        return
+        pass
+    return True
 
 
-def _mark(run: RunContext) -> str:
+def name_of_mark(run: RunContext) -> str:
+    """Give the name of the file that is left before the job may run."""
     return f"{NEW}{run.run_id}.{tag(run.job)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import marshal
 import os
 
+from cronwrap import __version__
 from cronwrap.state import checksum, state
 
 TYPE_CHECKING = False
@@ -35,6 +36,11 @@ def signature(path: str) -> tuple[Any, ...] | None:
     readable = os.access(path, os.R_OK, effective_ids=EFFECTIVE_IDS)
     changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_dev, found.st_ino)
     return (*changes, found.st_mode, found.st_uid, readable)
+
+
+def key(signatures: list[tuple[str, Any]]) -> tuple[Any, ...]:
+    """Give what a cache has to be made from to count, by path and signature."""
+    return __version__, os.geteuid(), tuple(signatures)
 
 
 def read(directory: str, key: tuple[Any, ...]) -> dict[str, dict[str, Any]] | None:
