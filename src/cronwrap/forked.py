@@ -8,6 +8,8 @@ import select
 import time
 from errno import ETIMEDOUT
 
+from cronwrap.state import NO_ANSWER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
@@ -110,7 +112,7 @@ def compute(work: Callable[[], T], patience: float) -> T:
     os.close(ours)
     if content is None:
         os.kill(pid, _signal.SIGKILL)  # and if it cannot die, it is nobody's concern any more
-        raise TimeoutError(ETIMEDOUT, "the file system does not answer")
+        raise TimeoutError(ETIMEDOUT, NO_ANSWER)
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:

@@ -10,7 +10,7 @@ import fcntl
 import os
 from stat import S_ISREG
 
-from cronwrap.state import silent
+from cronwrap.state import NO_ANSWER, silent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Beside:
                 from errno import ETIMEDOUT  # noqa: PLC0415  # rare, and not loaded yet
 
                 self.gave_up = True
-                raise TimeoutError(ETIMEDOUT, "the file system does not answer")
+                raise TimeoutError(ETIMEDOUT, NO_ANSWER)
             self._over.acquire()
         if self._raised:
             raise self._raised
@@ -164,7 +164,7 @@ def answered(state_dir: str, work: Callable[[], Any]) -> Any:
     if state_dir in silent:
         from cronwrap.state_setup import no_answer  # noqa: PLC0415
 
-        raise no_answer(state_dir)
+        raise no_answer(NO_ANSWER, state_dir)
     beside = Beside(work, lambda _result: silent.discard(state_dir))
     try:
         return beside.wait(STATE_PATIENCE)

@@ -22,6 +22,7 @@ PAUSES = "pauses"
 MOST_HELD = 16
 """Directories that are kept open; a state has nine."""
 
+NO_ANSWER = "the file system does not answer"
 silent: set[str] = set()
 """State directories whose file system did not answer (``lock.answered``): refused at once, until it does."""
 
@@ -107,7 +108,7 @@ def state(path: str, *names: str, make: bool = False) -> Directory:
     if path in silent:
         from cronwrap.state_setup import no_answer  # noqa: PLC0415
 
-        raise no_answer(place)
+        raise no_answer(NO_ANSWER, place)
     if held := _held.get(place):
         found = os.fstat(held.fd)
         if found.st_nlink and _ours(found):

@@ -64,9 +64,9 @@ def foreign_file(found: os.stat_result, path: str) -> PermissionError:
     return PermissionError(EPERM, why, path)
 
 
-def no_answer(path: str) -> TimeoutError:
+def no_answer(words: str, path: str) -> TimeoutError:
     """Give the error for a directory on a file system that did not answer."""
-    return TimeoutError(ETIMEDOUT, "the file system does not answer", path)
+    return TimeoutError(ETIMEDOUT, words, path)
 
 
 def explained(error: OSError, path: str) -> OSError:

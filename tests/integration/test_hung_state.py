@@ -6,37 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
+from support.hanging import SOON, run
 from support.tracing import need_strace
-
-HANG = """
-import os, sys, time
-from cronwrap import lock
-from cronwrap.settings import anew
-lock.STATE_PATIENCE = anew.PATIENCE = 0.6
-flag, hung = {words!r}
-def place_of(word):
-    return os.readlink(f"/proc/self/fd/{{word}}") if type(word) is int else str(word)
-def hanging(name):
-    real = getattr(os, name)
-    def call(*words, **how):
-        there = [place_of(how.get("dir_fd", how.get("src_dir_fd", "")) or ""), place_of(words[0])]
-        while any(place.startswith(hung) for place in there) and os.access(flag, os.F_OK):
-            time.sleep(0.02)
-        return real(*words, **how)
-    setattr(os, name, call)
-for name in ("open", "rename", "unlink", "listdir", "pwrite", "fsync", "stat"):
-    hanging(name)
-from cronwrap.__main__ import leave, main
-leave(main(sys.argv[1:]))
-"""
-"""Stands for system calls that do not return as long as there is a flag: what is called in the directories of
-state, on its descriptors, or on a path that begins in a certain way."""
-SOON = 20.0
-"""Seconds that a busy machine may take for what takes some three."""
 
 
 @pytest.fixture
@@ -52,24 +26,9 @@ def flag(job):
     return f"{job.directory}/hung"
 
 
-def run(job, flag, *words, hung=None):
-    code = HANG.format(words=(flag, hung or job.state))
-    options = {"program": sys.executable, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    began = time.monotonic()
-    process = job.start("-c", code, "-n", "j", *words, **options)
-    out, err = process.communicate(timeout=60)
-    assert time.monotonic() - began < SOON
-    return process.returncode, out.decode(), err.decode()
-
-
-def touch(path):
-    with open(path, "wb"):
-        pass
-
-
 @pytest.mark.parametrize("how", ["allow", "skip", "wait", "kill"])
 def test_a_state_that_hangs_keeps_no_job_from_starting_and_its_report_goes_out(job, flag, relay, how):
-    touch(flag)
+    open(flag, "wb").close()
     status, _out, err = run(job, flag, "--overlap", how, "--", "sh", "-c", "echo said; exit 7")
     assert status == 7
     assert f"{job.state}: the file system does not answer" in err
@@ -80,7 +39,7 @@ def test_a_state_that_hangs_keeps_no_job_from_starting_and_its_report_goes_out(j
 
 
 def test_a_quiet_run_beside_a_state_that_hangs_runs_and_says_so(job, flag):
-    touch(flag)
+    open(flag, "wb").close()
     status, _out, err = run(job, flag, "--jitter", "0.1", "--", "true")
     assert status == 0
     assert "though it may be paused" in err
@@ -100,7 +59,7 @@ def test_a_state_that_hangs_by_the_kernels_doing_keeps_no_job_from_starting(job,
 
 
 def test_a_configuration_that_hangs_keeps_no_job_from_starting(job, flag):
-    touch(flag)
+    open(flag, "wb").close()
     status, _out, err = run(job, flag, "--", "sh", "-c", "exit 7", hung=job.config)
     assert status == 7
     assert f"{job.config} is not used: the file system does not answer" in err

@@ -13,8 +13,9 @@ from errno import EPERM
 from cronwrap import __version__
 from cronwrap.errors import StateError
 from cronwrap.history import journal, totals
+from cronwrap.lock import Beside
 from cronwrap.metrics.exposition import Now, of_past, text
-from cronwrap.state import PAUSES, state
+from cronwrap.state import NO_ANSWER, PAUSES, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ MOST_ROUNDS = 1000
 """Times that one process writes for those who came meanwhile; so many would have to end while it does."""
 FAULT = "metrics.fault"
 """In the state directory: what was wrong with the directory last time, so that it is logged once."""
+PATIENCE, PATIENCE_AGAIN = 3.0, 0.3
+"""Seconds that a run waits for the directory: another machine may have it, which has gone. The second where
+the last run waited in vain: each would end so much later."""
 MODE = 0o644
 """The exporter is another user, whatever the umask."""
 CRONTAB_AGE = 3600.0
@@ -86,12 +90,19 @@ def _one_round(directory: str, state_dir: str, user: str, own: Entry | None, *, 
         if known is not None:
             if not lean:
                 _ask_crontab(known, user)
-            put(directory, file_name(user), _text(state_dir, user, known).encode())
+            content = _text(state_dir, user, known).encode()
+            Beside(lambda: put(directory, file_name(user), content)).wait(_patience(state_dir))
             if not lean:
                 totals.write(state_dir, known)
         return True
     finally:
         held.release()
+
+
+def _patience(state_dir: str) -> float:
+    """Give the seconds that the directory is waited for: hardly any where the last run waited in vain."""
+    hung = os.access(FAULT, os.F_OK, dir_fd=state(state_dir).fd) and fault(state_dir).endswith(NO_ANSWER)
+    return PATIENCE_AGAIN if hung else PATIENCE
 
 
 def whole(state_dir: str, user: str) -> str:

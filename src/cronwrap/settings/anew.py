@@ -8,7 +8,7 @@ from cronwrap.errors import ConfigError
 from cronwrap.forked import compute
 from cronwrap.lock import answered
 from cronwrap.settings import cache, files
-from cronwrap.state import silent
+from cronwrap.state import NO_ANSWER, silent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Anew:
         if len(signature) == len(self._paths):
             return self.lean(signature)
         silent.discard(self._directory)
-        return self._unanswered("the file system does not answer")
+        return self._unanswered(NO_ANSWER)
 
     def _values(self) -> Values:
         found: Values = {}
