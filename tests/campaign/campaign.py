@@ -60,6 +60,8 @@ class Case:
     words: tuple[str, ...]
     status: int
     reports: int
+    running: bool = False
+    """Whether it is told, once, that it still runs."""
     hook: bool = False
     """Whether a target of ``[[notify]]`` is told, and nobody mailed."""
 
@@ -73,6 +75,19 @@ CASES = (
         "a run that notifies", ("-n", "j", "--", "sh", "-c", "mkdir $RAN; echo said; exit 7"), 7, 1, hook=True
     ),
     Case("a sender of notifications", (), 0, 1, hook=True),
+    Case(
+        "a run that takes its time",
+        ("-n", "j", "--", "sh", "-c", "mkdir $RAN; echo said; sleep 1.2; echo more; exit 7"),
+        7,
+        1,
+    ),
+    Case(
+        "a run that still runs",
+        ("-n", "j", "--still-running", "0.3s", "--", "sh", "-c", "mkdir $RAN; echo said; sleep 0.8; exit 7"),
+        7,
+        1,
+        running=True,
+    ),
 )
 
 
@@ -146,7 +161,12 @@ class Ground:
         """Give what there is of the job's failure: mails or, told once for each id, notifications."""
         if case.hook:
             return {call.headers["webhook-id"] for call in self.hook.calls if call.data["job"] == "j"}
-        return [mail for mail in self.relay.messages if not mail.subject.endswith("true")]
+        mails = [mail for mail in self.relay.messages if not mail.subject.endswith("true")]
+        return [mail for mail in mails if mail.parsed["X-Cronwrap-Result"] != "running"]
+
+    def told_running(self):
+        """Give how often it was told that the run still goes on."""
+        return sum(mail.parsed["X-Cronwrap-Result"] == "running" for mail in self.relay.messages)
 
     def make_due(self):
         queue = f"{self.env['CRONWRAP_STATE_DIR']}/outbox/queue"
@@ -226,11 +246,15 @@ class Ground:
             once = len(reports) == 1 or (len(reports) == 0 and (wanted == 0 or not ran))
         else:  # a quiet run may have to tell of the fault
             once = len(reports) == wanted or printed or (wanted == 0 and loud and len(reports) == 1)
-        if once:
+        told = self.told_running()
+        if once and (told == case.running or (not told and (killed or loud))):
             right.add("report once")
         if "report once" in right or loud:
             right.add("loud or right")
-        return right, f"status {status}, {len(reports)} reports, ran {ran}, {said[-150:]!r}"
+        return (
+            right,
+            f"status {status}, {len(reports)} reports, {told} of running, ran {ran}, {said[-150:]!r}",
+        )
 
 
 def spread(points, most):

@@ -21,7 +21,8 @@ from cronwrap.history.tally import Tally, durations
 from cronwrap.job import holds, use
 from cronwrap.job.holds import Hold
 from cronwrap.model import Record
-from cronwrap.outbox.store import LOUD_AFTER, Summary, summary
+from cronwrap.outbox.store import LOUD_AFTER
+from cronwrap.outbox.summary import Summary, summary
 from cronwrap.paths import user_name
 from cronwrap.pipeline.held_back import active, unsaid, until
 from cronwrap.settings.load import Settings
@@ -172,6 +173,8 @@ def outbox_line(screen: Screen, waiting: Summary, *, loud: bool) -> str:
         parts.append(f"{count(waiting.queued, 'report')} {waits} for {duration(waiting.oldest_age)}")
     if waiting.failed:
         parts.append(f"{count(waiting.failed, 'report')} could not be delivered{waiting.refusing}")
+    if waiting.delivered:
+        parts.append(f"{count(waiting.delivered, 'delivered report')} cannot be removed")
     why = f" ({views.printable(waiting.last_error)})" if waiting.last_error else ""
     line = f"outbox: {', '.join(parts)}{why}; see: cronwrap outbox list"
     return screen.paint(line, views.RED if loud else views.YELLOW)

@@ -185,7 +185,7 @@ def _look_at_outbox(state_dir: str, now: Now) -> None:
         return
     if not waiting:
         return
-    from cronwrap.outbox.store import summary  # noqa: PLC0415  # rare
+    from cronwrap.outbox.summary import summary  # noqa: PLC0415  # rare
 
     found = summary(state_dir, at := time.time())
     if found:

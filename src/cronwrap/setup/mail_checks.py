@@ -18,7 +18,8 @@ from cronwrap.errors import ConfigError, StateError, TemporaryError
 from cronwrap.history.database import NETWORK_FILE_SYSTEMS
 from cronwrap.lock import Lock
 from cronwrap.model import Record
-from cronwrap.outbox.store import LOUD_AFTER, Outbox, Summary, summary
+from cronwrap.outbox.store import LOUD_AFTER, Outbox
+from cronwrap.outbox.summary import Summary, summary
 from cronwrap.paths import config_paths
 from cronwrap.relay import credentials
 from cronwrap.relay.dial import NO_NETWORK
@@ -85,6 +86,13 @@ def checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
         yield Check(name="outbox", ok=True, text="empty")
     elif waiting and waiting.queued and waiting.oldest_age <= LOUD_AFTER:
         yield _queued(waiting)
+    if waiting and waiting.delivered:
+        yield Check(
+            name="outbox",
+            ok=False,
+            text=f"{count(waiting.delivered, 'delivered report')} cannot be removed from the queue",
+            advice=f"nobody gets it again; see why {settings.state_dir}/outbox/queue cannot be changed",
+        )
     if waiting and waiting.failed:
         yield Check(
             name="outbox",
