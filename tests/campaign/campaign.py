@@ -26,6 +26,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from cronwrap.outbox.store import PLACES
 from support.cli import CRONWRAP, write_private
 from support.hook import Hook
 from support.pki import Authority
@@ -50,6 +51,8 @@ ERRORS = {
 }  # fmt: skip
 _CALL = re.compile(r"(\d+) +(\w+)\(")
 _OURS = "cronwrap"
+STATE = "state:"
+"""What an injection begins with that is for calls that concern the state alone, by whatever thread."""
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,10 @@ class Ground:
             return None, b""
         return process.returncode, out + err
 
-    def traced(self, case, *inject):
+    def traced(self, case, *inject, paths=()):
         trace = f"{self.directory}/trace"
         injections = [word for text in inject for word in ("-e", f"inject={text}")]
+        injections += [word for path in paths for word in ("-P", path)]
         words = ["strace", "-f", "-qq", "-s", "400", "-o", trace, *injections, *self.words(case)]
         status, said = self.run(words, limit=WAITER_LIMIT if case.name == "a waiter" else LIMIT)
         with open(trace, encoding="utf-8", errors="replace") as file:
@@ -215,6 +219,22 @@ class Ground:
                     found.append((seen[2], counts[seen[2]]))
         return found
 
+    def places(self):
+        """Give what there is of the state with the same name each time."""
+        state = self.env["CRONWRAP_STATE_DIR"]
+        inner = ("runs", "locks", "output", "pauses", "outbox", *(f"outbox/{name}" for name in PLACES))
+        return [state, f"{state}/settings.cache", *(f"{state}/{name}" for name in inner)]
+
+    def points_in_state(self, case):
+        """Give each call that concerns the state, of whatever thread or process; each counts its own."""
+        self.prepare(case)
+        _status, _said, lines = self.traced(case, paths=self.places())
+        counts = Counter(match.groups() for match in map(_CALL.match, lines) if match)
+        most = Counter()
+        for (_pid, call), number in counts.items():
+            most[call] = max(most[call], number)
+        return [(f"{STATE}{call}", number + 1) for call in sorted(most) for number in range(most[call])]
+
     def settle(self, case):
         """Do what the next runs of the job would: find what died, send what waits."""
         if case.words:
@@ -227,7 +247,8 @@ class Ground:
     def judged(self, case, inject):
         """Give what was right at one point, by the columns of the matrix."""
         self.prepare(case)
-        status, said, _ = self.traced(case, inject)
+        paths = self.places() if inject.startswith(STATE) else ()
+        status, said, _ = self.traced(case, inject.removeprefix(STATE), paths=paths)
         killed = "signal=KILL" in inject
         self.settle(case)
         reports = self.reports(case)
@@ -267,7 +288,9 @@ def injections(points, kills, errors):
     """Give what is to be injected: a kind of row, and strace's words for it."""
     for call, number in spread(points, kills):
         yield "killed", f"{call}:signal=KILL:when={number}"
-    failing = [(call, error, number) for call, number in points for error in ERRORS.get(call, ())]
+    failing = [
+        (call, error, number) for call, number in points for error in ERRORS.get(call.removeprefix(STATE), ())
+    ]
     for call, error, number in spread(failing, errors):
         yield "an error", f"{call}:error={error}:when={number}"
 
@@ -293,7 +316,7 @@ def campaign(program, kills, errors, jobs, minutes=None):
             ]
             for case_number, case in enumerate(CASES, 1):
                 end = None if minutes is None else began + minutes * 60 * case_number / len(CASES)
-                points = grounds[0].points(case)
+                points = [*grounds[0].points(case), *grounds[0].points_in_state(case)]
                 work = list(injections(points, kills // len(CASES), errors // len(CASES)))
                 with ThreadPoolExecutor(jobs) as pool:
                     shares = [(grounds[number], case, work[number::jobs], end) for number in range(jobs)]
