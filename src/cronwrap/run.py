@@ -512,13 +512,15 @@ def _skipped(
         say(f"not run: {f'stopped {by}' if by else why}")
     faults = list(run.settings.faults)
 
+    stuck: Stuck | None = None
+    if guard and not interrupted and run.settings["overlap"] in ("skip", "wait"):
+        from cronwrap.pipeline.stuck import Stuck  # noqa: PLC0415
+
+        stuck = Stuck(run, why, guard.in_the_way)
+
     def decide(policy: Policy) -> Verdict:
         verdict = stopped(by, policy) if by else skipped(why, policy)
-        if guard and not interrupted and run.settings["overlap"] in ("skip", "wait"):
-            from cronwrap.pipeline.stuck import stuck_or  # noqa: PLC0415
-
-            return stuck_or(verdict, run, why, guard.in_the_way, policy)
-        return verdict
+        return stuck.verdict(verdict, policy) if stuck else verdict
 
     verdict = decide(_policy(run.settings))
     told, fault = _whom_to_notify(run, verdict.events, decide)

@@ -16,6 +16,7 @@ from cronwrap.history import journal, totals
 from cronwrap.lock import Beside
 from cronwrap.metrics.exposition import Now, of_past, text
 from cronwrap.state import NO_ANSWER, PAUSES, state
+from cronwrap.state import put as write_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ CRONTAB_AGE = 3600.0
 SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron", "/etc/crontabs", "/etc/cron.d", "/etc/crontab")
 """Their times of change tell that some crontab is new: Debian's, cronie's, BusyBox's, and the system's."""
 _LOOKING = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def update(
@@ -226,24 +226,8 @@ def _changed(path: str) -> int:
 def put(directory: str, name: str, content: bytes) -> None:
     """Write a file whole into the directory, open to all for reading; OSError when that cannot be done."""
     place = opened(directory)
-    new = f".{name}.new"  # no name that the exporter reads
     try:
-        try:
-            handle = os.open(new, _NEW, 0o600, dir_fd=place)
-        except FileExistsError:  # its writer died
-            os.unlink(new, dir_fd=place)
-            handle = os.open(new, _NEW, 0o600, dir_fd=place)
-        try:
-            try:
-                if os.write(handle, content) != len(content):
-                    raise OSError("short write")  # a full disk says it this way, too
-                os.fchmod(handle, MODE)
-            finally:
-                os.close(handle)
-            os.rename(new, name, src_dir_fd=place, dst_dir_fd=place)
-        except OSError:
-            os.unlink(new, dir_fd=place)
-            raise
+        write_whole(place, name, content, f".{name}.new", MODE)  # no name that the exporter reads
     finally:
         os.close(place)
 
