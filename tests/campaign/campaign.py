@@ -50,7 +50,8 @@ ERRORS = {
     "rt_sigprocmask": ("EINVAL",), "setsid": ("EPERM",), "chdir": ("EACCES",), "dup2": ("EBUSY",),
 }  # fmt: skip
 _CALL = re.compile(r"(\d+) +(\w+)\(")
-_OURS = "cronwrap"
+_OURS = "cronwrap/__init__"
+"""In the name of the first file that is ours, but for the script; what fails before that is Python's own."""
 STATE = "state:"
 """What an injection begins with that is for calls that concern the state alone, by whatever thread."""
 

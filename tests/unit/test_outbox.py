@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -244,6 +245,19 @@ def test_what_is_no_file_moves_aside_and_nobody_waits_for_it(box, kind, tmp_path
         os.symlink(tmp_path / ("target" if kind == "link" else "nothing"), path)
     others_still_go(box, "strange")
     assert "strange is damaged and was moved" in logged[0]
+
+
+def test_a_message_that_cannot_be_opened_for_a_moment_is_not_taken_for_damaged(box, monkeypatch):
+    box.store("r1", message(), NOW)
+
+    def refuse(*_words, **_how):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cronwrap.state.Directory.open", refuse)
+        assert box.items() == ([], [])
+    assert (box.ids(), box.ids(FAILED)) == (["r1"], [])
+    assert [item.id for item in box.items()[0]] == ["r1"]
 
 
 def sample():
