@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
+from cronwrap.errors import EXIT_SIGNAL_BASE, AftermathError, StateError
 from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
@@ -18,8 +18,10 @@ from cronwrap.pipeline.context import (
     Tries,
     has_pythons_locale,
     in_its_place,
+    judged,
     mark,
     new_run,
+    policy_of,
     unmark,
 )
 from cronwrap.settings.command_line import job_shell
@@ -34,8 +36,7 @@ if TYPE_CHECKING:
     from cronwrap.history.journal import Entry
     from cronwrap.job.overlap import Guard
     from cronwrap.job.publisher import Publisher
-    from cronwrap.model import Command, Outcome, Output, Past, Verdict
-    from cronwrap.pipeline.notifying import Told
+    from cronwrap.model import Command, Outcome, Output, Verdict
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
@@ -59,11 +60,11 @@ def main(invocation: Invocation) -> int:
         return _unwatched(_start_without_settings(invocation, command), signals, error)
     if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
         why = f"signal {number} came while it waited for its time (--jitter)"
-        return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
+        return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skip(run, why, signals, number)
     if settings["dry-run"]:
         from cronwrap.pipeline.reporting import rehearse  # noqa: PLC0415
 
-        return rehearse(run, supervise(run, signals, None), _policy(settings))
+        return rehearse(run, supervise(run, signals, None), policy_of(settings))
 
     try:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
@@ -79,7 +80,7 @@ def main(invocation: Invocation) -> int:
         unmark(run)
         return _unwatched(_start(run), signals, error)
     if why:
-        return _skipped(run, why, signals, guard.interrupted, None if pause else guard)
+        return _skip(run, why, signals, guard.interrupted, None if pause else guard)
     return _watched(run, signals, guard)
 
 
@@ -103,6 +104,12 @@ def _mark(run: RunContext) -> None:
         answered(run.settings.state_dir, lambda: mark(run))
     except TimeoutError:
         return  # that the run is not on record is said when it is put there in vain
+
+
+def _skip(run: RunContext, why: str, signals: Signals, number: int, guard: Guard | None = None) -> int:
+    from cronwrap.pipeline.skipping import Skip, skip  # noqa: PLC0415  # rare
+
+    return skip(run, Skip(why=why, interrupted=number, guard=guard), signals, _begin)
 
 
 def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
@@ -250,7 +257,7 @@ class _Still:
         self._due = None
         from cronwrap.pipeline.still_running import tell  # noqa: PLC0415  # rare
 
-        pid, self._word = tell(self._run, _policy(self._run.settings), elapsed, output)
+        pid, self._word = tell(self._run, policy_of(self._run.settings), elapsed, output)
         return pid
 
     def told(self) -> bool:
@@ -349,45 +356,20 @@ def conclude(run: RunContext, tries: Tries, signals: Signals, guard: Guard) -> N
         from cronwrap.pipeline.reporting import say  # noqa: PLC0415
 
         say(last.error)
-    policy = _policy(run.settings)
-    verdict = _judged(tries, policy, None)
+    policy = policy_of(run.settings)
+    verdict = judged(tries, policy, None)
     loud = verdict.mail or verdict.failed or tries.faults or last.output.total_bytes or tries.told_running
     if loud or tries.ping or run.settings.notify or "recovery" in policy.on:
         tries = _under_way("within_reach", run, tries, guard) or tries
-        verdict = _tell(run, tries, verdict, signals)
+        from cronwrap.pipeline.telling import tell  # noqa: PLC0415  # a quiet run has no use for it
+
+        verdict = tell(run, tries, verdict, signals)
     else:
         _end_quietly(run, tries, verdict, guard)
     run.posted.append(run.run_id)  # what is left is for others
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
 
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
-
-
-def _tell(run: RunContext, tries: Tries, verdict: Verdict, signals: Signals) -> Verdict:
-    """Tell whoever wants to hear of the run, if anybody, and put it on record; give the verdict."""
-    policy, past = _policy(run.settings), None
-    recovery = "recovery" in policy.on or (run.settings.notify and "recovery" in _asked_for(run.settings))
-    if verdict.failed or verdict.mail or recovery:
-        past, fault = _past(run)
-        verdict = _judged(tries, policy, past)
-        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
-    if tries.ping:
-        tries = _tell_monitor(run, tries, verdict, past)
-    told: tuple[Told, ...] = ()
-    if run.settings.notify:
-        events = (*verdict.events, "recovery") if past and past.failures_in_a_row else verdict.events
-        told, fault = _whom_to_notify(run, events, lambda policy: _judged(tries, policy, past))
-        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
-    spoke = tries.outcomes[-1].output.total_bytes
-    if verdict.mail or verdict.failed or tries.faults or spoke or tries.told_running or told:
-        from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415  # a quiet run has no use for it
-
-        report(run, tries, Judged(verdict=verdict, past=past, told=told), signals)
-    elif tries.entry:
-        from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
-
-        finish(tries.entry, verdict, tries.outcomes)
-    return verdict
 
 
 def _end_quietly(run: RunContext, tries: Tries, verdict: Verdict, guard: Guard) -> None:
@@ -404,34 +386,6 @@ def _end_quietly(run: RunContext, tries: Tries, verdict: Verdict, guard: Guard) 
         _under_way("end_late", run, tries, verdict, error)
 
 
-def _judged(tries: Tries, policy: Policy, past: Past | None) -> Verdict:
-    from cronwrap.report.verdict import judge  # noqa: PLC0415
-
-    verdict = judge(tries.outcomes[-1], policy, past, time.time(), tries.outcomes[:-1])
-    if not tries.told_running:
-        return verdict
-    from cronwrap.report.verdict import ended_after_all  # noqa: PLC0415
-
-    return ended_after_all(verdict, policy)
-
-
-def _asked_for(settings: Settings) -> set[str]:
-    """Give the events that the targets of ``[[notify]]`` want to hear of, all together."""
-    return {event for _key, _name, on, _jobs in settings.notify for event in on or settings["on"]}
-
-
-def _whom_to_notify(run: RunContext, events: tuple[str, ...], decide: Decide) -> tuple[tuple[Told, ...], str]:
-    """Give the targets of ``[[notify]]`` that are to be told of events, and what kept us from finding out."""
-    if not _asked_for(run.settings) & {*events, "always"}:
-        return (), ""  # as a rule: nothing need be loaded
-    try:
-        from cronwrap.pipeline.notifying import due  # noqa: PLC0415  # for those who have any
-
-        return due(run.settings, _policy(run.settings), decide), ""
-    except Exception as error:  # noqa: BLE001  # a module that has gone: it costs the notification, no more
-        return (), f"nobody could be notified: {type(error).__name__}: {error}"
-
-
 def _without_secrets(run: RunContext, tries: Tries) -> Tries:
     """Take secrets out of all words that a run is judged and told in; its output follows when it is told."""
     patterns = run.settings["redact.patterns"]
@@ -443,17 +397,6 @@ def _without_secrets(run: RunContext, tries: Tries) -> Tries:
 
     outcomes = tuple(redacted.words(outcome, redactor(patterns)) for outcome in tries.outcomes)
     return tries.replace(outcomes=outcomes, faults=(*tries.faults, *redactor(patterns).faults))
-
-
-def _tell_monitor(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) -> Tries:
-    try:
-        from cronwrap.pipeline.monitor import tell_monitor  # noqa: PLC0415
-
-        tell_monitor(run, tries, verdict, past)
-    except Exception as error:  # noqa: BLE001  # it costs the monitor's word, no more
-        fault = f"the monitor could not be told of the end: {type(error).__name__}: {error}"
-        return tries.replace(faults=(*tries.faults, fault))
-    return tries
 
 
 def job_environment(run_id: str, secrets: tuple[str, ...] = ()) -> dict[bytes, bytes]:
@@ -487,59 +430,13 @@ def _begin(run: RunContext, faults: list[str]) -> Entry | None:
     return None
 
 
-def _past(run: RunContext) -> tuple[Past | None, str]:
-    """Give what is known of the job's earlier runs, or None and the reason why nothing is."""
-    try:
-        from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
-
-        return past(run.settings.state_dir, run.job, run.user), ""
-    except StateError as error:
-        return None, f"the history could not be asked: {error}"
-    except Exception as error:  # noqa: BLE001  # no `_sqlite3`, say: it costs the history, no more
-        return None, f"the history could not be asked: {type(error).__name__}: {error}"
-
-
-def _skipped(
-    run: RunContext, why: str, signals: Signals, interrupted: int, guard: Guard | None = None
-) -> int:
-    """Record, and report if that is wanted, a run that does not take place."""
-    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
-    from cronwrap.pipeline.reporting import Judged, report, say  # noqa: PLC0415
-    from cronwrap.report.verdict import skipped, stopped  # noqa: PLC0415
-
-    by = _under_way("stopped_by", run) if interrupted else ""
-    if os.isatty(2):
-        say(f"not run: {f'stopped {by}' if by else why}")
-    faults = list(run.settings.faults)
-
-    stuck: Stuck | None = None
-    if guard and not interrupted and run.settings["overlap"] in ("skip", "wait"):
-        from cronwrap.pipeline.stuck import Stuck  # noqa: PLC0415
-
-        stuck = Stuck(run, why, guard.in_the_way)
-
-    def decide(policy: Policy) -> Verdict:
-        verdict = stopped(by, policy) if by else skipped(why, policy)
-        return stuck.verdict(verdict, policy) if stuck else verdict
-
-    verdict = decide(_policy(run.settings))
-    told, fault = _whom_to_notify(run, verdict.events, decide)
-    faults += [fault] if fault else []
-    tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
-    report(run, tries, Judged(verdict=verdict, told=told), signals)
-    do_for_others(run, tries.entry, signals, mailed=False)
-    if by:
-        return EXIT_ENDED
-    return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
-
-
 def _again(run: RunContext, outcome: Outcome, asked_to_end: int) -> bool:
     """Say whether a try failed in a way that another one may help."""
     if asked_to_end or outcome.ended_by in ("overlap", "stop"):
         return False
     from cronwrap.report.verdict import judge  # noqa: PLC0415
 
-    return judge(outcome, _policy(run.settings), None, 0.0).failed
+    return judge(outcome, policy_of(run.settings), None, 0.0).failed
 
 
 def _directory(named: str) -> str:
@@ -547,19 +444,6 @@ def _directory(named: str) -> str:
     if named == "~" or named.startswith("~/"):
         return os.path.join(home(os.environ), named[2:])
     return named
-
-
-def _policy(settings: Settings) -> Policy:
-    from cronwrap.report.verdict import Policy  # noqa: PLC0415
-
-    return Policy(
-        on=settings["on"],
-        ok_codes=settings["ok-codes"],
-        min_duration=settings["min-duration"],
-        max_duration=settings["max-duration"],
-        after=settings["after"],
-        remind=settings["remind"],
-    )
 
 
 def _live(settings: Settings) -> bool:

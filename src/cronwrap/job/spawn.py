@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from cronwrap.errors import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
 from cronwrap.job.signals import Signals, block_all, set_mask
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/usr/bin:/bin"
 """Where programs are looked for without ``PATH``, as crond and confstr(_CS_PATH) have it."""
 PR_SET_CHILD_SUBREAPER = 36
+THREADS, ONE_THREAD = "/proc/self/task", 3
+"""A directory with one for each thread (proc(5)), and its links while there is one."""
+THREAD_LOOKS, THREAD_PAUSE = 20, 0.0005
+"""How often, and seconds apart, it is looked at: one that waits for a disk is not waited for."""
 REMARKS = {
     "signals": "the job's signals could not be put back as they were",
     "group": "the job has no process group of its own",
@@ -119,6 +124,7 @@ def spawn(start: Start, signals: Signals) -> Pipes:
     try:
         for _ in range(3):
             descriptors += os.pipe()
+        _see_threads_off()
         mask = block_all()  # no handler of ours may run in the child
         try:
             pid = os.fork()
@@ -143,6 +149,17 @@ def spawn(start: Start, signals: Signals) -> Pipes:
     except OSError:
         pass
     return Pipes(pid=pid, stdout=descriptors[0], stderr=descriptors[2], report=descriptors[4])
+
+
+def _see_threads_off() -> None:
+    """Wait a moment for threads that are done to be gone: Python warns who forks beside one (3.12)."""
+    try:
+        for _ in range(THREAD_LOOKS):
+            if os.stat(THREADS).st_nlink <= ONE_THREAD:
+                return
+            time.sleep(THREAD_PAUSE)
+    except OSError:
+        return
 
 
 def close(descriptor: int) -> None:

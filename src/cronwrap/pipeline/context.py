@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
-    from cronwrap.model import Command, Outcome
+    from cronwrap.model import Command, Outcome, Past, Verdict
+    from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
 
@@ -146,3 +147,29 @@ def unmark(run: RunContext) -> bool:
 def name_of_mark(run: RunContext) -> str:
     """Give the name of the file that is left before the job may run."""
     return f"{NEW}{run.run_id}.{tag(run.job)}"
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Give what is to be told of, for mail."""
+    from cronwrap.report.verdict import Policy  # noqa: PLC0415
+
+    return Policy(
+        on=settings["on"],
+        ok_codes=settings["ok-codes"],
+        min_duration=settings["min-duration"],
+        max_duration=settings["max-duration"],
+        after=settings["after"],
+        remind=settings["remind"],
+    )
+
+
+def judged(tries: Tries, policy: Policy, past: Past | None) -> Verdict:
+    """Give what tries amount to, as far as is known of the runs before."""
+    from cronwrap.report.verdict import judge  # noqa: PLC0415
+
+    verdict = judge(tries.outcomes[-1], policy, past, time.time(), tries.outcomes[:-1])
+    if not tries.told_running:
+        return verdict
+    from cronwrap.report.verdict import ended_after_all  # noqa: PLC0415
+
+    return ended_after_all(verdict, policy)
