@@ -101,12 +101,17 @@ class Matrix:
 
     rows: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     bad: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    """Killed between a relay's answer and the note of it: to be looked at, and no fault."""
 
     def lines(self):
         columns = ("points", "job run", "status right", "report once", "not hung", "loud or right")
         yield f"{'':34}" + "".join(f"{name:>15}" for name in columns)
         for key in sorted({(case, kind) for case, kind, _ in self.rows}):
             yield f"{key[0] + ', ' + key[1]:34}" + "".join(f"{self.rows[*key, name]:15}" for name in columns)
+        if self.twice:
+            yield "sent twice under one Message-ID, killed before the relay's answer was noted:"
+            yield from self.twice
         yield from self.bad
 
 
@@ -169,8 +174,16 @@ class Ground:
         return [mail for mail in mails if mail.parsed["X-Cronwrap-Result"] != "running"]
 
     def told_running(self):
-        """Give how often it was told that the run still goes on."""
-        return sum(mail.parsed["X-Cronwrap-Result"] == "running" for mail in self.relay.messages)
+        """Give the mails that told that the run still goes on."""
+        return [mail for mail in self.relay.messages if mail.parsed["X-Cronwrap-Result"] == "running"]
+
+    def twice(self):
+        """Tell whether a mail came more than once under its Message-ID, as SMTP cannot rule out.
+
+        Where a process is killed between a relay's answer and its note of it; nothing else excuses it.
+        """
+        ids = [mail.parsed["Message-ID"] for mail in self.relay.messages]
+        return len(ids) > len(set(ids))
 
     def make_due(self):
         queue = f"{self.env['CRONWRAP_STATE_DIR']}/outbox/queue"
@@ -268,7 +281,11 @@ class Ground:
             once = len(reports) == 1 or (len(reports) == 0 and (wanted == 0 or not ran))
         else:  # a quiet run may have to tell of the fault
             once = len(reports) == wanted or printed or (wanted == 0 and loud and len(reports) == 1)
-        told = self.told_running()
+        told = len(self.told_running())
+        if killed and self.twice():
+            right.add("twice")
+            once = once or len({mail.parsed["Message-ID"] for mail in reports}) == 1
+            told = len({mail.parsed["Message-ID"] for mail in self.told_running()})
         if once and (told == case.running or (not told and (killed or loud))):
             right.add("report once")
         if "report once" in right or loud:
@@ -324,6 +341,8 @@ def campaign(program, kills, errors, jobs, minutes=None):
                     for results in pool.map(lambda share: _share(*share), shares):
                         for kind, inject, right, facts in results:
                             matrix.rows.update((case.name, kind, name) for name in right)
+                            if "twice" in right:
+                                matrix.twice.append(f"  {case.name}, {inject}: {facts}")
                             if {"job run", "status right", "report once", "not hung"} - right:
                                 matrix.bad.append(f"  {case.name}, {inject}: {facts}")
     return matrix
