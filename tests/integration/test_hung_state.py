@@ -26,7 +26,7 @@ def flag(job):
     return f"{job.directory}/hung"
 
 
-@pytest.mark.parametrize("how", ["allow", "skip", "wait", "kill"])
+@pytest.mark.parametrize("how", ["allow", "skip"])
 def test_a_state_that_hangs_keeps_no_job_from_starting_and_its_report_goes_out(job, flag, relay, how):
     open(flag, "wb").close()
     status, _out, err = run(job, flag, "--overlap", how, "--", "sh", "-c", "echo said; exit 7")
