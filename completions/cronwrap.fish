@@ -9,11 +9,11 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
         else if test "$word" = --; and not set -q path[1]
             echo -- --
             return
-        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output --listen --socket --idle-exit
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
-                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' metrics' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
+                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' web' ' metrics' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
                     set -a path $word
             end
         end
@@ -48,6 +48,7 @@ complete -c cronwrap -n '__cronwrap_at ""' -a unmute -d 'End the mute of a job; 
 complete -c cronwrap -n '__cronwrap_at ""' -a outbox -d 'List, show, send or drop the reports and notifications that wait to be sent'
 complete -c cronwrap -n '__cronwrap_at ""' -a crontab -d 'Wrap the jobs of a crontab, find mistakes, find jobs that did not run'
 complete -c cronwrap -n '__cronwrap_at ""' -a config -d 'Show the settings in force, find mistakes in them, import another program\'s'
+complete -c cronwrap -n '__cronwrap_at ""' -a web -d 'Serve the page: your jobs, runs, crontab and outbox; root\'s shows everyone\'s'
 complete -c cronwrap -n '__cronwrap_at ""' -a metrics -d 'Print what Prometheus is told of the jobs, as [metrics] textfile has it'
 complete -c cronwrap -n '__cronwrap_at ""' -a sendmail -d 'Take a whole message on standard input and send it, as sendmail(8) does'
 complete -c cronwrap -n '__cronwrap_at ""' -s n -l name -x -d 'the job\'s name [from the command]'
@@ -191,4 +192,10 @@ complete -c cronwrap -n '__cronwrap_at "config import"' -s h -l help -d 'Show th
 complete -c cronwrap -n '__cronwrap_at "config show"' -l job -x -d 'With the settings of [jobs.NAME]'
 complete -c cronwrap -n '__cronwrap_at "config show"' -l json -d 'One JSON object a setting'
 complete -c cronwrap -n '__cronwrap_at "config show"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "web"' -l listen -x -d 'An address of the loopback'
+complete -c cronwrap -n '__cronwrap_at "web"' -l socket -x -d 'A Unix socket: the kernel says who comes'
+complete -c cronwrap -n '__cronwrap_at "web"' -l read-only -d 'Nothing can be changed'
+complete -c cronwrap -n '__cronwrap_at "web"' -l open -d 'Open it in a browser'
+complete -c cronwrap -n '__cronwrap_at "web"' -l idle-exit -x -d 'End when nobody has looked for D'
+complete -c cronwrap -n '__cronwrap_at "web"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "metrics"' -s h -l help -d 'Show this message and exit'

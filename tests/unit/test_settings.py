@@ -162,6 +162,7 @@ def test_every_option_is_a_variable_too(ground, option: Option):
     samples = {"config": ground.write(ground.system, ""), "on": "never", "format": "cron", "overlap": "skip"}
     samples |= {"ping": "https://x/y", "mailto": "a@b", "mailfrom": "a@b", "name": "j", "chdir": "/"}
     samples |= {"delivery.lifetime": "1d", "history.keep": "1d", "metrics.textfile": "/"}
+    samples |= {"web.proxy-header": "x", "web.proxy-root": "yes", "web.hosts": "a.example"}
     text = samples.get(option.key, "1")
     found = ground.load(**{option.variable: text})
     assert found.faults == ()

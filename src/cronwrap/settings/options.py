@@ -16,6 +16,8 @@ from cronwrap.settings.values import (
     duration,
     duration_with_unit,
     events,
+    header_name,
+    hosts,
     integer,
     name,
     one_of,
@@ -173,6 +175,10 @@ SECTIONS = (
     _option("delivery.background", boolean, "retry in a process of its own", default=True),
     _option("history.keep", duration_with_unit, "how long runs are remembered", default=90 * 86400.0),
     _option("metrics.textfile", directory, "where the node exporter looks for metrics", default=""),
+    _option("web.proxy-user", plain_text, "who may say who the visitor of the page is", default=""),
+    _option("web.proxy-header", header_name, "in which header it does", default="X-Remote-User"),
+    _option("web.proxy-root", boolean, "whether it may say root", default=False),
+    _option("web.hosts", hosts, "names that the page has at the proxy", default=()),
     _option("redact.patterns", patterns, "what is blotted out before it is stored or sent", default=()),
 )
 """The keys of the configuration's other tables, ``[table] key`` written as ``table.key``."""

@@ -196,6 +196,23 @@ def directory(value: object) -> str:
     return text
 
 
+def header_name(value: object) -> str:
+    """Read the name of a header of HTTP, else ValueError."""
+    text = plain_text(value)
+    if not text or not _PLAIN_NAME.issuperset(text) or "." in text or "+" in text:
+        raise ValueError(f"{text!r} is not the name of a header, as X-Remote-User")
+    return text
+
+
+def hosts(value: object) -> tuple[str, ...]:
+    """Read names of hosts, without ports, else ValueError."""
+    found = [] if isinstance(value, str) and not value.strip() else _items(value)
+    items = tuple(item for item in found if isinstance(item, str))
+    if len(items) != len(found) or not all(item and _PLAIN_NAME.issuperset(item) for item in items):
+        raise ValueError(f"{value!r} are no names of hosts, as cron.example.com")
+    return items
+
+
 def url(value: object) -> str:
     """Read an http or https URL, else ValueError."""
     text = plain_text(value)
