@@ -6,6 +6,7 @@ import os
 import posix
 import sys
 
+from cronwrap import load_also
 from cronwrap.exit_status import EXIT_SIGNAL_BASE, AftermathError
 from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start, execute
@@ -344,6 +345,7 @@ def conclude(run: RunContext, tries: Tries, signals: Signals, guard: Guard) -> N
     verdict = judged(tries, policy, None)
     loud = verdict.mail or verdict.failed or tries.faults or last.output.total_bytes or tries.told_running
     if loud or tries.ping or run.settings.notify or "recovery" in policy.on:
+        load_also("report")
         tries = _under_way("within_reach", run, tries, guard) or tries
         from cronwrap.pipeline.telling import tell  # noqa: PLC0415  # a quiet run has no use for it
 

@@ -41,7 +41,6 @@ def tell(run: RunContext, tries: Tries, verdict: Verdict, signals: Signals) -> V
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
     spoke = tries.outcomes[-1].output.total_bytes
     if verdict.mail or verdict.failed or tries.faults or spoke or tries.told_running or told:
-        load_also("report")
         from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415
 
         report(run, tries, Judged(verdict=verdict, past=past, told=told), signals)
