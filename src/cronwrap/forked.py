@@ -63,6 +63,13 @@ def _handed_on() -> list[int]:
     return found
 
 
+def become(name: str, uid: int, gid: int) -> None:
+    """Become a user for good, with their groups; only root can. OSError when that cannot be done."""
+    os.initgroups(name, gid)
+    os.setgid(gid)
+    os.setuid(uid)  # last: it takes the right to do the others away, and for root the saved id with it
+
+
 def compute(work: Callable[[], T]) -> T:
     """Give what ``work`` gives, of types that ``marshal`` knows; done here where no process is to be had."""
     try:
