@@ -69,6 +69,13 @@ def _handed_on() -> list[int]:
     return found
 
 
+def become(name: str, uid: int, gid: int) -> None:
+    """Become a user for good, with their groups; only root can. OSError when that cannot be done."""
+    os.initgroups(name, gid)
+    os.setgid(gid)
+    os.setuid(uid)  # last: it takes the right to do the others away, and for root the saved id with it
+
+
 def _read_in_time(descriptor: int, patience: float) -> bytes | None:
     """Give what a pipe has, to its end; None when it does not come within ``patience`` in seconds."""
     poll = select.poll()
