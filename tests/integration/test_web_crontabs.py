@@ -333,13 +333,12 @@ def test_a_read_only_page_shows_and_changes_nothing(table):
 
 
 @pytest.mark.usefixtures("table")
-def test_the_systems_crontabs_are_changed_in_place_by_root(page, tmp_path, monkeypatch):
+def test_the_systems_crontabs_are_changed_in_place_by_root(needs, page, tmp_path, monkeypatch):
+    needs("root")
     file = tmp_path / "cron.d" / "backup"
     file.parent.mkdir()
     file.write_bytes(b"0 3 * * *\troot\ttool\n")
     monkeypatch.setattr(places, "SYSTEM_PATHS", (str(tmp_path / "none"), f"{file.parent}/"))
-    monkeypatch.setattr("cronwrap.web.deeds.crontab_table.os.geteuid", lambda: 0)
-    monkeypatch.setattr(places, "ROOT", user_name())
     listed = page.get("/crontab")
     assert re.findall('href="/crontab/([^"]+)"', listed.text) == [ME, "cron.d:backup"]
     address = "/crontab/cron.d:backup"

@@ -123,6 +123,9 @@ def test_nothing_that_a_job_a_crontab_or_a_mail_says_is_more_than_text_on_any_pa
     for path in addresses(page, values, mails, tables):
         answer = page.get(path)
         assert answer.status < 500, (path, answer.body[-300:])
+        if answer.status == 303:  # to the only crontab that a user has
+            assert (answer.body, "content-type" in answer.headers) == (b"", False), path
+            continue
         kind = answer.headers["content-type"].partition(";")[0]
         if kind == "text/html":
             document = Document(answer.text)

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlencode
 from cronwrap.web.actor import Actor
 from cronwrap.web.app import application
 from cronwrap.web.guard import PEER, Guard
-from cronwrap.web.visitor import Door, Peer
+from cronwrap.web.visitor import Closed, Door, Peer
 
 
 @dataclass
@@ -60,8 +60,11 @@ class Page:
         self.guard = Guard(application(self.actor, self.door), self.door, hosts=hosts)
 
     def token(self) -> str:
-        """A token as the visitor's forms have it."""
-        return self.door.token(self.door.visitor(self.peer, {}))
+        """A token as the visitor's forms have it; empty for who is not let in."""
+        try:
+            return self.door.token(self.door.visitor(self.peer, {}))
+        except Closed:
+            return ""
 
     def get(self, path: str, **headers: str) -> Answer:
         """Fetch a page."""

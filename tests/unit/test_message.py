@@ -1,5 +1,6 @@
 """Claims about the message as a whole: envelope, header, body, details."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -425,7 +426,12 @@ def test_any_report_makes_a_valid_message(made_from):
         "X-Cronwrap-Job",
         "X-Cronwrap-Result",
     )
-    assert all(len(mail.get_all(name)) == 1 for name in once)
+    names = [name.lower() for name in mail]
+    for name in once:
+        assert names.count(name.lower()) == 1
+        # Python's reader fails at an encoded word of nothing, as an address may look like.
+        with contextlib.suppress(IndexError):
+            assert len(mail.get_all(name)) == 1
     assert not {"bcc", "cc"} & {name.lower() for name in mail}
     assert made.envelope.recipients
     for address in (made.envelope.sender, *made.envelope.recipients):
