@@ -13,14 +13,13 @@ PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-system test-bare fuzz campaign coverage check format completions schema bench clean \
+.PHONY: help venv demo test test-system fuzz campaign coverage check format completions schema bench clean \
 	dist deb rpm single-file lock
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
 	@echo 'make test      every test that this machine has the means for; installs nothing outside of .venv'
 	@echo 'make test-system  the others: installs programs by apt-get, as root, and leaves out nothing'
-	@echo 'make test-bare    the README'"'"'s two commands on a bare Debian 13'
 	@echo 'make fuzz      what reads from outside, for SECONDS=60, or one TARGET alone'
 	@echo 'make campaign  kills and faults at every system call, and what became of job, status and report'
 	@echo 'make check     lint, format, types, and the layers of the design'
@@ -51,10 +50,7 @@ test: $(STAMP)
 	@$(PYTEST)
 
 test-system: $(TOOLS)
-	@$(BIN)/pytest -q -m 'system and not bare' --complete
-
-test-bare: $(STAMP)
-	@$(BIN)/pytest -q -m bare --complete
+	@$(BIN)/pytest -q -m system --complete
 
 fuzz: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python tools/fuzz.py --seconds $(or $(SECONDS),60) $(if $(TARGET),--target $(TARGET))

@@ -173,6 +173,7 @@ TEXT: Schema = {"type": "string", "not": {"pattern": "\\u0000"}}
 ADDRESSES: Schema = {"type": "string", "pattern": _addresses()}
 ONE_ADDRESS: Schema = {**ADDRESSES, "anyOf": [{"not": {"pattern": ","}}, {"pattern": '"'}]}
 EXPRESSION: Schema = {**TEXT, "format": "regex"}
+HOST = "[A-Za-z0-9+._-]+"
 DURATION = _durations(values.LONGEST_DURATION, bare=True)
 
 READERS: dict[Any, Schema] = {
@@ -190,6 +191,13 @@ READERS: dict[Any, Schema] = {
     },
     values.plain_text: TEXT,
     values.directory: {**TEXT, "pattern": f"^(?:/|{END})"},
+    values.header_name: {"type": "string", "pattern": f"^[A-Za-z0-9_-]+{END}"},
+    values.hosts: {
+        "anyOf": [
+            {"type": "string", "pattern": rf"^\s*(?:{HOST}\s*(?:,\s*{HOST}\s*)*)?{END}"},
+            {"type": "array", "items": {"type": "string", "pattern": f"^{HOST}{END}"}},
+        ]
+    },
     values.url: {"type": "string", "pattern": rf"^https?://[^\u0000-\u0020]*{END}"},
     values.addresses: {"anyOf": [ADDRESSES, {"type": "array", "items": ADDRESSES}]},
     values.address: {"anyOf": [ONE_ADDRESS, {"type": "array", "items": ONE_ADDRESS, "maxItems": 1}]},

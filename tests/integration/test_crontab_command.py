@@ -181,9 +181,7 @@ def test_ones_own_crontab_gets_a_path_when_cron_would_not_find_the_name(run, own
     program.write_text("#!/bin/sh\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setattr("sys.argv", [str(program), "crontab", "wrap"])
-    monkeypatch.setattr(
-        "cronwrap.commands.crontab.CRON_PATH", str(tmp_path / "bin")
-    )  # this host may have one
+    monkeypatch.setattr("cronwrap.crontab.here.CRON_PATH", str(tmp_path / "bin"))  # this host may have one
     run("wrap", "--yes")
     assert own.read_text() == f"@daily {program} -- tool\n"
     own.write_text(f"PATH={tmp_path}\n@daily tool\n")

@@ -17,6 +17,7 @@ import time
 import psutil
 import pytest
 
+from support import ports, servers
 from support.cli import Cli
 from support.guard import Guard, TrespassError, real_directories
 from support.misbehaving import CELLS, Misbehaving
@@ -169,7 +170,7 @@ class BoundedClient(smtplib.SMTP_SSL):
 
     def _get_socket(self, host, port, timeout):
         sock = super()._get_socket(host, port, timeout)
-        self.cut = threading.Timer(0.4, lambda: socket.socket.shutdown(sock, socket.SHUT_RDWR))
+        self.cut = threading.Timer(timeout + 0.1, lambda: socket.socket.shutdown(sock, socket.SHUT_RDWR))
         self.cut.start()
         return sock
 
@@ -179,11 +180,11 @@ class BoundedClient(smtplib.SMTP_SSL):
         super().close()
 
 
-def attempt(server, authority):
+def attempt(server, authority, timeout=0.3):
     """Send as smtplib does; give the error, if any."""
     try:
         context = client_context(authority)
-        with BoundedClient("localhost", server.port, timeout=0.3, context=context) as client:
+        with BoundedClient("localhost", server.port, timeout=timeout, context=context) as client:
             client.login("cron@example.test", "secret")
             client.sendmail(USER, ["ops@example.test"], TEXT)
     except (OSError, smtplib.SMTPException, ValueError) as error:
@@ -201,16 +202,17 @@ def test_the_misbehaving_server_behaves_unless_told_otherwise(make_misbehaving, 
 
 @pytest.mark.parametrize(("stage", "fault"), CELLS)
 def test_each_fault_stops_a_client_at_its_stage(make_misbehaving, authority, stage, fault):
-    server = make_misbehaving(stage, fault, drip_interval=0.02)
-    began = time.monotonic()
-    error = attempt(server, authority)
-    assert time.monotonic() - began < 10
-    if stage == "quit":
-        assert server.accepted
-        return
-    assert error is not None
-    assert server.accepted == []
-    assert any(talk.message for talk in server.conversations) == (stage == "dot")
+    for timeout in (0.3, 3.0):
+        server = make_misbehaving(stage, fault, drip_interval=0.02)
+        began = time.monotonic()
+        error = attempt(server, authority, timeout)
+        assert time.monotonic() - began < 10
+        got_there = any(talk.message for talk in server.conversations) == (stage in ("dot", "quit"))
+        if got_there:
+            break  # else a busy machine had too little time for it
+    assert got_there
+    assert bool(server.accepted) == (stage == "quit")
+    assert stage == "quit" or error is not None
 
 
 @pytest.mark.parametrize(("stage", "fault"), [("starttls", "4xx"), ("tls", "drop")])
@@ -288,6 +290,61 @@ def test_what_a_test_leaves_behind_is_found_and_ended(tmp_path, wait_until):
 def test_wait_until_gives_up(wait_until):
     with pytest.raises(AssertionError, match="never did not come true"):
         wait_until(lambda: False, timeout=0.01, what="never")
+
+
+class Tiny(servers.Program):
+    """A server of the kind that is told its port; ``first`` is what it does before it listens."""
+
+    name = "tiny"
+    first = "pass"
+
+    def command(self):
+        text = f"import socket, sys, time; {self.first}; s = socket.create_server(('127.0.0.1', {self.port}))"
+        return [sys.executable, "-I", "-S", "-c", f"{text}; time.sleep(60)"]
+
+
+@pytest.fixture
+def taken():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_port_found_free_is_given_once_and_no_client_gets_it():
+    found = [ports.free_port() for _ in range(3)]
+    assert len(set(found)) == 3
+    text = "from support import ports; print(*(ports.free_port() for _ in range(len(ports.PORTS) // 50)))"
+    other = subprocess.run(
+        [sys.executable, "-c", text], cwd=os.path.dirname(os.path.dirname(ports.__file__)),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert not {*map(int, other.stdout.split())} & {*found}
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        given = range(*map(int, file.read().split()))
+    assert not {*found} & {*given}
+
+
+def test_a_server_whose_port_was_taken_meanwhile_starts_at_another(authority, monkeypatch, taken):
+    free = ports.free_port()
+    offered = [taken, free]
+    monkeypatch.setattr(ports, "free_port", lambda: offered.pop(0))
+    with Tiny(authority) as server:
+        assert server.port == free
+
+
+def test_a_server_that_was_slow_once_is_started_anew(authority, monkeypatch, tmp_path):
+    monkeypatch.setattr(servers, "START_LIMIT", 1.0)
+    mark = tmp_path / "mark"
+    slow = f"import os; os.path.exists('{mark}') or (open('{mark}', 'w').close(), time.sleep(60))"
+    monkeypatch.setattr(Tiny, "first", slow)
+    with Tiny(authority) as server:
+        assert ports.listens(server.port)
+
+
+def test_a_server_that_cannot_start_says_what_it_has_logged_and_is_not_tried_for_ever(authority, monkeypatch):
+    monkeypatch.setattr(Tiny, "first", "sys.exit('no such thing: ' + 'x' * 3)")
+    with pytest.raises(ports.NotStartedError, match="no such thing: xxx") as caught, Tiny(authority):
+        pass
+    assert str(caught.value).count("ended with status 1") == ports.ATTEMPTS
 
 
 @pytest.fixture

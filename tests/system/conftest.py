@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 
 import pytest
 
@@ -12,11 +12,13 @@ from support import servers
 
 
 def pytest_collection_modifyitems(items):
-    """Keep all tests here in one worker: they share the daemons."""
-    here = os.path.dirname(__file__)
+    """Keep the tests that share a mail server in one worker; all others go wherever there is room."""
     for item in items:
-        if str(item.path).startswith(here):
-            item.add_marker(pytest.mark.xdist_group("system"))
+        names = getattr(item, "fixturenames", ())
+        if "server" in names:
+            item.add_marker(pytest.mark.xdist_group(item.callspec.params["server"].__name__))
+        elif "postfix" in names:
+            item.add_marker(pytest.mark.xdist_group("postfix"))
 
 
 @pytest.fixture
@@ -35,16 +37,27 @@ def postfix(needs, authority):
         yield running
 
 
+@pytest.fixture(scope="session")
+def run_server(authority):
+    """Give the running server of a kind, started once however the tests that want it are ordered."""
+    with contextlib.ExitStack() as stack:
+        running = {}
+
+        def run(kind):
+            if kind not in running:
+                running[kind] = stack.enter_context(kind(authority))
+            return running[kind]
+
+        yield run
+
+
 @pytest.fixture(
-    scope="session",
-    params=[servers.PostfixWithDovecot, servers.Exim, servers.NodeServer],
-    ids=lambda kind: kind.name,
+    params=[servers.PostfixWithDovecot, servers.Exim, servers.NodeServer], ids=lambda kind: kind.name
 )
-def server(request, needs, authority):
+def server(request, needs, run_server):
     """A running server with smtps and logins, one of three; see support.servers."""
     kind = request.param
     needs(*servers.PROGRAMS[kind.name])
     if reason := servers.lacking(kind, install=request.config.getoption("complete")):
         pytest.skip(reason)
-    with kind(authority) as running:
-        yield running
+    return run_server(kind)

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from cronwrap.errors import UsageError
 from cronwrap.settings import job_name as job_names
 from cronwrap.settings import values
-from cronwrap.settings.command_line import parse
+from cronwrap.settings.command_line import parse, quote
 from cronwrap.settings.job_name import NAME_LIMIT, job_name
 from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
-from cronwrap.settings.values import quote
 
 
 @pytest.mark.parametrize(
@@ -83,6 +82,12 @@ def test_a_size_is_in_powers_of_1024(text, octets):
 @pytest.mark.parametrize("text", ["", "M", "1.5M", "-1", "1KB", "9" * 20, True, None, 1.5])
 def test_what_is_no_size_is_told_with_the_right_forms(text):
     with pytest.raises(ValueError, match="write 512, 64K"):
+        values.size(text)
+
+
+@pytest.mark.parametrize("text", ["9" * 16, "0" * 15 + "1K", "9" * 16 + "T"])
+def test_a_size_beyond_measure_is_told_the_most(text):
+    with pytest.raises(ValueError, match="too large: the most is 999999999999999T"):
         values.size(text)
 
 

@@ -13,6 +13,7 @@ from cronwrap.channels.connect import offline_fault
 from cronwrap.commands import views
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import ConfigError, CronwrapError, TemporaryError
+from cronwrap.manage.settings import every
 from cronwrap.paths import config_paths
 from cronwrap.relay import certificate, credentials
 from cronwrap.settings import toml_write, view
@@ -33,14 +34,14 @@ def command() -> None:
     """Show the settings in force, find mistakes in them, import another program's."""
 
 
-@command.command("show")
+@command.command("show", short_help="Show every setting in force, and where it comes from.")
 @click.option("--job", metavar="NAME", help="With the settings of [jobs.NAME].")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a setting.")
 @click.pass_obj
 def show(app: App, job: str | None, as_json: bool) -> None:
     """Show every setting in force and where it comes from; secrets are hidden."""
     settings = _for_job(app.settings(), job)
-    shown = [*view.settings(settings), *_relays(settings), *_targets(settings)]
+    shown = list(every(settings))
     if as_json:
         views.write(views.objects(map(view.public, shown)))
     else:
@@ -51,11 +52,11 @@ def show(app: App, job: str | None, as_json: bool) -> None:
         _say(f"fault: {fault}")
 
 
-@command.command("check")
+@command.command("check", short_help="List the faults of the settings.")
 @click.argument("path", metavar="[FILE]", required=False)
 @click.pass_context
 def check(ctx: click.Context, path: str | None) -> None:
-    """List the faults of the settings in force, or of FILE; exits 1 when there is one."""
+    """List the faults of the settings in force, or of FILE; exit with 1 when there is one."""
     settings = load({"config": path}, os.environ) if path else ctx.obj.settings()
     faults = [*settings.faults, *_faults_beside(settings)]
     for fault in faults:
@@ -71,9 +72,14 @@ def check(ctx: click.Context, path: str | None) -> None:
         views.say("there is no configuration file; set one up with: cronwrap init")
 
 
-@command.command("import")
+@command.command("import", short_help="Take over the settings of another mailer.")
 @click.argument("source", metavar="FILE")
-@click.option("--kind", type=click.Choice(importers.KINDS), help="What kind of file it is.  [told by itself]")
+@click.option(
+    "--kind",
+    metavar="KIND",
+    type=click.Choice(importers.KINDS),
+    help=f"What kind of file it is: {', '.join(importers.KINDS)}.  [told by itself]",
+)
 @click.option("--account", metavar="NAME", default="", help="The account to take, of several in the file.")
 @click.option("-o", "--output", metavar="FILE", help="Write it to FILE, and each password beside it.")
 @click.option("--write", is_flag=True, help="Write it to where cronwrap reads it.")
@@ -117,20 +123,6 @@ def _for_job(settings: Settings, job: str | None) -> Settings:
     if settings.sources.get("config") == "the command line":
         flags["config"] = settings["config"]
     return load(flags, os.environ)
-
-
-def _relays(settings: Settings) -> Iterator[Shown]:
-    try:
-        found = relays_in_force(settings.paths)
-    except ConfigError:
-        return  # told among the faults
-    for number, relay in enumerate(found, 1):
-        yield from view.relay(number, relay)
-
-
-def _targets(settings: Settings) -> Iterator[Shown]:
-    for number, target in enumerate(targets_in_force(settings.paths), 1):
-        yield from view.target(number, target)
 
 
 def _row(one: Shown) -> list[Cell]:

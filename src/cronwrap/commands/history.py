@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import click
 
 from cronwrap.commands import views
 from cronwrap.commands.views import Cell, Screen
-from cronwrap.errors import StateError
-from cronwrap.history.as_object import KEYS, as_object
-from cronwrap.history.runs import Run, fold, runs
+from cronwrap.history.runs import Run, runs
+from cronwrap.manage import runs as manage
+from cronwrap.manage.runs import public
 from cronwrap.settings.values import duration as duration_of
 from cronwrap.spans import ago, duration
 
@@ -34,9 +33,9 @@ def _read_duration(_ctx: click.Context, _param: click.Parameter, value: str | No
     "--since", metavar="D", callback=_read_duration, help="Only the runs that began in the last D (2h, 7d)."
 )
 @click.option(
-    "-n", "limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most N runs."
+    "-n", "limit", metavar="N", type=click.IntRange(min=1), default=20, help="At most N runs.  [20]"
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
 @click.pass_context
 def command(
     ctx: click.Context, job: str | None, failed: bool, since: float | None, limit: int, as_json: bool
@@ -55,18 +54,8 @@ def command(
 
 def bring_up_to_date(state_dir: str, keep: float | None) -> None:
     """Fold what waits in the journal; what stands in the way is said, and the rest is shown all the same."""
-    try:
-        notices: Iterable[str] = fold(state_dir, keep)
-    except StateError as error:
-        notices = [str(error)]
-    for notice in notices:
+    for notice in manage.bring_up_to_date(state_dir, keep):
         views.say(f"cronwrap: {notice}", err=True)
-
-
-def public(run: Run) -> dict[str, Any]:
-    """Give a run for programs."""
-    found = as_object({name: getattr(run, name) for name in KEYS})
-    return {**found, "by_hand": True} if run.by_hand else found
 
 
 def lines(screen: Screen, found: list[Run], now: float, *, with_job: bool) -> Iterator[str]:

@@ -35,7 +35,7 @@ TYPE_NAMES = {
 NOT_IN_FILES = ("config", "name")
 """Options that make no sense in a file: it would name itself, or give one name to all jobs."""
 TOP_LEVEL = ("mailto", "mailfrom")
-TABLES = ("relay", "notify", "delivery", "defaults", "jobs", "history", "redact", "metrics")
+TABLES = ("relay", "notify", "delivery", "defaults", "jobs", "history", "redact", "metrics", "web")
 SIZE_LIMIT = 1 << 20
 """Octets; nobody writes a megabyte of settings."""
 FAULT_LIMIT = 20
@@ -131,7 +131,7 @@ def values(file: File) -> dict[str, Any]:
         elif key == "jobs":
             for name, table in _table(value, where, faults).items():
                 found["jobs"][name] = _options(table, f"{where}.{shorten(name, KEY_SHOWN)}", faults)
-        elif key in ("delivery", "history", "redact", "metrics"):
+        elif key in ("delivery", "history", "redact", "metrics", "web"):
             found["sections"].update(_section(key, value, where, faults))
         elif key not in ("relay", "notify"):
             hint = f"; it belongs into [defaults] or [jobs.NAME], as {key} = …" if key in BY_KEY else ""
@@ -149,13 +149,14 @@ def values(file: File) -> dict[str, Any]:
     return found
 
 
-def relays_in_force(paths: tuple[str, ...]) -> tuple[Endpoint, ...]:
+def relays_in_force(paths: tuple[str, ...], environ: Mapping[str, str] | None = None) -> tuple[Endpoint, ...]:
     """Give the relays, with the sources of their secrets; one that cannot be used says why under ``fault``.
 
-    ``CRONWRAP_RELAY`` stands for all of them; else the last of the files that has any.
+    ``CRONWRAP_RELAY`` stands for all of them; else the last of the files that has any. ``environ`` is for
+    another process than this one.
     """
     try:
-        environment = from_environment(os.environ)
+        environment = from_environment(os.environ if environ is None else environ)
     except ConfigError as error:
         return (Endpoint(kind="smtps", origin="environment", fault=str(error)),)
     found = (environment,) if environment else relays_in_files(paths)
