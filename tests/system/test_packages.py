@@ -32,6 +32,17 @@ INIT = """
 printf %s "$PASSWORD" | cronwrap init --yes --relay "$RELAY" --ca-file /etc/ssl/relay.pem \
     --user cron@example.test --mailto ops@example.test --password-stdin
 """
+EXTRAS = """
+import socket
+
+client = socket.socket(socket.AF_UNIX)
+client.connect("/tmp/web")
+client.sendall(b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")
+answer = b""
+while part := client.recv(65536):
+    answer += part
+print(answer.decode())
+"""
 
 
 def built(checkout, target, umask=0o022, kind="deb"):
@@ -203,6 +214,21 @@ def test_the_first_mail_comes_with_the_first_minute_of_cron(installed, make_rela
             cron.communicate()
 
 
+def test_every_extra_but_apprise_is_there(root):
+    """The page and the audit by what they give; what a proxy needs, and what a page is made of, by name."""
+    root.write("/tmp/extras.py", EXTRAS)
+    said = root.run(
+        "printf '* * * * * cronwrap -- true\\n' > /tmp/audited; cronwrap crontab audit /tmp/audited || true\n"
+        "cronwrap web --socket /tmp/web & until [ -S /tmp/web ]; do sleep 0.05; done; python3 /tmp/extras.py"
+    )
+    assert "pip install" not in said
+    assert "HTTP/1.1 200 OK" in said
+    tree = os.path.dirname(
+        os.path.dirname(os.path.realpath(root.at("/usr/bin/cronwrap")).removeprefix(root.path))
+    )
+    root.run(f"cd {tree} && PYTHONPATH=. python3 -sS -c 'import python_socks.async_.asyncio'")
+
+
 def test_the_other_names_of_sendmail_do_what_they_say(root, make_relay):
     relay = make_relay(user=USER, password=PASSWORD)
     set_up(root, relay)
@@ -351,10 +377,15 @@ def test_piuparts_finds_nothing_left_either(needs, installed, packages):
     """It installs, removes and purges in a copy of a root, and compares all files itself."""
     needs("piuparts")
     # debconf's own folder comes with the first package that apt configures.
-    ignored = "--ignore=/var/cache/debconf/tmp.ci"
+    options = {
+        "existing-chroot": installed["trixie"].path,
+        "distribution": "trixie",
+        "mirror": f"{roots.fresh_root.mirror()} main",
+        "ignore": "/var/cache/debconf/tmp.ci",
+    }
+    words = [f"--{name}={value}" for name, value in options.items()]
     done = subprocess.run(
-        ["piuparts", f"--existing-chroot={installed['trixie'].path}", "--distribution=trixie", "--skip-minimize",
-         "--no-upgrade-test", f"--mirror={roots.fresh_root.mirror()} main", ignored, packages[0]],
+        ["piuparts", "--skip-minimize", "--no-upgrade-test", *words, packages[0]],
         env={**debian.MACHINE, **roots.fresh_root.proxies(), "PATH": debian.SEARCH_PATH},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
