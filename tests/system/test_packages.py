@@ -181,6 +181,15 @@ def test_the_job_sees_what_it_would_see_without(root):
     assert re.sub(r"=2.*", "=…", said).split() == ["A=b", "CRONWRAP_RUN_ID=…", "PWD=/"]
 
 
+def test_another_python_of_the_systems_gets_byte_code_of_its_own(root):
+    tree = os.path.basename(os.path.dirname(os.path.dirname(os.readlink(root.at("/usr/bin/cronwrap")))))
+    cache = root.at(f"/usr/lib/cronwrap/live/{tree}/cronwrap/__pycache__")
+    before = sorted(os.listdir(cache))
+    shutil.rmtree(cache)
+    root.run("/usr/share/python3/runtime.d/cronwrap.rtupdate post-rtupdate python3.10 python3.11")
+    assert sorted(os.listdir(cache)) == before
+
+
 @pytest.mark.timeout(300)
 def test_the_first_mail_comes_with_the_first_minute_of_cron(installed, make_relay, wait_until):
     """In both systems at once: the job's report, and what cron itself hands to our sendmail."""
