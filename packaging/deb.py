@@ -107,7 +107,7 @@ def _one(name: str, root: str, facts: Package, target: str) -> str:
                 digest = hashlib.md5(content.read(), usedforsecurity=False).hexdigest()
             sums.write(f"{digest}  {path}\n")
     if name == "cronwrap":
-        _scripts(root, control)
+        _scripts(control)
     layout.settle(root, facts.epoch)
     path = f"{target}/{name}_{version}_{architecture}.deb"
     # Links come last in it: a program appears under its name when all that it loads is there.
@@ -117,14 +117,9 @@ def _one(name: str, root: str, facts: Package, target: str) -> str:
     return path
 
 
-def _scripts(root: str, control: str) -> None:
-    units = f"{root}/usr/lib/systemd/system"
-    names = " ".join(sorted(os.listdir(units))) if os.path.isdir(units) else ""
+def _scripts(control: str) -> None:
     for name in ("postinst", "prerm", "postrm"):
-        with open(f"{HERE}/debian/{name}", encoding="utf-8") as file:
-            text = file.read().replace("@UNITS@", names)
-        with open(f"{control}/{name}", "w", encoding="utf-8") as file:
-            file.write(text)
+        shutil.copyfile(f"{HERE}/debian/{name}", f"{control}/{name}")
         os.chmod(f"{control}/{name}", 0o755)
 
 

@@ -7,7 +7,7 @@
 A package manager removes the old tree as soon as the new one is there; a job that is then under way would
 find nothing of what its cronwrap has yet to load, to make its report. So programs run from
 /usr/lib/cronwrap/live/TREE, which is made of hard links, and removed by an upgrade after the next start of
-the machine. There is Python's byte code, too, and the file by which a quiet run is cheap: nobody but root
+the machine. There is Python's byte code, too, and the files by which runs are cheap: nobody but root
 could write them.
 """
 
@@ -41,7 +41,7 @@ def make() -> None:
     if os.path.exists(stamp):  # an older version has come back
         os.unlink(stamp)
     compileall.compile_dir(LIVE, quiet=2)
-    _write_bundle()
+    _write_bundles()
     _retire_others()
 
 
@@ -68,7 +68,7 @@ def _link_all(source: str, target: str) -> None:
             os.replace(f"{new}.new", new)
 
 
-def _write_bundle() -> None:
+def _write_bundles() -> None:
     sys.path.insert(0, LIVE)
     import cronwrap  # noqa: PLC0415  # found there alone
     from cronwrap import bundle_writer  # noqa: PLC0415
@@ -76,7 +76,8 @@ def _write_bundle() -> None:
     # A source that has changed within the last second is not taken, see there; a link is such a change.
     sources = [os.stat(os.path.join(d, n)).st_ctime for d, _, ns in os.walk(f"{LIVE}/cronwrap") for n in ns]
     time.sleep(min(max(max(sources) + bundle_writer.SETTLED + 0.1 - time.time(), 0), 5))
-    bundle_writer.write(cronwrap.bundle_path())
+    for what in bundle_writer.BUNDLES:
+        bundle_writer.write(cronwrap.bundle_path(what), what)
 
 
 def _retire_others() -> None:

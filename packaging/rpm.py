@@ -101,10 +101,14 @@ def _of_mta(facts: Package) -> dict[str, object]:
 
 
 def _places(root: str) -> list[str]:
-    """Give what the package owns: every file and link, and its own folder."""
-    own = [f"{layout.PLACE}"] if os.path.isdir(f"{root}/{layout.PLACE}") else []
-    for directory, names, _files in os.walk(f"{root}/{layout.PLACE}"):
-        own += [os.path.relpath(os.path.join(directory, name), root) for name in names]
+    """Give what the package owns: every file and link, and the folders that are its own."""
+    documents = os.listdir(f"{root}/usr/share/doc")
+    own = [
+        place for place in (layout.PLACE, f"usr/share/doc/{documents[0]}") if os.path.isdir(f"{root}/{place}")
+    ]
+    for place in own.copy():
+        for directory, names, _files in os.walk(f"{root}/{place}"):
+            own += [os.path.relpath(os.path.join(directory, name), root) for name in names]
     return [*sorted(own), *sorted(os.path.relpath(path, root) for path in layout.files(root))]
 
 

@@ -53,7 +53,11 @@ def program(name: str) -> str:
         name,
         "tree = os.path.dirname(os.path.dirname(sys.argv.pop(0)))\nsys.path = [tree, *sys.path]\n",
     )
-    return text.replace('"""\nimport _signal\n', f'"""\n{RENEWED}\nimport _signal\n')
+    text = text.replace('"""\nimport _signal\n', f'"""\n{RENEWED}\nimport _signal\n')
+    # Loaded by each run anyway; here it shows in time whether all that a run needs is there.
+    return text.replace(
+        "\nexcept Exception as error:", "\n    import cronwrap.run\nexcept Exception as error:"
+    )
 
 
 def build(target: str) -> str:

@@ -23,7 +23,7 @@ mount -t proc proc "$ROOT/proc"
 mount -t tmpfs -o mode=755 tmpfs "$ROOT/run"
 exec chroot "$ROOT" sh -c "$SCRIPT"
 """
-KEPT = "CRONWRAP_TEST_ROOTS"
+KEPT = "TEST_ROOTS"
 """The variable that names a directory in which bare roots are kept from one run of the tests to the next."""
 RUN_LIMIT = 120.0
 """Seconds for what is run in a root."""

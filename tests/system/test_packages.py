@@ -32,6 +32,17 @@ INIT = """
 printf %s "$PASSWORD" | cronwrap init --yes --relay "$RELAY" --ca-file /etc/ssl/relay.pem \
     --user cron@example.test --mailto ops@example.test --password-stdin
 """
+EXTRAS = """
+import socket
+
+client = socket.socket(socket.AF_UNIX)
+client.connect("/tmp/web")
+client.sendall(b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")
+answer = b""
+while part := client.recv(65536):
+    answer += part
+print(answer.decode())
+"""
 
 
 def built(checkout, target, umask=0o022, kind="deb"):
@@ -170,6 +181,15 @@ def test_the_job_sees_what_it_would_see_without(root):
     assert re.sub(r"=2.*", "=…", said).split() == ["A=b", "CRONWRAP_RUN_ID=…", "PWD=/"]
 
 
+def test_another_python_of_the_systems_gets_byte_code_of_its_own(root):
+    tree = os.path.basename(os.path.dirname(os.path.dirname(os.readlink(root.at("/usr/bin/cronwrap")))))
+    cache = root.at(f"/usr/lib/cronwrap/live/{tree}/cronwrap/__pycache__")
+    before = sorted(os.listdir(cache))
+    shutil.rmtree(cache)
+    root.run("/usr/share/python3/runtime.d/cronwrap.rtupdate post-rtupdate python3.10 python3.11")
+    assert sorted(os.listdir(cache)) == before
+
+
 @pytest.mark.timeout(300)
 def test_the_first_mail_comes_with_the_first_minute_of_cron(installed, make_relay, wait_until):
     """In both systems at once: the job's report, and what cron itself hands to our sendmail."""
@@ -201,6 +221,21 @@ def test_the_first_mail_comes_with_the_first_minute_of_cron(installed, make_rela
         for cron in crons:
             cron.kill()
             cron.communicate()
+
+
+def test_every_extra_but_apprise_is_there(root):
+    """The page and the audit by what they give; what a proxy needs, and what a page is made of, by name."""
+    root.write("/tmp/extras.py", EXTRAS)
+    said = root.run(
+        "printf '* * * * * cronwrap -- true\\n' > /tmp/audited; cronwrap crontab audit /tmp/audited || true\n"
+        "cronwrap web --socket /tmp/web & until [ -S /tmp/web ]; do sleep 0.05; done; python3 /tmp/extras.py"
+    )
+    assert "pip install" not in said
+    assert "HTTP/1.1 200 OK" in said
+    tree = os.path.dirname(
+        os.path.dirname(os.path.realpath(root.at("/usr/bin/cronwrap")).removeprefix(root.path))
+    )
+    root.run(f"cd {tree} && PYTHONPATH=. python3 -sS -c 'import python_socks.async_.asyncio'")
 
 
 def test_the_other_names_of_sendmail_do_what_they_say(root, make_relay):
@@ -321,13 +356,14 @@ def test_the_rpm_runs_jobs_through_an_upgrade_and_is_removed_whole(
     assert running.returncode == 4
     assert "after it" in relay.wait_for(2)[-1].body
     rpm("--erase", "cronwrap", "cronwrap-mta")
-    # The folder of zsh's belongs to another package there.
+    # The folders of other shells belong to other packages there.
     others = (
         "/var/lib/rpm",
         "/etc/cronwrap",
         "/var/lib/cronwrap",
         "/etc/ssl/relay.pem",
         "/usr/share/zsh/site-",
+        "/usr/share/fish",
     )
     assert [path for path in root.files() - before if not path.startswith(others)] == []
 
@@ -344,3 +380,29 @@ def test_an_rpm_says_what_it_needs_and_is_the_same_octets_when_made_again(needs,
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert {"python3 >= 3.11", "ca-certificates", "(cronie or cron)"} <= {*asked.stdout.splitlines()}
+
+
+@pytest.mark.timeout(300)
+def test_piuparts_finds_nothing_left_either(needs, installed, packages):
+    """It installs, removes and purges in a copy of a root that rpm was not in, and compares all files."""
+    needs("piuparts")
+    # debconf's own folder comes with the first package that apt configures.
+    options = {
+        "existing-chroot": installed["bookworm"].path,
+        "distribution": "bookworm",
+        "mirror": f"{roots.fresh_root.mirror()} main",
+        "ignore": "/var/cache/debconf/tmp.ci",
+    }
+    words = [f"--{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        ["piuparts", "--skip-minimize", "--no-upgrade-test", *words, packages[0]],
+        env={**debian.MACHINE, **roots.fresh_root.proxies(), "PATH": debian.SEARCH_PATH},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, "\n".join(line for line in done.stdout.splitlines() if "DEBUG" not in line)[
+        -3000:
+    ]

@@ -129,7 +129,6 @@ def test_what_is_lost_of_the_cache_is_unpacked_anew_and_a_new_version_disturbs_n
     tree = home.tree
     (tree / "cronwrap/run.py").unlink()
     shutil.rmtree(tree / "cronwrap/__pycache__", ignore_errors=True)
-    (tree / "cronwrap/errors.py").unlink()
     assert "nobody watches" in home.run("cronwrap", "--", "true").stderr  # it was unpacked just now
     unused = home.path / ".cache/cronwrap/0.0.1-0"
     unused.mkdir()
