@@ -12,6 +12,7 @@ from cronwrap.history.live_output import Reader, Writer
 from cronwrap.history.runs import Run
 from cronwrap.manage import following
 from cronwrap.model import STDERR, STDOUT, Mark, Output
+from cronwrap.web.deeds import kept_open
 
 RUN = "20260302T020506-4711abcd"
 ENDED = Run(run=RUN, job="job", command="true", host="h", user="u", started=1.0, ended=2.0, result="ok")
@@ -126,3 +127,31 @@ def test_what_a_run_has_said_is_read_from_the_disk_as_long_as_anybody_keeps_it_t
     assert b"".join(octets for kind, _, octets in pieces if kind == following.OUT) == said[100_000:]
     assert pieces[-1] == (following.END, len(said), b"7")
     keeper.close()
+
+
+def test_who_has_followed_has_the_output_kept_for_a_while_after_the_end_and_no_longer(tmp_path, monkeypatch):
+    state = str(tmp_path / "state")
+    directory = live_output.state(state, live_output.OUTPUT, make=True)
+    live_output.state(state, "runs", make=True)
+    monkeypatch.setattr(kept_open, "LOOK_EVERY", 3600.0)
+    writer = Writer(state, RUN, 100)
+    writer.write(output((STDOUT, b"abc")), 0)
+    kept_open.keep(state, RUN, now=10.0)
+    kept_open.keep(state, f"{RUN}x", now=10.0)  # there is none: nothing to keep
+    writer.end(0)
+    kept_open.look(now=10.0 + kept_open.GRACE)
+    assert live_output.parts(directory, RUN) == [0]
+    kept_open.look(now=11.0 + kept_open.GRACE)
+    assert live_output.parts(directory, RUN) == []
+
+
+def test_no_more_outputs_are_kept_open_than_so_many(tmp_path, monkeypatch):
+    state = str(tmp_path / "state")
+    monkeypatch.setattr(kept_open, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(kept_open, "MOST", 2)
+    for number in range(4):
+        Writer(state, f"{RUN}{number}", 100)
+        kept_open.keep(state, f"{RUN}{number}", now=10.0 + number)
+    assert [run for _state, run in kept_open._held] == [f"{RUN}2", f"{RUN}3"]
+    kept_open.look(now=1e9)
+    assert kept_open._held == {}
