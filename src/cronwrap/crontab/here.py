@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,9 @@ from cronwrap.crontab.shell_check import ShellCheck
 from cronwrap.crontab.store import find_program, is_user, this_program
 from cronwrap.crontab.wrap import PROGRAM
 from cronwrap.settings.values import quote
+
+Fault = Callable[[str, str], str]
+"""What a shell has against a text."""
 
 
 class Table(Protocol):
@@ -34,18 +38,18 @@ class Table(Protocol):
 
 
 def mistakes(
-    table: Table, path: str, subcommands: frozenset[str], *, look: bool = True
+    table: Table, path: str, subcommands: frozenset[str], *, look: bool = True, fault: Fault | None = None
 ) -> tuple[Finding, ...]:
     """Give what is wrong with a crontab, line by line. ``path`` is empty where it is in no file.
 
-    ``subcommands`` are cronwrap's; without ``look`` nothing is asked of this host.
+    ``subcommands`` are cronwrap's; without ``look`` nothing is asked of this host. ``fault`` asks
+    the shells, each time anew unless it is given.
     """
-    shells = ShellCheck()
     world = World(
         find=find_program if look else lambda name, _path: name,
         is_user=is_user if look else lambda _name: True,
         subcommands=subcommands,
-        fault=shells.fault,
+        fault=fault or ShellCheck().fault,
         is_zone=is_zone,
         look=look,
     )

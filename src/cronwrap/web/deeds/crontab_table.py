@@ -20,6 +20,7 @@ from cronwrap.crontab.named import NamedJob, named_jobs, next_times
 from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.places import Place, find
 from cronwrap.crontab.schedule import ScheduleError
+from cronwrap.crontab.shell_check import ShellCheck
 from cronwrap.crontab.states import etag
 from cronwrap.crontab.store import own_spool
 from cronwrap.crontab.words import describe
@@ -35,7 +36,11 @@ TIMES_BESIDE = 1
 TIMES_TOLD = 5
 """Next times that are told beside a line, and where a schedule is asked about."""
 JUDGED = 64
-"""Crontabs whose findings are remembered: their shells are asked about each line, which takes a while."""
+"""Crontabs whose lines are remembered as they were read and judged."""
+SHELL_TEXTS = 20_000
+"""Commands that a shell was asked about, a few milliseconds each: they are remembered."""
+SHELL_BUDGET = 2.0
+"""Seconds for asking shells about one crontab; what is left is asked about at the next look."""
 
 
 class Table:
@@ -91,12 +96,12 @@ class Table:
         findings = self.findings()
         for finding in findings:
             by_line.setdefault(finding["line"], []).append(finding)
-        named = {one.job.number: one for one in self.jobs()}
         soon = Soon(time.time())
+        secrets = tuple(self.settings["redact.patterns"])
         lines = []
-        for line in parse(self.text, system=self.system, dialect=self.dialect):
-            told = _told(line, named.get(line.number), soon)
-            lines.append({**told, "findings": by_line.get(line.number, [])})
+        for told in _lines(self.text, self.place.path, self.dialect, secrets):
+            due = soon.times(told["schedule"], told["zone"]) if told.get("words") else []
+            lines.append({**told, "next": due, "findings": by_line.get(told["number"], [])})
         return {
             "lines": lines,
             "zone": soon.zone,
@@ -166,12 +171,12 @@ def base64_of(octets: bytes) -> str:
     return base64.b64encode(octets).decode("ascii")
 
 
-def scheduled(schedule: str, named: str, soon: Soon) -> dict[str, Any]:
-    """Give a schedule in ``words`` with its ``next`` times, or the ``fault`` in it."""
+def in_words(schedule: str) -> dict[str, str]:
+    """Give a schedule in ``words``, or the ``fault`` in it."""
     try:
-        return {"words": describe(schedule), "next": soon.times(schedule, named), "fault": ""}
+        return {"words": describe(schedule), "fault": ""}
     except ScheduleError as error:
-        return {"words": "", "next": [], "fault": str(error)}
+        return {"words": "", "fault": shown(str(error))}
 
 
 def _lately() -> int:
@@ -179,12 +184,28 @@ def _lately() -> int:
     return int(time.monotonic() // 30)
 
 
+@lru_cache(maxsize=SHELL_TEXTS)
+def _fault(shell: str, text: str) -> str:
+    return ShellCheck().fault(shell, text)
+
+
+class _Patience:
+    """Asks shells as long as its budget lasts."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + SHELL_BUDGET
+
+    def fault(self, shell: str, text: str) -> str:
+        """Give what a shell has against a text; nothing when there is no time left to ask."""
+        return _fault(shell, text) if time.monotonic() < self._until else ""
+
+
 @lru_cache(maxsize=JUDGED)
 def _findings(
     text: str, path: str, dialect: Dialect, _lately: int
 ) -> tuple[tuple[tuple[str, Any], ...], ...]:
     read = _Read(text=text, system=bool(path), dialect=dialect)
-    found: Iterable[Any] = mistakes(read, path, frozenset(SUBCOMMANDS))
+    found: Iterable[Any] = mistakes(read, path, frozenset(SUBCOMMANDS), fault=_Patience().fault)
     return tuple(
         (("line", one.number), ("severity", one.severity), ("text", shown(one.text))) for one in found
     )
@@ -198,7 +219,15 @@ class _Read(Record):
     dialect: Dialect
 
 
-def _told(line: Line, named: NamedJob | None, soon: Soon) -> dict[str, Any]:
+@lru_cache(maxsize=JUDGED)
+def _lines(text: str, path: str, dialect: Dialect, secrets: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
+    """Give each line as a page has it, but for what changes with the time and the host."""
+    named = {one.job.number: one for one in named_jobs(path or "crontab", text, dialect, secrets)}
+    lines = parse(text, system=bool(path), dialect=dialect)
+    return tuple(_told(line, named.get(line.number)) for line in lines)
+
+
+def _told(line: Line, named: NamedJob | None) -> dict[str, Any]:
     told: dict[str, Any] = {
         "number": line.number,
         "kind": _kind(line),
@@ -207,18 +236,20 @@ def _told(line: Line, named: NamedJob | None, soon: Soon) -> dict[str, Any]:
     }
     if not isinstance(line, Job):
         return told
-    zone = line.environment.get("CRON_TZ", "")
-    told |= {
-        **scheduled(line.schedule, zone, soon),
-        "zone": zone,
+    left = why_left(line) if line.command else "there is no command"
+    return {
+        **told,
+        **in_words(line.schedule),
+        "zone": line.environment.get("CRON_TZ", ""),
         "schedule": shown(line.schedule),
         "user": shown(line.user or ""),
         "command": shown(line.command),
         "names": [shown(name) for name in named.names] if named else [],
         "wrapped": bool(named and named.wrapped),
+        "wrap": left is None,
+        "unwrap": _can_unwrap(line),
+        "left": shown(left or ""),
     }
-    left = why_left(line) if line.command else "there is no command"
-    return {**told, "wrap": left is None, "unwrap": _can_unwrap(line), "left": shown(left or "")}
 
 
 def _can_unwrap(job: Job) -> bool:

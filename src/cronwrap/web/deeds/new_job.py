@@ -20,7 +20,7 @@ from cronwrap.web.deeds.crontab_table import (
     Soon,
     Table,
     base64_of,
-    scheduled,
+    in_words,
     table,
 )
 
@@ -36,7 +36,8 @@ def described(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """Give a ``schedule`` in ``words`` with its ``next`` times and their ``zone``, or the ``fault`` in it."""
     del around
     soon = Soon(time.time(), TIMES_TOLD)
-    return {**scheduled(wanted(arguments, "schedule").strip(), "", soon), "zone": soon.zone}
+    schedule = wanted(arguments, "schedule").strip()
+    return {**in_words(schedule), "next": soon.times(schedule), "zone": soon.zone}
 
 
 def made(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
@@ -48,10 +49,10 @@ def made(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     new = _new(found, arguments)
     soon = Soon(time.time(), TIMES_TOLD)
     zone = _zone(found, new)
-    told = scheduled(new.schedule, zone, soon) if new.schedule else {"words": "", "next": [], "fault": ""}
     return {
         **found.public(),
-        **told,
+        **in_words(new.schedule),
+        "next": soon.times(new.schedule, zone),
         "zone": zone or soon.zone,
         "schedule": shown(new.schedule),
         "line": shown(new.line),

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from cronwrap.crontab.edit import OCTETS, as_form
 from cronwrap.crontab.places import whose
-from cronwrap.text import iso
+from cronwrap.text import iso, moment
 from cronwrap.web.asking import NOT_THERE, Asking
 from cronwrap.web.deeds.base import Refused
 from cronwrap.web.guard import FORM
@@ -201,7 +201,9 @@ def crontab_page(
 ) -> Response:
     """Give a page of one crontab."""
     context["crontab"] = {"states_fault": "", "errors": 0, "warnings": 0, **crontab}
-    return page(request, name, title=crontab["name"], clock=clock, iso=iso, within=within, **context)
+    return page(
+        request, name, title=crontab["name"], clock=clock, iso=iso, moment=moment, within=within, **context
+    )
 
 
 def _saved(crontab: Crontab, done: dict[str, Any], words: str) -> Response:

@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from cronwrap.crontab import places
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import harmless, moment, size
 from cronwrap.web.deeds.base import Refused
@@ -92,6 +93,12 @@ def stamp(text: str, now: float) -> str:
     return f"{named} {words.clock(at)}"
 
 
+def crontab_address(place: str, user: str) -> str:
+    """Give the address of a crontab: that of a file, or for ``crontab`` the user's own."""
+    found = places.at(place) or places.own(user)
+    return f"/crontab/{found.id}"
+
+
 def clocked(now: float) -> str:
     """Give the time of the day with seconds."""
     return time.strftime("%H:%M:%S", time.localtime(now))
@@ -102,6 +109,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "brief": words.brief,
     "clocked": clocked,
     "count": count,
+    "crontab_address": crontab_address,
     "duration": duration,
     "exact": words.exact,
     "long": long,
