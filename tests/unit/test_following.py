@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronwrap.history import live_output
-from cronwrap.history.kept_output import KEEP_BYTES, pack, unpack
+from cronwrap.history.kept_output import KEEP_BYTES, Kept, pack, unpack
 from cronwrap.history.live_output import Reader, Writer
 from cronwrap.history.runs import Run
 from cronwrap.manage import following
@@ -52,7 +52,8 @@ def test_what_is_remembered_stands_at_the_offsets_that_it_had_while_the_run_was_
         patch.setattr("cronwrap.history.kept_output.KEEP_BYTES", 30)
         kept = unpack(pack(whole))
     every = [following.ERR if stream == STDERR else following.OUT for stream, octets in said for _ in octets]
-    found = placed(following.remembered(ENDED, kept, offset), offset)
+    ended = ENDED.replace(output_bytes=len(whole.head))
+    found = placed(following.remembered(ended, kept, offset), offset)
     for at, (kind, octet) in found.items():
         assert (kind, octet) == (every[at], whole.head[at : at + 1])
     left_out = range(len(kept.head), len(kept.head) + kept.left_out_bytes)
@@ -93,6 +94,13 @@ def test_offsets_into_the_output_of_several_tries_are_not_made_up():
     tried = ENDED.replace(tries=3)
     assert list(following.remembered(tried, kept, 5)) == [(following.LOST, 5, b"")]
     assert placed(following.remembered(tried, kept, 0))
+
+
+def test_offsets_behind_what_was_left_out_are_not_made_up_where_secrets_were_taken_out():
+    kept = Kept(head=b"head", tail=b"[redacted]", left_out_bytes=100, stretches=((0, STDOUT),))
+    ended = ENDED.replace(output_bytes=140)
+    assert list(following.remembered(ended, kept, 50)) == [(following.LOST, 50, b"")]
+    assert placed(following.remembered(ended, kept, 3), 3)  # what it said first stands where it stood
 
 
 def test_who_goes_away_lets_go_of_the_files(tmp_path, monkeypatch):
