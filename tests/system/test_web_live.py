@@ -108,9 +108,7 @@ def text_of(page):
     return page.locator("#tail").inner_text()
 
 
-def test_live_output_comes_by_itself_as_text_and_goes_on_where_it_was_cut(
-    browser, way, cli, wait_until
-):
+def test_live_output_comes_by_itself_as_text_and_goes_on_where_it_was_cut(browser, way, cli, wait_until):
     job = Job(cli)
     job.say(SAID[0][:40])
     wait_until(lambda: os.path.isdir(os.path.join(cli.state, "output")), timeout=20)
