@@ -121,7 +121,7 @@ def test_each_line_has_what_there_is_to_say_of_it(page, table):
     assert "the line ends in CR LF" in answer
     assert '✓ wrapped as <a href="/jobs/' in answer
     assert "Grüße, \\xe9" in answer
-    assert len(re.findall(r'<span class="next">next in ', answer)) == 4
+    assert len(re.findall(r'<span class="next">next: <time', answer)) == 4
 
 
 def test_what_a_crontab_says_is_text(page, table):
