@@ -159,7 +159,7 @@ def test_a_body_that_is_too_large_gets_nowhere(page):
 
 
 def test_what_is_another_users_is_as_what_is_not_there():
-    """Root's page, asked by one user for another's: nothing tells that there is such a user, or acts as them."""
+    """Root's page, asked by one user for another's: nothing tells of that user, or acts as them."""
     page = Page(peer=Peer(uid=os.geteuid(), unix=True))
     acted = []
     page.actor.uid = 0
