@@ -159,9 +159,11 @@ def test_a_body_that_is_too_large_gets_nowhere(page):
 
 
 def test_what_is_another_users_is_as_what_is_not_there():
-    """The page of one user, asked by that user for another's: no answer tells that there is such a user."""
+    """Root's page, asked by one user for another's: nothing tells of that user, or acts as them."""
     page = Page(peer=Peer(uid=os.geteuid(), unix=True))
-    page.actor.uid = 4712
+    acted = []
+    page.actor.uid = 0
+    page.actor._child = acted.append
     visitor = page.door.visitor
     page.door.visitor = lambda *about: visitor(*about).replace(root=False)
     page.token = lambda: page.door.token(page.door.visitor(page.peer, {}))
@@ -173,6 +175,11 @@ def test_what_is_another_users_is_as_what_is_not_there():
             assert root.status == 404, (method, path)
             assert (root.status, root.body) == (nobody.status, nobody.body), (method, path)
             seen.add(method)
+    for path, method, served in every():
+        if served:
+            for query in ("?user=daemon", "?user=root&job=x"):
+                assert ask(page, method, path + query).status < 500, (method, path)
+    assert acted == []
     assert seen >= {"GET", "POST"}
 
 
