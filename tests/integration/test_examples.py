@@ -54,19 +54,22 @@ def test_every_job_of_the_crontab_is_wrapped():
     assert all(" cronwrap " in line for line in before_the_shell)
 
 
-@pytest.mark.parametrize("name", ["backup.timer", "backup.service"])
+UNITS = ["backup.timer", "backup.service", "cronwrap-web.socket", "cronwrap-web.service"]
+
+
+@pytest.mark.parametrize("name", UNITS)
 def test_the_units_are_read_as_systemd_reads_them(name):
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str
     unit.read_string(read(f"systemd/{name}"))
-    assert unit["Unit"]["Description"] == "Nightly backup"
+    if name.startswith("backup"):
+        assert unit["Unit"]["Description"] == "Nightly backup"
     if name.endswith("service"):
-        assert unit["Service"]["ExecStart"].split()[:4] == [
-            "/usr/local/bin/cronwrap",
-            "--name",
-            "backup",
-            "--",
-        ]
+        words = unit["Service"]["ExecStart"].split()
+        wanted = ["--name", "backup", "--"] if name.startswith("backup") else ["web", "--idle-exit", "10m"]
+        assert words[:4] == ["/usr/local/bin/cronwrap", *wanted]
+    if name.endswith("socket"):
+        assert unit["Socket"]["ListenStream"] == "/run/cronwrap/web.sock"
 
 
 def test_cronwrap_finds_no_fault_in_the_configuration(config, tmp_path):
