@@ -272,7 +272,7 @@ def demonstration(listen: str, path: str = "") -> Iterator[Listening]:
 
 
 def main() -> int:
-    """Serve until Ctrl-C; arguments: ``--listen HOST:PORT``, ``--socket PATH``, ``--host NAME`` to be shown."""
+    """Serve until Ctrl-C; arguments: ``--listen HOST:PORT``, ``--socket PATH``, ``--host NAME``."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     if "--host" in given:

@@ -66,6 +66,7 @@ def demonstration():
     finally:
         process.terminate()
         process.stdout.read()
+        process.stdout.close()
         process.wait()
 
 

@@ -41,12 +41,12 @@ def test_without_a_script_a_job_is_found_paused_resumed_and_its_run_looked_at(vi
         assert page.locator("dl.facts").count() == 1
 
 
-def test_by_the_keyboard_alone_a_job_is_found_opened_and_muted(visit):
+def test_by_the_keyboard_alone_a_job_is_found_opened_and_muted(visit, wait_until):
     with visit.window() as page:
         page.goto(visit.base)
         page.keyboard.press("/")
         page.keyboard.type("sitemap")
-        page.wait_for_function("document.querySelectorAll('tr[data-row]').length === 1")
+        wait_until(lambda: page.locator("tr[data-row]").count() == 1)
         page.keyboard.press("Escape")
         page.keyboard.press("j")
         page.keyboard.press("Enter")
@@ -59,21 +59,19 @@ def test_by_the_keyboard_alone_a_job_is_found_opened_and_muted(visit):
             if page.evaluate("document.activeElement.textContent") == "Mute":
                 break
         page.keyboard.press("Enter")
-        page.wait_for_function("document.querySelector('.said')")
+        page.locator(".said").wait_for()
         assert "sitemap is muted" in page.get_by_role("status").inner_text()
-        assert "said=" not in page.url
+        wait_until(lambda: "said=" not in page.url)
 
 
-def test_the_list_renews_itself_and_a_live_run_goes_on(visit):
+def test_the_list_renews_itself_and_a_live_run_goes_on(visit, wait_until):
     live = visit.pages()["live"]
     with visit.window() as page:
         page.goto(visit.base + live)
         length = "document.getElementById('tail').textContent.length"
         before = page.evaluate(length)
-        page.wait_for_function(f"{length} > {before} + 20", timeout=15_000)
+        wait_until(lambda: page.evaluate(length) > before + 20, timeout=20)
         page.goto(visit.base)
         at = page.locator("footer").inner_text()
-        page.wait_for_function(
-            "(was) => document.querySelector('footer').innerText !== was", arg=at, timeout=15_000
-        )
+        wait_until(lambda: page.locator("footer").inner_text() != at, timeout=20)
     assert visit.complaints == []
