@@ -53,7 +53,9 @@ def ground(tmp_path, monkeypatch):
 
 @pytest.fixture
 def page():
-    return Page()
+    page = Page()
+    yield page
+    page.actor.close()
 
 
 def lines(state):

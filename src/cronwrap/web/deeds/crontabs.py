@@ -178,18 +178,20 @@ def state(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
 
 
 def _put(around: Surroundings, arguments: Arguments, octets: bytes, what: str) -> dict[str, Any]:
+    with states.alone(around.state_dir):
+        return _put_alone(around, arguments, octets, what)
+
+
+def _put_alone(around: Surroundings, arguments: Arguments, octets: bytes, what: str) -> dict[str, Any]:
     found = table(around, arguments)
     around.before = {"etag": etag(found.octets), "text": found.text}
     if etag(found.octets) != wanted(arguments, "etag"):
-        raise Refused(
-            412,
-            "The crontab was changed meanwhile",
-            "Nothing is written; look at it as it is now",
-            etag=etag(found.octets),
-        )
+        detail = "Nothing is written; look at it as it is now"
+        raise Refused(412, "The crontab was changed meanwhile", detail, etag=etag(found.octets))
     if octets == found.octets:
         return {**found.public(), "same": True}
-    states.notice(around.state_dir, found.place.id, found.octets)  # first, so that there is a way back
+    # First, so that there is a way back.
+    states.notice_alone(around.state_dir, found.place.id, found.octets)
     try:
         found.store.replace(found.octets, octets)
     except CronwrapError as error:

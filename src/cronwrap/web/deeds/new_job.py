@@ -101,7 +101,7 @@ def _trial(
         "over": over or (run is not None and run.result != "running"),
         "duration": run.duration if run else None,
         "output": visible(said),
-        "note": note,
+        "note": note or ("; ".join(run.reasons) if run and run.result != "ok" else ""),
     }
 
 
