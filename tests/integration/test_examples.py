@@ -57,11 +57,15 @@ def test_every_job_of_the_crontab_is_wrapped():
 UNITS = {
     "backup": ("Nightly backup", "/usr/local/bin/cronwrap --name backup -- "),
     "cronwrap-outbox": ("Reports of cron jobs that wait for a relay", "/usr/local/bin/cronwrap outbox flush"),
+    "cronwrap-web": ("", "/usr/local/bin/cronwrap web --idle-exit 10m"),
 }
+KINDS = [
+    *((name, kind) for name in ("backup", "cronwrap-outbox") for kind in ("timer", "service")),
+    *(("cronwrap-web", kind) for kind in ("socket", "service")),
+]
 
 
-@pytest.mark.parametrize("kind", ["timer", "service"])
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize(("name", "kind"), KINDS)
 def test_the_units_are_read_as_systemd_reads_them(name, kind):
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str
@@ -70,6 +74,8 @@ def test_the_units_are_read_as_systemd_reads_them(name, kind):
     assert unit["Unit"]["Description"].startswith(description)
     if kind == "service":
         assert unit["Service"]["ExecStart"].startswith(command)
+    if kind == "socket":
+        assert unit["Socket"]["ListenStream"] == "/run/cronwrap/web.sock"
 
 
 def test_cronwrap_finds_no_fault_in_the_configuration(config, tmp_path):
