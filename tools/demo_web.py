@@ -32,6 +32,13 @@ from support.past import Was, remember
 HOUR, DAY = 3600.0, 86400.0
 PAST = 24
 """Runs of each job in its history."""
+PROGRAM = """#!/bin/sh
+# What the jobs of the demonstration do when they are run by hand.
+printf '\\033[36m==>\\033[0m %s: 12 things to do\\n' "$1"
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1; printf '\\033[32mok\\033[0m  %s %d of 12\\n' "$1" $i; done
+[ "$1" = backup-srv ] && { echo 'error: no such bucket: photos' >&2; exit 2; }
+exit 0
+"""
 CRONTAB = """#!/bin/sh
 # Stands in for crontab(1): the table is a file of the demonstration's.
 table='{table}'
@@ -153,12 +160,12 @@ CHANGES = {
 """By the fate of a job: which of its runs are as they are, and how."""
 
 
-def table() -> str:
-    """Give the crontab of the demonstration."""
-    lines = ["# The crontab of the demonstration: change it as you like.", "MAILTO=ops@example.com", ""]
-    for job in JOBS:
-        words = "sh -c 'sleep 30'" if job.fate.startswith("live") else job.command
-        lines.append(f"{job.schedule} cronwrap --name {job.name} -- {words}")
+def table(environment: dict[str, str]) -> str:
+    """Give the crontab of the demonstration; cron itself gives its jobs few variables."""
+    names = ("PATH", "CRONWRAP_STATE_DIR", "CRONWRAP_CONFIG")
+    lines = ["# The crontab of the demonstration: change it as you like.", "MAILTO=ops@example.com"]
+    lines += [*(f"{name}={environment[name]}" for name in names), ""]
+    lines += [f"{job.schedule} cronwrap --name {job.name} -- demo-job {job.name}" for job in JOBS]
     lines += ["", "# Not wrapped yet:", *(f"{schedule} {command}" for schedule, command in UNWRAPPED)]
     return "\n".join(lines) + "\n"
 
@@ -210,12 +217,11 @@ def lay_out(place: str, now: float) -> dict[str, str]:
     state_dir, programs = os.path.join(place, "state"), os.path.join(place, "bin")
     os.makedirs(state_dir, mode=0o700)
     os.makedirs(programs)
-    crontab = os.path.join(programs, "crontab")
-    with open(crontab, "w", encoding="utf-8") as file:
-        file.write(CRONTAB.format(table=os.path.join(place, "crontab")))
-    os.chmod(crontab, 0o755)
-    with open(os.path.join(place, "crontab"), "w", encoding="utf-8") as file:
-        file.write(table())
+    table_file = os.path.join(place, "crontab")
+    for name, text in (("crontab", CRONTAB.format(table=table_file)), ("demo-job", PROGRAM)):
+        with open(os.path.join(programs, name), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(os.path.join(programs, name), 0o755)
     config = os.path.join(place, "config.toml")
     with open(os.open(config, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
         file.write('mailto = "ops@example.com"\nmailfrom = "cron@example.com"\n\n')
@@ -228,6 +234,8 @@ def lay_out(place: str, now: float) -> dict[str, str]:
         "CRONWRAP_CONFIG": config,
     }
     os.environ.update(environment)
+    with open(table_file, "w", encoding="utf-8") as file:
+        file.write(table(environment))
     remember(state_dir, [was for job in (*JOBS, TIMER) for was in past_of(job, now)])
     end = now + 20 * HOUR
     for kind, job, until in (

@@ -35,12 +35,13 @@ def over(path, request=b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConne
 
 def test_a_socket_is_closed_to_others_and_the_kernel_says_who_comes(cli):
     path = os.path.join(cli.directory, "web.sock")
-    page = cli.start("web", "--socket", path, "--idle-exit", "1", stdout=subprocess.PIPE, umask=0)
+    page = cli.start("web", "--socket", path, stdout=subprocess.PIPE, umask=0)
     assert page.stdout.readline() == f"{path}\n".encode()
     assert stat.S_IMODE(os.lstat(path).st_mode) == 0o600
     assert over(path).startswith(b"HTTP/1.1 200 OK")
     again = cli("web", "--socket", path)
     assert (again.status, again.stderr) == (1, f"cronwrap: --socket {path}: a page listens there already\n")
+    page.terminate()
     assert page.wait(20) == 0
     assert not os.path.exists(path)
 

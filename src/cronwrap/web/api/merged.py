@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
+from heapq import merge
+from itertools import repeat
 from typing import Any
 
 from cronwrap.web.asking import Asking
@@ -19,23 +20,29 @@ async def listed(asking: Asking, deed: str, arguments: Arguments, user: str) -> 
 
     Of one user the deed itself goes on from its cursor. Of several a cursor is the number of items before:
     of each so many and a page are asked for, and put in order by their ``ranks``; what has none comes as it
-    is, one user after the other.
+    is, one user after the other. Runs are any number, and go on from when the last one began.
     """
+    limit = arguments.setdefault("limit", LIMIT)
     whose = [user] if user else await asking.users()
     if len(whose) == 1:
-        return dict(await asking.one(whose[0], deed, {"limit": LIMIT, **arguments}))
-    first, limit = _first(arguments.pop("cursor", "")), arguments.get("limit", LIMIT)
-    whole = {**arguments, "limit": first + limit}
-    found, _refused = await asking.everyone(deed, whole, user=user)
-    answers = [answer for _user, answer in found]
-    if any("ranks" in answer for answer in answers):
-        ranked = (zip(answer["ranks"], answer["items"], strict=True) for answer in answers)
-        items = [item for _rank, item in heapq.merge(*ranked, key=lambda pair: pair[0])]
-    else:
-        items = [item for answer in answers for item in answer["items"]]
-    part = items[first : first + limit]
-    more = len(items) > first + limit or any(answer.get("next") is not None for answer in answers)
-    return {"items": part, "next": str(first + limit) if more and part else None}
+        return _whose(whose[0], await asking.one(whose[0], deed, arguments))
+    first = 0 if deed == "runs.list" else _first(arguments.pop("cursor", ""))
+    found, _refused = await asking.everyone(deed, {**arguments, "limit": first + limit})
+    answers = [_whose(one, answer) for one, answer in found]
+    ranked = [zip(answer.get("ranks") or repeat([]), answer["items"], strict=False) for answer in answers]
+    every = list(merge(*ranked, key=lambda pair: pair[0]))
+    part = every[first : first + limit]
+    more = len(every) > first + limit or any(answer.get("next") is not None for answer in answers)
+    following = str(first + limit) if more and part else None
+    if deed == "runs.list" and following:
+        (rank,), last = part[-1]
+        following = f"{-rank!r} {last['run']}"
+    return {"items": [item for _rank, item in part], "next": following}
+
+
+def _whose(user: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """Give an answer whose items say whose they are."""
+    return {**answer, "items": [{"user": user, **item} for item in answer["items"]]}
 
 
 async def summed(asking: Asking, deed: str, arguments: Arguments, user: str) -> dict[str, int]:

@@ -50,7 +50,7 @@ JOB = {
     "muted": FLAG,
     "muted_until": optional(TIME),
     "muted_until_ok": FLAG,
-    "wrapped": FLAG,
+    "wrapped": optional(FLAG),
     "missed": WHOLE,
     "strip": STRING,
     "states": listed(STRING),
@@ -73,12 +73,13 @@ RUN = {
 """As ``history --json``."""
 WHOLE_RUN = {
     **RUN,
-    **dict.fromkeys(("stdout_bytes", "stderr_bytes", "left_out_bytes", "left_out_lines"), WHOLE),
+    **dict.fromkeys(("stdout_bytes", "stderr_bytes"), WHOLE),
     "quiet_reason": STRING,
     "by_hand": FLAG,
-    **dict.fromkeys(("output_head", "output_tail"), STRING),
+    "usual_duration": optional(NUMBER),
+    "uses": optional({"type": "object"}),
 }
-"""As ``show --json``."""
+"""As ``show --json``, but for the output, which has an address of its own."""
 ITEM = {
     "id": STRING,
     "user": STRING,
@@ -104,11 +105,20 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Job": members("A job", **JOB),
     "Run": members("A run, as `cronwrap history --json` gives it", **RUN),
     "WholeRun": members("A run, as `cronwrap show --json` gives it", **WHOLE_RUN),
-    "Started": members("The run that was started", run=STRING),
-    "Hold": members("What holds the job back now", user=STRING, job=STRING),
-    "Stopped": members("The run that was told to end", run=STRING),
+    "Started": members("The run that was started; null where it is not on record yet", run=optional(STRING)),
+    "Hold": members(
+        "What holds the job back now",
+        job=STRING,
+        since=optional(TIME),
+        until=optional(TIME),
+        until_ok=FLAG,
+        by=STRING,
+        said=STRING,
+    ),
+    "Ended": members("What was held back", job=STRING, said=STRING),
+    "Stopped": members("The run that was told to end", run=STRING, job=STRING, said=STRING),
     "Item": members("A message that waits, or was given up", **ITEM),
-    "Done": members("What was done", id=STRING),
+    "Done": members("What became of it", id=STRING, said=STRING),
     "Crontab": members("A crontab", id=STRING, user=STRING, path=STRING, system=FLAG, fault=STRING),
     "Saved": members("The crontab as it is now", id=STRING, etag=STRING, same=FLAG),
     "Status": members("How many", **dict.fromkeys(COUNTS, WHOLE)),

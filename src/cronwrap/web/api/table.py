@@ -71,6 +71,7 @@ EVERY: tuple[Route, ...] = (
         path="/jobs/{user}/{job:path}/run",
         deed="jobs.run",
         about="Run a job now, as cron would",
+        body=(Parameter(name="line", kind=TEXT, about="the line of the crontab, where a job has several"),),
         answer="Started",
         status=202,
     ),
@@ -87,7 +88,7 @@ EVERY: tuple[Route, ...] = (
         path="/jobs/{user}/{job:path}/resume",
         deed="jobs.resume",
         about="End a pause",
-        answer="Hold",
+        answer="Ended",
     ),
     Route(
         method="POST",
@@ -105,7 +106,7 @@ EVERY: tuple[Route, ...] = (
         path="/jobs/{user}/{job:path}/unmute",
         deed="jobs.unmute",
         about="End a mute",
-        answer="Hold",
+        answer="Ended",
     ),
     Route(
         method="GET",

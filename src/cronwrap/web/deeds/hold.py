@@ -21,6 +21,7 @@ from cronwrap.web.deeds.base import Arguments, Refused, Surroundings, wanted
 
 PATIENCE = 8.0
 """Seconds in which a run is on record: the shell and the interpreter start, on a machine under load."""
+LOOK = 0.3
 
 
 def run(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
@@ -31,9 +32,14 @@ def run(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     job, line = wanted(arguments, "job"), arguments.get("line") or None
     _known(around, job)
     found = find(around.settings, job, str(line) if line else None, "")
-    began = time.time()
-    start(prepare(found, around.user, around.asker))
-    run = run_of(around.state_dir, tuple(map(storable, found.names)), began, patience=PATIENCE)
+    names, began = tuple(map(storable, found.names)), time.time()
+    started = start(prepare(found, around.user, around.asker))
+    run, ended = None, False
+    while run is None and not ended and time.time() - began < PATIENCE:
+        ended = started.wait(0)
+        run = run_of(around.state_dir, names, began, patience=LOOK)
+    if run is None and ended:
+        raise Refused(409, "It ended, and no run is on record", started.said.decode("utf-8", "replace"))
     around.after = {"run": run.run if run else None}
     return {"job": job, "run": run.run if run else None}
 

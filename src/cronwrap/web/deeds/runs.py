@@ -23,7 +23,10 @@ PAGE = 50
 
 
 def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
-    """Give runs, newest first: ``items``, and ``next`` as a cursor. ``job``, ``failed``, ``since`` choose."""
+    """Give runs, newest first: ``items``, ``ranks`` to merge by, ``next`` as a cursor.
+
+    ``job``, ``failed`` and ``since`` choose.
+    """
     bring_up_to_date(around.state_dir, around.settings["history.keep"])
     limit = limit_of(arguments, PAGE)
     found = page(
@@ -37,6 +40,7 @@ def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     more = found[limit - 1] if len(found) > limit else None
     return {
         "items": list(map(as_row, found[:limit])),
+        "ranks": [[-run.started] for run in found[:limit]],
         "next": f"{more.started!r} {more.run}" if more else None,
     }
 

@@ -8,6 +8,7 @@ of a form, whose text has to come back as it was.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import time
 from collections.abc import Callable
@@ -36,6 +37,7 @@ NAVIGATION = (
     ("Settings", "/settings"),
 )
 SECTIONS = {"": "Jobs", "jobs": "Jobs", **{where[1:]: name for name, where in NAVIGATION if where != "/"}}
+_KEY = os.urandom(32)
 SAID_LONGEST = 500
 """Characters of what the page before has to say."""
 
@@ -146,7 +148,7 @@ def page(request: Request, name: str, *, status: int = 200, **context: Any) -> R
         "token": "" if visitor.read_only else door.token(visitor),
         "now": time.time(),
         "zone": time.strftime("%Z"),
-        "said": request.query_params.get("said", "")[:SAID_LONGEST],
+        "said": said_by_us(request.query_params.get("said", ""), request.query_params.get("by", "")),
     }
     text = request.app.state.templates.render(name, {**around, **context})
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
@@ -176,8 +178,23 @@ def after(where: str, said: str = "") -> Response:
     """Lead on after a change: what is loaded anew changes nothing again; ``said`` is shown there."""
     if said:
         place, mark, part = where.partition("#")
-        where = f"{place}{'&' if '?' in place else '?'}{urlencode({'said': said})}{mark}{part}"
+        said = said[:SAID_LONGEST]
+        asked = urlencode({"said": said, "by": _signed(said)})
+        where = f"{place}{'&' if '?' in place else '?'}{asked}{mark}{part}"
     return RedirectResponse(where, status_code=303)
+
+
+def said_by_us(said: str, signature: str) -> str:
+    """Give what the page before has to say; nothing where a link from elsewhere puts words into our mouth."""
+    return (
+        said
+        if said and hmac.compare_digest(_signed(said).encode(), signature.encode("utf-8", "replace"))
+        else ""
+    )
+
+
+def _signed(text: str) -> str:
+    return hmac.new(_KEY, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:16]
 
 
 def back(request: Request, otherwise: str) -> str:
@@ -186,5 +203,5 @@ def back(request: Request, otherwise: str) -> str:
     ours = found.netloc == request.headers.get("host") and found.path.startswith("/")
     if not ours or found.path[1:2] in ("/", "\\"):
         return otherwise
-    query = urlencode([(name, value) for name, value in parse_qsl(found.query) if name != "said"])
+    query = urlencode([(name, value) for name, value in parse_qsl(found.query) if name not in ("said", "by")])
     return f"{found.path}?{query}" if query else found.path

@@ -14,7 +14,7 @@ const BEGUN = /\x1b(?:\[[\d;:]{0,60})?$/;
 const ACTS = /[\x00-\x08\x0b-\x1f\x7f]/g;
 const HIDES = /[\x80-\x9f]|[\u2028\u2029]|\p{Cf}/gu;
 
-export function visible(text) {
+function visible(text) {
   return text
     .replaceAll("\r\n", "\n")
     .replace(ACTS, (sign) => String.fromCharCode(sign === "\x7f" ? 0x2421 : 0x2400 + sign.charCodeAt(0)))
@@ -60,7 +60,7 @@ class Stream {
   }
 }
 
-export function follow(place, ended = () => {}) {
+function follow(place, ended = () => {}) {
   const streams = {stdout: new Stream("stdout"), stderr: new Stream("stderr")};
   const address = new URL(place.dataset.tail, document.baseURI);
   address.searchParams.set("apart", "true");
@@ -115,3 +115,6 @@ export function follow(place, ended = () => {}) {
 
   open();
 }
+
+const place = document.querySelector("[data-tail]");
+if (place) follow(place, () => location.reload());
