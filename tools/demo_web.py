@@ -229,7 +229,7 @@ def lay_out(place: str, now: float) -> dict[str, str]:
         file.write('[jobs.invoice-import]\ntimeout = "10m"\n\n[delivery]\nbackground = false\n')
     environment = {
         **os.environ,
-        "PATH": f"{programs}:{sysconfig.get_path('scripts')}:{os.environ['PATH']}",
+        "PATH": f"{programs}:{sysconfig.get_path('scripts')}:/usr/bin:/bin",
         "CRONWRAP_STATE_DIR": state_dir,
         "CRONWRAP_CONFIG": config,
     }

@@ -12,7 +12,7 @@ from cronwrap.crontab.dialect import Dialect, guess
 from cronwrap.crontab.lines import SYSTEM_PATHS, Job, decode, is_system_path, jobs, parse
 from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.schedule import ScheduleError, read
-from cronwrap.crontab.store import File, Own, own_spool
+from cronwrap.crontab.store import CRONTAB_TIMEOUT, File, Own, own_spool
 from cronwrap.crontab.wrap import calls, calls_cronwrap, use_in
 from cronwrap.errors import CronwrapError
 from cronwrap.model import Record
@@ -40,26 +40,30 @@ class NamedJob(Record):
         return f"{self.place}:{self.job.number}"
 
 
-def jobs_of(user: str, secrets: Sequence[str] = (), *, other: bool = False) -> tuple[list[NamedJob], str]:
+def jobs_of(
+    user: str, secrets: Sequence[str] = (), *, other: bool = False, patience: float = CRONTAB_TIMEOUT
+) -> tuple[list[NamedJob], str]:
     """Give the jobs that cron runs as a user, and why some crontab could not be read, or an empty text.
 
     Those of the user's own crontab, then of /etc/crontab and /etc/cron.d. ``other``: root asks for another
-    user's. ``secrets`` are the patterns of ``[redact]``.
+    user's. ``secrets`` are the patterns of ``[redact]``; ``patience`` is how long crontab(1) may take.
     """
     found: list[NamedJob] = []
-    texts, fault = tables(user, other=other)
+    texts, fault = tables(user, other=other, patience=patience)
     for place, text in texts:
         every = named_jobs(place, text, _dialect_at(place, text), secrets)
         found += (one for one in every if one.job.user in (None, user))
     return found, fault
 
 
-def tables(user: str, *, other: bool = False) -> tuple[list[tuple[str, str]], str]:
+def tables(
+    user: str, *, other: bool = False, patience: float = CRONTAB_TIMEOUT
+) -> tuple[list[tuple[str, str]], str]:
     """Give place and text of the crontabs that may have jobs of a user, and why their own cannot be read."""
     found: list[tuple[str, str]] = []
     fault = ""
     try:
-        found.append((OWN, decode(Own(user if other else "").read())))
+        found.append((OWN, decode(Own(user if other else "", patience).read())))
     except CronwrapError as error:
         fault = str(error)
     return [*found, *system_tables()], fault
@@ -72,6 +76,15 @@ def system_tables() -> Iterator[tuple[str, str]]:
             yield path, decode(File(path).read())
         except CronwrapError:
             continue  # cron may read it, this user may not
+
+
+def system_users() -> set[str]:
+    """Give the names in the user columns of /etc/crontab and /etc/cron.d."""
+    found: set[str] = set()
+    for path, text in system_tables():
+        lines = parse(text, system=True, dialect=_dialect_at(path, text))
+        found |= {job.user for job in jobs(lines) if job.user}
+    return found
 
 
 def _system_crontabs() -> Iterator[str]:

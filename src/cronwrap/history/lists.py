@@ -18,15 +18,9 @@ class Standing(NamedTuple):
 
     job: str
     user: str
-    run: str
-    result: str
-    exit_code: int | None
-    signal: int | None
     started: float
-    ended: float
     duration: float | None
     failures: int
-    failing_since: float | None
 
 
 def standings(state_dir: str, job: str | None = None) -> list[Standing]:

@@ -7,7 +7,9 @@ choose and to order them, ``rows`` all that is known of those that are shown.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from cronwrap.crontab.lines import split_input
@@ -39,22 +41,21 @@ AT_LEAST = 5.0
 
 
 class Job:
-    """A job as it stands."""
+    """A job as it stands. Ten thousand are made for a list: what is not known of one costs nothing."""
 
-    __slots__ = ("last", "lines", "missed", "mute", "name", "next", "pause", "running", "states", "waits")
+    last: Standing | None = None
+    lines: tuple[Line, ...] = ()
+    running: Run | None = None
+    waits = False
+    """Whether a run waits for its time, or for another to end."""
+    pause: Hold | None = None
+    mute: Hold | None = None
+    missed = False
+    next: float | None = None
+    states: tuple[str, ...] = ()
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.last: Standing | None = None
-        self.lines: list[Line] = []
-        self.running: Run | None = None
-        self.waits = False
-        """Whether a run waits for its time, or for another to end."""
-        self.pause: Hold | None = None
-        self.mute: Hold | None = None
-        self.missed = False
-        self.next: float | None = None
-        self.states: tuple[str, ...] = ()
 
     @property
     def started(self) -> float:
@@ -67,23 +68,32 @@ class Job:
         return any(line.wrapped for line in self.lines) if self.lines else None
 
 
+class _Found(dict[str, Job]):
+    """Jobs by name; one that is asked for and not there yet begins to be."""
+
+    def __missing__(self, name: str) -> Job:
+        job = self[name] = Job(name)
+        return job
+
+
 def every(settings: Settings, now: float | None = None) -> tuple[list[Job], str]:
     """Give every job of this user, in no order, and why their crontab cannot be read, or an empty text."""
     now = time.time() if now is None else now
     state_dir = settings.state_dir
-    found: dict[str, Job] = {}
+    found = _Found()
     for last in standings(state_dir):
-        job = found[last.job] = found.get(last.job) or Job(last.job)
+        job = found[last.job]
         job.last = last if job.last is None or last.started > job.last.started else job.last
     for run in reversed(under_way(state_dir)):
-        found.setdefault(run.job, Job(run.job)).running = run
+        found[run.job].running = run
     for fields in waiting(state_dir):
-        name = storable(str(fields["job"]))
-        found.setdefault(name, Job(name)).waits = True
+        found[storable(str(fields["job"]))].waits = True
     lines, fault = planned.lines(settings, user_name())
     for line in lines:
-        name = next((one for one in line.job if one in found), line.job[0] if line.job else line.where)
-        found.setdefault(name, Job(name)).lines.append(line)
+        names = line.job or (line.where,)
+        name = names[0] if len(names) == 1 else next((one for one in names if one in found), names[0])
+        job = found[name]
+        job.lines = (*job.lines, line)
     _hold(state_dir, found, now)
     for job in found.values():
         _judge(job, now)
@@ -101,8 +111,8 @@ def one(settings: Settings, name: str, now: float | None = None) -> Job | None:
     known = found.last or found.running
     for line in planned.lines(settings, user_name())[0]:
         if name in line.job[: None if known else 1] or (not line.job and name == line.where):
-            found.lines.append(line)
-    holding = {name: found}
+            found.lines = (*found.lines, line)
+    holding = _Found({name: found})
     _hold(settings.state_dir, holding, now)
     if not (found.last or found.running or found.waits or found.lines or found.pause or found.mute):
         return None
@@ -110,10 +120,10 @@ def one(settings: Settings, name: str, now: float | None = None) -> Job | None:
     return found
 
 
-def _hold(state_dir: str, found: dict[str, Job], now: float) -> None:
+def _hold(state_dir: str, found: _Found, now: float) -> None:
     for hold in holds.every(state_dir):
         name = storable(hold.job)
-        job = found.setdefault(name, Job(name))
+        job = found[name]
         if hold.kind == holds.PAUSE and not hold.over(now):
             job.pause = hold
         elif hold.kind == holds.MUTE and active(state_dir, hold, user_name()):
@@ -122,15 +132,21 @@ def _hold(state_dir: str, found: dict[str, Job], now: float) -> None:
 
 def _judge(job: Job, now: float) -> None:
     """Find out when a job is due, whether it was missed, and what it falls under."""
-    wrapped = None
+    wrapped, missed = None, False
+    started = 0.0 if job.running or job.waits else job.started
     for line in job.lines:
-        due = planned.times(line, now).next
-        if due is not None and (job.next is None or due < job.next):
-            job.next = due
-        wrapped = wrapped or line.wrapped
-    started = job.started
-    if started and not job.running and not job.waits:
-        job.missed = any(line.wrapped and planned.is_missed(line, started, now) for line in job.lines)
+        due = planned.times(line, now)
+        if due.next is not None and (job.next is None or due.next < job.next):
+            job.next = due.next
+        if line.wrapped:
+            wrapped = True
+            missed = missed or bool(started and due.missed(started, now))
+        elif wrapped is None:
+            wrapped = False
+    if missed:
+        job.missed = True
+    if wrapped and not (missed or job.running or job.pause or job.mute or (job.last and job.last.failures)):
+        return  # as nearly all are
     last = job.last
     job.states = (
         *((FAILING,) if last is not None and last.failures else ()),
@@ -140,6 +156,15 @@ def _judge(job: Job, now: float) -> None:
         *((MUTED,) if job.mute else ()),
         *((UNWRAPPED,) if wrapped is False else ()),
     )
+
+
+def counts(jobs: Iterable[Job]) -> dict[str, int]:
+    """Give how many jobs are in each state."""
+    found = dict.fromkeys(STATES, 0)
+    for states, number in Counter(job.states for job in jobs).items():
+        for state in states:
+            found[state] += number
+    return found
 
 
 def chosen(jobs: Iterable[Job], query: str) -> list[Job]:
@@ -152,6 +177,16 @@ def chosen(jobs: Iterable[Job], query: str) -> list[Job]:
 
 def _searched(job: Job) -> str:
     return " ".join([job.name, *(f"{line.command} {line.schedule}" for line in job.lines)]).lower()
+
+
+def ranked(jobs: list[Job], order: str, most: int) -> list[tuple[tuple[Any, ...], Job]]:
+    """Give the first jobs in an order, at most so many, each with what it is ordered by."""
+    some = jobs
+    if order == "attention":  # those that need somebody are before the others, which are many
+        some = [job for job in jobs if job.states and job.states != (UNWRAPPED,)]
+        if len(some) < most:
+            some = jobs
+    return sorted(((rank(job, order), job) for job in some), key=itemgetter(0))[:most]
 
 
 def rank(job: Job, order: str) -> tuple[Any, ...]:

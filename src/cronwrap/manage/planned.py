@@ -35,13 +35,14 @@ Naming = tuple[tuple[str, ...], bool]
 class Line:
     """A job's line of a crontab."""
 
-    __slots__ = ("command", "job", "number", "place", "schedule", "user", "wrapped", "zone")
+    __slots__ = ("command", "due", "job", "number", "place", "schedule", "user", "wrapped", "zone")
 
     def __init__(self, place: str, job: Job, names: tuple[str, ...], *, wrapped: bool) -> None:
         self.place, self.number, self.user = place, job.number, job.user
         self.schedule, self.command = job.schedule, job.command
         self.zone = job.environment.get("CRON_TZ", "")
         self.wrapped = wrapped
+        self.due: Due | None = None
         self.job = tuple(map(storable, names))
         """Its names; none where these depend on what the shell makes of the line."""
 
@@ -110,7 +111,7 @@ def words(schedule: str) -> str:
 class Due:
     """When a schedule was due of late, and when it is next."""
 
-    __slots__ = ("next", "recent")
+    __slots__ = ("begin", "end", "next", "recent")
 
     def __init__(self, schedule: str, zone: str, now: float) -> None:
         recent: list[float] = []
@@ -121,31 +122,28 @@ class Due:
         self.recent = recent[::-1]
         """Ascending; the first is the last one that is long enough ago to be missed."""
         self.next = next(_times(schedule, zone, now), None)
+        ends = [*(due + GRACE for due in self.recent[1:2]), *([] if self.next is None else [self.next])]
+        self.begin, self.end = now, min(ends, default=float("inf"))
+        """From when on and until when this holds."""
 
-    def fits(self, now: float) -> bool:
-        """Tell whether this still holds; it moves on by itself while that is cheap."""
-        if self.recent and self.recent[-1] > now:
-            return False  # the clock was set back
-        while len(self.recent) > 1 and self.recent[1] <= now - GRACE:
-            del self.recent[0]
-        return self.next is None or self.next > now
+    def missed(self, started: float, now: float) -> bool:
+        """Tell whether a job that has started before did not when it was due last."""
+        recent = self.recent
+        return bool(recent) and recent[0] <= now - GRACE and recent[0] - EARLY > started
 
 
 def times(line: Line, now: float) -> Due:
     """Give when a line was due of late, and when it is next; nothing where nobody can tell."""
-    key = (line.schedule, line.zone)
-    found = _due.get(key)
-    if found is None or not found.fits(now):
-        if len(_due) >= MEMORY:
-            _due.clear()
-        _due[key] = found = Due(line.schedule, line.zone, now)
+    found = line.due
+    if found is None or not found.begin <= now < found.end:
+        key = (line.schedule, line.zone)
+        found = _due.get(key)
+        if found is None or not found.begin <= now < found.end:
+            if len(_due) >= MEMORY:
+                _due.clear()
+            _due[key] = found = Due(line.schedule, line.zone, now)
+        line.due = found
     return found
-
-
-def is_missed(line: Line, started: float, now: float) -> bool:
-    """Tell whether a job that has started before did not when it was due last."""
-    recent = times(line, now).recent
-    return bool(recent) and recent[0] <= now - GRACE and recent[0] - EARLY > started
 
 
 def missed(line: Line, started: float, now: float) -> tuple[float, ...]:

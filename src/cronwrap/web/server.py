@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import ipaddress
 import os
 import pwd
@@ -34,6 +35,8 @@ SECRET, SECRET_BYTES = "web.key", 32  # a file's name
 BACKLOG = 128
 GRACE = 2
 """Seconds for answers under way, live output among them, once the page is told to end."""
+GARBAGE = (50_000, 20, 50)
+"""Objects made before a look for garbage, and looks before a thorough one (gc.set_threshold)."""
 LOOK_EVERY = 0.5
 """Seconds between two looks whether the page is still wanted."""
 CONNECTIONS = 512
@@ -93,6 +96,10 @@ class Listening:
             limit_concurrency=CONNECTIONS,
             timeout_graceful_shutdown=GRACE,
         )
+        # Lists of ten thousand jobs are made and dropped: to go through all of them meanwhile costs as much
+        # again.
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
         asyncio.run(self._until_unwanted(Server(config)))
 
     async def _until_unwanted(self, server: uvicorn.Server) -> None:

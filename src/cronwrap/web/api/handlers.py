@@ -55,7 +55,7 @@ async def openapi(request: Request) -> Response:
 
 def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Give JSON: ASCII alone, whatever a job or a crontab says."""
-    return Response(json.dumps(value), status, headers, "application/json")
+    return Response(json.dumps(value) + "\n", status, headers, "application/json")
 
 
 async def _list(route: Route, request: Request, arguments: Arguments) -> Response:

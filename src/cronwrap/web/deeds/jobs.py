@@ -35,15 +35,14 @@ def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     if order not in listing.ORDERS:
         raise Refused(422, "There is no such order", f"{order}: write one of {', '.join(listing.ORDERS)}")
     jobs = listing.chosen(found, str(arguments.get("q") or ""))
-    counts = {"all": len(jobs), **{one: sum(one in job.states for job in jobs) for one in listing.STATES}}
+    counts = {"all": len(jobs), **listing.counts(jobs)}
     if state:
         jobs = [job for job in jobs if state in job.states]
-    ranked = sorted(((listing.rank(job, order), number) for number, job in enumerate(jobs)))
     first, limit = offset_of(arguments), limit_of(arguments)
-    part = ranked[first : first + limit]
+    part = listing.ranked(jobs, order, first + limit)[first:]
     return {
-        "items": listing.rows(around.settings, [jobs[number] for _rank, number in part]),
-        "ranks": [list(rank) for rank, _number in part],
+        "items": listing.rows(around.settings, [job for _rank, job in part]),
+        "ranks": [list(rank) for rank, _job in part],
         "total": len(jobs),
         "counts": counts,
         "next": str(first + limit) if first + limit < len(jobs) else None,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from cronwrap.manage.doctor import checks, public
 from cronwrap.manage.settings import every
 from cronwrap.settings import view
+from cronwrap.setup.check import public
+from cronwrap.setup.doctor import steps
 from cronwrap.web.deeds.base import Arguments, Surroundings
 
 
@@ -20,4 +22,4 @@ def show(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
 def doctor(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """Check the way of a mail, step by step; it asks resolver and relays, and takes seconds."""
     del arguments
-    return {"items": [public(check) for check in checks(around.settings)]}
+    return {"items": [public(check) for check in steps(around.settings, os.environ, of_others=False)]}

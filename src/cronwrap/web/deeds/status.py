@@ -17,7 +17,7 @@ def counts(around: Surroundings, arguments: Arguments) -> dict[str, int]:
     waiting = summary(around.state_dir)
     return {
         "jobs": len(found),
-        **{state: sum(state in job.states for job in found) for state in COUNTED},
+        **{state: number for state, number in listing.counts(found).items() if state in COUNTED},
         "queued": waiting.queued if waiting else 0,
         "failed": waiting.failed if waiting else 0,
     }

@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from cronwrap.crontab import places
 from cronwrap.spans import ago, count, duration
-from cronwrap.text import harmless, size
+from cronwrap.text import harmless, moment, size
 from cronwrap.web.deeds.base import Refused
 from cronwrap.web.guard import VISITOR
 from cronwrap.web.pages import words
@@ -115,6 +115,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "duration": duration,
     "exact": words.exact,
     "long": long,
+    "moment": moment,
     "of_result": words.of_result,
     "segment": segment,
     "since": words.since,
