@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
-from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
+from cronwrap import load_also
+from cronwrap.exit_status import EXIT_ENDED, EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError
 from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
     from cronwrap.history.journal import Entry
     from cronwrap.job.overlap import Guard
     from cronwrap.job.publisher import Publisher
-    from cronwrap.model import Command, Outcome, Output, Past, Verdict
+    from cronwrap.model import Command, Outcome, Verdict
+    from cronwrap.past import Past
     from cronwrap.pipeline.notifying import Told
+    from cronwrap.pipeline.still_due import StillDue
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
@@ -68,8 +72,13 @@ def main(invocation: Invocation) -> int:
     try:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
-        guard = Guard(settings.state_dir, run.job, run.run_id)
-        guard.waits = lambda: _under_way("place", run)
+        place = (settings.state_dir, run.job, run.run_id)
+        guard, turn = Guard(*place), None
+        if settings["overlap"] != "allow":
+            from cronwrap.job.turn import Turn  # noqa: PLC0415  # for those who ask for it
+
+            guard = turn = Turn(*place)
+            turn.waits = lambda: _under_way("place", run)
         pause = ""
         if may_be_paused(run, guard.name):
             from cronwrap.pipeline.held_back import paused  # noqa: PLC0415  # rare
@@ -77,8 +86,8 @@ def main(invocation: Invocation) -> int:
             pause, fault = paused(settings.state_dir, run.job)
             run = run.replace(settings=settings.replace(faults=(*settings.faults, fault))) if fault else run
         why = pause
-        if not pause and settings["overlap"] != "allow":
-            why = guard.enter(settings["overlap"], settings["overlap-wait"], signals)
+        if turn and not pause:
+            why = turn.enter(settings["overlap"], settings["overlap-wait"], signals)
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
         return _unwatched(_start(run), signals, error)
     if why:
@@ -178,11 +187,11 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
     ping = _ping(run, faults) if guard else None
-    still = _Still(run)
+    still = _still(run, faults)
     if guard:
         mark(run)
     while True:
-        supervisor, why_not = _spawned(start, _limits(settings, still.left()), signals)
+        supervisor, why_not = _spawned(start, _limits(settings, still.left() if still else None), signals)
         if why_not and not outcomes and guard:
             raise NotStartedError(start) from why_not
         # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
@@ -191,7 +200,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
             supervisor.end_asked = lambda: _under_way("asked_by", run, guard) or ("", "")
         supervisor.publisher = publisher
         supervisor.on_long_run = record.settle(outcomes, publisher)
-        supervisor.on_still_running = still.tell
+        supervisor.on_still_running = still.tell if still else None
         try:
             outcomes.append(supervisor.watch())
         except Exception as error:  # noqa: BLE001  # a bug, a module that has gone: the job goes on
@@ -208,43 +217,20 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         unmark(run)
     if publisher or outcomes[-1].ended_by:
         _under_way("leave", run, publisher, entry, outcomes[-1])
-    told = still.told()
+    told = still is not None and still.told()
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping, told_running=told)
 
 
-class _Still:
-    """Telling, once in a run, that it still goes on: ``--still-running``, over all its tries."""
+def _still(run: RunContext, faults: list[str]) -> StillDue | None:
+    if run.settings["still-running"] is None:
+        return None
+    try:
+        from cronwrap.pipeline.still_due import StillDue  # noqa: PLC0415  # for those who ask for it
 
-    def __init__(self, run: RunContext) -> None:
-        self._run = run
-        self._began = time.monotonic()
-        self._due = run.settings["still-running"]
-        self._word = -1
-        """The end of a pipe in which the child says that its mail is stored."""
-
-    def left(self) -> float | None:
-        """Give the seconds until it is due, None when it never is, or not any more."""
-        return None if self._due is None else max(0.0, self._began + self._due - time.monotonic())
-
-    def tell(self, output: Callable[[], Output]) -> int:
-        """Tell it in a process of its own; give its pid."""
-        elapsed = time.monotonic() - self._began
-        self._due = None
-        from cronwrap.pipeline.still_running import tell  # noqa: PLC0415  # rare
-
-        pid, self._word = tell(self._run, _policy(self._run.settings), elapsed, output)
-        return pid
-
-    def told(self) -> bool:
-        """Say whether a mail that told it is stored."""
-        if self._word < 0:
-            return False
-        try:
-            return os.read(self._word, 1) == b"1"
-        except OSError:
-            return False  # it is at it, or hangs: the end is told as if it were not
-        finally:
-            os.close(self._word)
+        return StillDue(run, _policy(run.settings))
+    except Exception as error:  # noqa: BLE001  # a module that has gone: it costs that mail, no more
+        faults.append(f"nobody could be told that it still runs: {type(error).__name__}: {error}")
+        return None
 
 
 def _spawned(start: Start, limits: Limits, signals: Signals) -> tuple[Supervisor, Exception | None]:
@@ -353,6 +339,7 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         or tries.told_running
         or told
     ):
+        load_also("report")
         from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415  # a quiet run has no use for it
 
         report(run, tries, Judged(verdict=verdict, past=past, told=told), signals)
@@ -372,7 +359,7 @@ def _judged(tries: Tries, policy: Policy, past: Past | None) -> Verdict:
     verdict = judge(tries.outcomes[-1], policy, past, time.time(), tries.outcomes[:-1])
     if not tries.told_running:
         return verdict
-    from cronwrap.report.verdict import ended_after_all  # noqa: PLC0415
+    from cronwrap.report.unfinished import ended_after_all  # noqa: PLC0415
 
     return ended_after_all(verdict, policy)
 
@@ -439,12 +426,10 @@ def _begin(run: RunContext, faults: list[str]) -> Entry | None:
         from cronwrap.pipeline.run_entry import begin  # noqa: PLC0415  # the job runs already
 
         return begin(run)
-    except StateError as error:
-        why = str(error)
     except OSError as error:
         why = f"{error.filename}: {error.strerror}"
     except Exception as error:  # noqa: BLE001  # a module that has gone, say
-        why = f"{type(error).__name__}: {error}"
+        why = _words(error)
     faults.append(f"this run is not on record: {why}")
     return None
 
@@ -452,13 +437,20 @@ def _begin(run: RunContext, faults: list[str]) -> Entry | None:
 def _past(run: RunContext) -> tuple[Past | None, str]:
     """Give what is known of the job's earlier runs, or None and the reason why nothing is."""
     try:
+        load_also("history")
         from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
 
         return past(run.settings.state_dir, run.job, run.user), ""
-    except StateError as error:
-        return None, f"the history could not be asked: {error}"
     except Exception as error:  # noqa: BLE001  # no `_sqlite3`, say: it costs the history, no more
-        return None, f"the history could not be asked: {type(error).__name__}: {error}"
+        return None, f"the history could not be asked: {_words(error)}"
+
+
+def _words(error: Exception) -> str:
+    """Say what was wrong: an error that was made for people speaks for itself."""
+    errors = sys.modules.get("cronwrap.errors")  # not imported: whoever raised one of them has done so
+    if errors and isinstance(error, errors.StateError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _skipped(
@@ -467,7 +459,7 @@ def _skipped(
     """Record, and report if that is wanted, a run that does not take place."""
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
     from cronwrap.pipeline.reporting import Judged, report, say  # noqa: PLC0415
-    from cronwrap.report.verdict import skipped, stopped  # noqa: PLC0415
+    from cronwrap.report.unfinished import skipped, stopped  # noqa: PLC0415
 
     by = _under_way("stopped_by", run) if interrupted else ""
     if os.isatty(2):

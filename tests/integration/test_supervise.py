@@ -272,6 +272,23 @@ def test_a_broken_pipe_within_the_job_ends_its_writer(cli):
     assert rehearse(cli, "--", "bash", "-c", line).status == 128 + signal.SIGPIPE
 
 
+def test_a_program_of_the_system_that_the_kernel_does_not_execute_is_run_or_told_of_as_any_other(tmp_path):
+    for name, text in (("plain", "echo $0; exit 5"), ("lost", "#!/not/there")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    script = EXITS + (
+        "from cronwrap.job import spawn\n"
+        "spawn.SYSTEM_PLACES = (os.fsencode(sys.argv[1]),)\n"
+        "one = outcome(sys.argv[1] + '/plain')\n"
+        "print(one.exit_code, one.output.kept.decode(), outcome(sys.argv[1] + '/lost').error)\n"
+        "try:\n    print(os.waitpid(-1, os.WNOHANG))\n"
+        "except ChildProcessError:\n    print('nobody is left')\n"
+    )
+    place = str(tmp_path)
+    expected = f"5 {place}/plain\n {place}/lost: its interpreter was not found\nnobody is left\n"
+    assert python(script, place).stdout == expected
+
+
 def test_the_niceness_is_as_asked_for(cli):
     asked = max(7, os.nice(0))  # nobody but root may go below what the tests themselves run with
     assert rehearse(cli, "--nice", str(asked), "--", "nice").output == f"{asked}\n"
@@ -280,9 +297,9 @@ def test_the_niceness_is_as_asked_for(cli):
 def test_a_niceness_that_may_not_be_set_is_told_and_the_job_runs(cli, needs):
     needs("setpriv")
     script = EXITS + (
-        "from cronwrap.job.spawn import StartError, read_report\n"
+        "from cronwrap.job.spawn import read_report\n"
         "start = Start(command=Command(argv=('true',), text=''), environment={}, nice=-5)\n"
-        "print(read_report(start, b'nice 13\\n'))\n"
+        "print(read_report(start, b'nice 13\\n')[0])\n"
     )
     assert python(script).stdout == "niceness -5 could not be set: Permission denied\n"
     words = ["--dry-run", "--on", "always", "--nice", "-5", "--", "nice"]

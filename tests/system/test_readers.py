@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from cronwrap.mail import Envelope
-from cronwrap.model import Past
+from cronwrap.past import Past
 from cronwrap.report import compose, digest
 from support import debian
 from support.reports import STARTED, files_of, outcome, output, parsed, report, text_of

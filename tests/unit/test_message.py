@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cronwrap.mail import Report
-from cronwrap.model import Mark, Outcome, Output, Past, Verdict
+from cronwrap.model import Mark, Outcome, Output, Verdict
+from cronwrap.past import Past
 from cronwrap.report import compose as message
 from support.reports import FAILED, STARTED, files_of, outcome, output, parsed, report, text_of
 

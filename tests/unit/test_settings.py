@@ -17,6 +17,7 @@ from cronwrap.settings import cache, values
 from cronwrap.settings import files as config
 from cronwrap.settings import load as settings
 from cronwrap.settings.command_line import parse
+from cronwrap.settings.defaults import DEFAULTS
 from cronwrap.settings.options import OPTIONS, SECTIONS, Option
 
 
@@ -171,6 +172,10 @@ def test_every_option_is_a_variable_too(ground, option: Option):
         assert found[option.sets] is not expected
     else:
         assert found[option.key] == expected
+
+
+def test_what_is_built_in_is_told_of_each_option_and_of_nothing_else():
+    assert list(DEFAULTS) == [option.key for option in (*OPTIONS, *SECTIONS) if not option.sets]
 
 
 def test_an_option_has_no_field_but_those_written_down():

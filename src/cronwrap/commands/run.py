@@ -16,7 +16,7 @@ from cronwrap.errors import CronwrapError
 from cronwrap.manage.by_hand import find, prepare
 from cronwrap.paths import user_name
 from cronwrap.pipeline.context import BY_HAND
-from cronwrap.settings.values import quote
+from cronwrap.settings.command_line import quote
 
 
 @click.command("run")

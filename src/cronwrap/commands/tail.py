@@ -15,7 +15,8 @@ from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
-from cronwrap.errors import EXIT_INTERNAL, StateError
+from cronwrap.errors import StateError
+from cronwrap.exit_status import EXIT_INTERNAL
 from cronwrap.history.runs import Run, ambiguous, find, output_of, under_way
 from cronwrap.manage import following
 from cronwrap.manage.runs import result_words

@@ -9,7 +9,8 @@ import threading
 from typing import NoReturn
 
 from cronwrap.crontab.surroundings import SPOOL, Account, Daemon
-from cronwrap.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_SIGNAL_BASE, CronwrapError
+from cronwrap.errors import CronwrapError
+from cronwrap.exit_status import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_SIGNAL_BASE
 from cronwrap.model import Record
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)

@@ -15,7 +15,7 @@ from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.shell_check import ShellCheck
 from cronwrap.crontab.store import find_program, is_user, this_program
 from cronwrap.crontab.wrap import PROGRAM
-from cronwrap.settings.values import quote
+from cronwrap.settings.command_line import quote
 
 Fault = Callable[[str, str], str]
 """What a shell has against a text."""

@@ -17,8 +17,8 @@ from cronwrap.crontab.schedule import DAYS, ScheduleError, read
 from cronwrap.crontab.wrap import check_prefix, wrap
 from cronwrap.errors import CronwrapError
 from cronwrap.model import Record
+from cronwrap.settings.command_line import quote
 from cronwrap.settings.options import BY_KEY
-from cronwrap.settings.values import quote
 
 WRITTEN, FIELDS, MINUTES, HOURLY, DAILY, WEEKLY, MONTHLY, START = (
     *("written", "fields", "minutes", "hourly", "daily", "weekly", "monthly", "start"),

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from cronwrap.errors import (
+from cronwrap.errors import StateError
+from cronwrap.exit_status import (
     EXIT_ENDED,
     EXIT_INTERNAL,
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
     EXIT_SIGNAL_BASE,
     EXIT_SKIPPED,
-    StateError,
 )
 from cronwrap.history import records
 from cronwrap.history.live_output import Reader

@@ -12,9 +12,10 @@ from cronwrap.errors import StateError
 from cronwrap.history.journal import COMMAND_MAX
 from cronwrap.log import log
 from cronwrap.mail import Report
-from cronwrap.model import Outcome, Past, Record
+from cronwrap.model import Outcome, Record
 from cronwrap.outbox import dispatch, from_memory, lanes
 from cronwrap.outbox.store import Outbox
+from cronwrap.past import Past
 from cronwrap.pipeline import held_back, notifying, redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.held_back import Silence
@@ -24,7 +25,8 @@ from cronwrap.pipeline.run_entry import ending, write_down
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
 from cronwrap.report.notification import OUTPUT_LIMIT
-from cronwrap.report.verdict import OK, RUNNING, ended_after_all, still_running
+from cronwrap.report.unfinished import ended_after_all, still_running
+from cronwrap.report.verdict import OK, RUNNING
 from cronwrap.settings.command_line import job_shell
 from cronwrap.text import harmless
 
@@ -331,7 +333,8 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
     """Report the runs of this job whose cronwrap died, as failures, each once, with their output so far."""
     from cronwrap.history.live_output import remove  # noqa: PLC0415
     from cronwrap.history.records import why_abandoned  # noqa: PLC0415
-    from cronwrap.report.verdict import ABANDONED, abandoned  # noqa: PLC0415
+    from cronwrap.report.unfinished import abandoned  # noqa: PLC0415
+    from cronwrap.report.verdict import ABANDONED  # noqa: PLC0415
 
     for entry in entries:
         fields = entry.fields
@@ -386,7 +389,8 @@ def _notify_abandoned(
     run: RunContext, fields: dict[str, Any], why: str, outcomes: tuple[Outcome, ...]
 ) -> bool:
     """Tell the targets of ``[[notify]]`` of a run whose cronwrap died; give whether there are any."""
-    from cronwrap.report.verdict import ABANDONED, Policy, abandoned  # noqa: PLC0415
+    from cronwrap.report.unfinished import abandoned  # noqa: PLC0415
+    from cronwrap.report.verdict import ABANDONED, Policy  # noqa: PLC0415
 
     policy = Policy(on=run.settings["on"])
     told = notifying.due(run.settings, policy, lambda policy: abandoned(why, on=policy.on))

@@ -6,7 +6,8 @@ import time
 
 from cronwrap.log import log
 from cronwrap.redact.redactor import redactor
-from cronwrap.report.verdict import STUCK, InTheWay, stuck
+from cronwrap.report.unfinished import InTheWay, stuck
+from cronwrap.report.verdict import STUCK
 from cronwrap.text import moment
 
 TYPE_CHECKING = False

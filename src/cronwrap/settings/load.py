@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import time
 
-from cronwrap import __version__
-from cronwrap.errors import ConfigError
+from cronwrap import __version__, load_also
 from cronwrap.model import Record
 from cronwrap.paths import config_paths, state_directory, state_variable, unquoted
 from cronwrap.settings import cache
+from cronwrap.settings.defaults import DEFAULTS
 from cronwrap.settings.job_name import job_name
-from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
-from cronwrap.settings.values import BAD_VALUE, nearest, partly_right
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ RACY = 0.1
 without another time stamp, so it is not cached."""
 STATE_KEY = "state directory"
 """Under which its source is found; it is no option."""
+CONFIG_VARIABLE = "CRONWRAP_CONFIG"
 OTHER_VARIABLES = (
     "CRONWRAP_RUN_ID",
     "CRONWRAP_BY_HAND",
@@ -86,7 +85,7 @@ def load(
     faults: list[str] = []
     environ = unquoted(environ)
     directory = state_directory(environ)
-    named = flags.get("config") or environ.get("CRONWRAP_CONFIG", "")
+    named = flags.get("config") or environ.get(CONFIG_VARIABLE, "")
     files = _files(
         config_paths(named, environ),
         directory,
@@ -104,9 +103,7 @@ def load(
             patterns = found["sections"].get("redact.patterns", patterns)
         name = job_name(command_text, variables.get("redact.patterns", (patterns,))[0])
 
-    values: dict[str, Any] = {
-        option.key: option.default for option in (*OPTIONS, *SECTIONS) if not option.sets
-    }
+    values = DEFAULTS.copy()
     sources: dict[str, str] = {}
     in_files = _of_files(files, name)
     for key, value, source in (
@@ -161,6 +158,10 @@ def _of_crontab(environ: Mapping[str, str], faults: list[str]) -> list[tuple[str
         value = environ.get(variable)
         if value is None or (not value and key == "mailfrom"):
             continue
+        load_also("options")
+        from cronwrap.settings.options import BY_KEY  # noqa: PLC0415  # not for every run
+        from cronwrap.settings.values import partly_right  # noqa: PLC0415
+
         try:
             BY_KEY[key].read(value)
         except ValueError as error:
@@ -177,7 +178,8 @@ def _relays(
 ) -> tuple[int, str]:
     """Give how many relays there are, and their first login: the environment's, else the last file's."""
     if environ.get("CRONWRAP_RELAY"):
-        from cronwrap.settings.relays import from_environment  # noqa: PLC0415  # for those who use it
+        from cronwrap.errors import ConfigError  # noqa: PLC0415  # for those who use it
+        from cronwrap.settings.relays import from_environment  # noqa: PLC0415
 
         try:
             relay = from_environment(environ)
@@ -196,10 +198,17 @@ def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, tuple
 
     An empty one counts as not set; but ``CRONWRAP_MAILTO=`` says "no mail", as ``MAILTO=`` does.
     """
-    given = [key for key in environ if key.startswith("CRONWRAP_") and key not in OTHER_VARIABLES]
     found: dict[str, tuple[Any, str]] = {}
+    if environ.get(CONFIG_VARIABLE):  # which names the files, and is any text: no table is needed for it
+        found["config"] = environ[CONFIG_VARIABLE], CONFIG_VARIABLE
+    known = (CONFIG_VARIABLE, *OTHER_VARIABLES)
+    given = [key for key in environ if key.startswith("CRONWRAP_") and key not in known]
     if not given:
         return found
+    load_also("options")
+    from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS  # noqa: PLC0415  # not for every run
+    from cronwrap.settings.values import BAD_VALUE, nearest, partly_right  # noqa: PLC0415
+
     for variable in given:
         option = BY_KEY.get(variable.removeprefix("CRONWRAP_").lower().replace("_", "-"))
         if option is None or option.variable != variable:
@@ -258,6 +267,7 @@ def _files(
 
 
 def _read(path: str, found: dict[str, dict[str, Any]], *, must_exist: bool) -> None:
+    from cronwrap.errors import ConfigError  # noqa: PLC0415
     from cronwrap.settings import files  # noqa: PLC0415  # heavy, and only when a file has changed
 
     try:
