@@ -34,7 +34,8 @@ def said(what, seconds=20.0):
 
 def test_it_has_its_input_place_limits_and_a_session_of_its_own(tmp_path):
     limits = ((resource.RLIMIT_NOFILE, (77, 77)),)
-    text = "pwd; umask; ulimit -n; nice; cat; echo $X; cut -d' ' -f6 /proc/$$/stat >sid; echo $$ >pid; ls /proc/self/fd"
+    text = "pwd; umask; ulimit -n; nice; cat; echo $X; "
+    text += "cut -d' ' -f6 /proc/$$/stat >sid; echo $$ >pid; ls /proc/self/fd"
     daemon = Daemon(umask=0o027, nice=5, limits=limits)
     lines = said(job(text, str(tmp_path), b"\nfirst\nsecond", daemon, X="of us")).decode().split("\n")
     assert lines[:4] == [str(tmp_path), "0027", "77", "5"]
