@@ -54,19 +54,22 @@ def test_every_job_of_the_crontab_is_wrapped():
     assert all(" cronwrap " in line for line in before_the_shell)
 
 
-@pytest.mark.parametrize("name", ["backup.timer", "backup.service"])
-def test_the_units_are_read_as_systemd_reads_them(name):
+UNITS = {
+    "backup": ("Nightly backup", "/usr/local/bin/cronwrap --name backup -- "),
+    "cronwrap-outbox": ("Reports of cron jobs that wait for a relay", "/usr/local/bin/cronwrap outbox flush"),
+}
+
+
+@pytest.mark.parametrize("kind", ["timer", "service"])
+@pytest.mark.parametrize("name", UNITS)
+def test_the_units_are_read_as_systemd_reads_them(name, kind):
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str
-    unit.read_string(read(f"systemd/{name}"))
-    assert unit["Unit"]["Description"] == "Nightly backup"
-    if name.endswith("service"):
-        assert unit["Service"]["ExecStart"].split()[:4] == [
-            "/usr/local/bin/cronwrap",
-            "--name",
-            "backup",
-            "--",
-        ]
+    unit.read_string(read(f"systemd/{name}.{kind}"))
+    description, command = UNITS[name]
+    assert unit["Unit"]["Description"].startswith(description)
+    if kind == "service":
+        assert unit["Service"]["ExecStart"].startswith(command)
 
 
 def test_cronwrap_finds_no_fault_in_the_configuration(config, tmp_path):
@@ -78,3 +81,9 @@ def test_cronwrap_finds_no_fault_in_the_configuration(config, tmp_path):
     assert settings.faults == ()
     assert settings.relays == 1
     assert settings["mailto"] == "ops@example.com"
+
+
+def test_the_containers_crontab_is_right_for_its_scheduler(cli):
+    table = os.path.join(EXAMPLES, "container", "crontab")
+    done = cli("crontab", "lint", "--no-host", "--dialect", "supercronic", table)
+    assert (done.status, done.stdout) == (0, ""), done.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
@@ -104,5 +103,3 @@ def test_a_sender_that_dies_is_replaced_by_one_that_waits(job, relay):
     assert process.returncode == 7
     assert b"kept" in err
     relay.wait_for(1, timeout=30)
-    for one in job.processes():
-        one.send_signal(signal.SIGTERM)

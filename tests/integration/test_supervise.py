@@ -48,8 +48,8 @@ SIGNALS = "SigBlk", "SigIgn", "SigCgt"
 IGNORED = "HUP", "INT", "TERM", "USR1", "CHLD", "TSTP", "TTOU"
 RT_SIGACTION = {"x86_64": 13, "aarch64": 134, "riscv64": 134}
 """Number of the system call."""
-JOBS_IN_A_ROW = 3_000
-"""What leaks once in a run shows by then: a process may have a thousand descriptors open."""
+JOBS_IN_A_ROW = 300
+"""What leaks once in a run shows at the second; what leaks now and then, by chance, at one of these."""
 
 
 def python(script, *words):
@@ -442,11 +442,11 @@ def test_what_ends_within_the_drain_is_no_holder(cli):
     assert "still running" not in run.details
 
 
-def test_a_daemon_with_streams_of_its_own_is_not_waited_for(cli):
+def test_a_daemon_with_streams_of_its_own_is_not_waited_for(cli, wait_until):
     line = "setsid sleep 60 >/dev/null 2>&1 </dev/null & exit 0"
     run = rehearse(cli, "--drain", "30", "--", "sh", "-c", line)
     assert "still running" not in run.details
-    assert [process.name() for process in cli.processes()] == ["sleep"]
+    wait_until(lambda: [process.name() for process in cli.processes()] == ["sleep"])
 
 
 def test_children_that_cronwrap_found_are_not_the_jobs(cli, tmp_path):
@@ -505,8 +505,8 @@ def test_a_thousand_orphans_are_all_reaped(cli, tmp_path, wait_until):
         "sys.stdin.read()\n"
     )
     process = cli.start("--", "python3", "-c", line, stdin=subprocess.PIPE)
-    job = wait_until(lambda: number(str(tmp_path / "ready")))
-    wait_until(lambda: [child.pid for child in psutil.Process(process.pid).children()] == [job])
+    job = wait_until(lambda: number(str(tmp_path / "ready")), timeout=60)
+    wait_until(lambda: [child.pid for child in psutil.Process(process.pid).children()] == [job], timeout=60)
     process.stdin.close()
     assert process.wait(20) == 0
 

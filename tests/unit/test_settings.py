@@ -432,11 +432,11 @@ def test_one_bad_key_takes_no_other_with_it(ground):
 
 
 def test_a_file_of_another_kind_makes_few_and_short_faults_and_soon(ground):
-    lines = [f"timeuot{number} = 1" for number in range(30_000)]
+    lines = [f"timeuot{number} = 1" for number in range(6_000)]
     ground.write(ground.system, "[defaults]\n" + "\n".join(lines) + f"\n{'x' * 5000} = 1\n[defaults.x]\n")
     started = time.process_time()
     faults = ground.load().faults
-    assert time.process_time() - started < 20  # two, where a comparison of each with each takes minutes
+    assert time.process_time() - started < 5  # a comparison of each with each takes minutes
     assert len(faults) == config.FAULT_LIMIT + 1
     assert faults[-1].endswith("more faults")
     ground.write(ground.system, f"{'x' * 5000} = 1\n[defaults]\nchdir = {list(range(5000))}\n")
