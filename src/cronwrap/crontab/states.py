@@ -108,7 +108,8 @@ def alone(state_dir: str) -> Iterator[None]:
     ``crontab -e`` knows nothing of it: what it does meanwhile shows when the crontab is read.
     """
     try:
-        lock = Lock(LOCK, state(state_dir, CRONTABS, make=True).fd)
+        directory = state(state_dir, CRONTABS, make=True)  # held on to: another thread may open it anew
+        lock = Lock(LOCK, directory.fd)
     except OSError as error:
         raise _fault(state_dir, error, "written") from error
     try:

@@ -162,17 +162,17 @@ def earlier(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
 
 
 def state(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
-    """Give an earlier ``state`` whole, and what bringing it back would change."""
+    """Give an earlier ``state`` whole; what bringing it back would change, and what changed ``since``."""
     found = table(around, arguments)
     which = wanted(arguments, "state")
     octets = _content(around, found, which)
     kept = next((one for one in states.every(around.state_dir, found.place.id) if one.id == which), None)
-    before = hunks(found.octets, octets)
     return {
         **found.public(),
         "state": _public(kept) if kept else {},
         "text": base64_of(octets),
-        "hunks": before,
+        "hunks": hunks(found.octets, octets),
+        "since": hunks(octets, found.octets),
         "same": octets == found.octets,
     }
 
