@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from support.browser import CONTRAST, SCHEMES, WIDTHS, Visit, chromium, demonstration
@@ -75,3 +77,19 @@ def test_the_list_renews_itself_and_a_live_run_goes_on(visit, wait_until):
         at = page.locator("footer").inner_text()
         wait_until(lambda: page.locator("footer").inner_text() != at, timeout=20)
     assert visit.complaints == []
+
+
+def test_in_w3m_the_list_a_job_and_a_run_can_be_read(needs, tmp_path):
+    needs("w3m")
+    with demonstration() as address:
+        shown = subprocess.run(
+            ["w3m", "-cookie", "-o", "accept_cookie=1", "-o", "use_dictcommand=0", "-dump", address],
+            env={"HOME": str(tmp_path), "TERM": "dumb", "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        ).stdout
+    assert "backup-srv" in shown
+    assert "failing since" in shown
+    assert "Press ? for keys" not in shown  # there is no script
