@@ -71,7 +71,7 @@ async def _list(route: Route, request: Request, arguments: Arguments) -> Respons
 
 async def _sum(route: Route, request: Request, arguments: Arguments) -> Response:
     user = arguments.pop("user", "")
-    return as_json(await summed(Asking(request), route.deed, arguments, user))
+    return as_json(shaped(route.answer, await summed(Asking(request), route.deed, arguments, user)))
 
 
 async def _one(route: Route, request: Request, arguments: Arguments) -> Response:
