@@ -56,6 +56,7 @@ OPTIONS = ("settings.values", "settings.options")
 """What a run needs that was given an option, or a variable of ours."""
 HISTORY = (
     "errors",
+    "history.damaged",
     "history.live_output",
     "history.records",
     "history.totals",
@@ -69,16 +70,23 @@ HISTORY = (
 """What a look into the history takes: of a run that fails, say, or is the 64th."""
 REPORT = (
     "errors",
+    "history.damaged",
+    "history.live_output",
+    "history.records",
+    "history.stopping",
+    "log",
+    "pipeline.under_way",
+    "pipeline.telling",
     "past",
     "history.tally",
     "text",
     "address",
-    "log",
     "mail",
     "outbox",
     "forked",
     "outbox.backoff",
     "outbox.message_file",
+    "outbox.sent",
     "outbox.store",
     "outbox.sender",
     "outbox.dispatch",

@@ -152,7 +152,7 @@ def test_a_file_that_is_not_there_is_said_so(run, tmp_path):
 
 
 def test_a_device_is_no_crontab():
-    with pytest.raises(CronwrapError, match="no crontab"):
+    with pytest.raises(CronwrapError, match="not a regular file"):
         File("/dev/zero").read()
 
 

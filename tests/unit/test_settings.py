@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cronwrap import paths
 from cronwrap.errors import ConfigError
-from cronwrap.settings import cache, values
+from cronwrap.settings import anew, cache, values
 from cronwrap.settings import files as config
 from cronwrap.settings import load as settings
 from cronwrap.settings.command_line import parse
@@ -57,7 +57,7 @@ def ground(tmp_path, monkeypatch):
 @pytest.fixture(name="settled")
 def fixture_settled(monkeypatch):
     """Take away the time that a changed file is not trusted for."""
-    monkeypatch.setattr(settings, "RACY", -1.0)
+    monkeypatch.setattr(anew, "RACY", -1.0)
 
 
 settled = pytest.mark.usefixtures("settled")

@@ -24,6 +24,7 @@ from cronwrap.settings.view import Shown
 from cronwrap.setup import draft as setup
 from cronwrap.setup import importers
 from cronwrap.setup.importers import Imported
+from cronwrap.trust import read_regular
 
 if TYPE_CHECKING:
     from cronwrap.commands.cli import App
@@ -193,8 +194,7 @@ def _content(path: str) -> bytes | None:
     if path == "-":
         return sys.stdin.buffer.read(importers.SIZE_LIMIT + 1)
     try:
-        with open(path, "rb") as file:
-            return file.read(importers.SIZE_LIMIT + 1)
+        return read_regular(path, importers.SIZE_LIMIT + 1)
     except FileNotFoundError:
         return None
     except OSError as error:

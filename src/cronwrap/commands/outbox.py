@@ -13,8 +13,9 @@ import click
 from cronwrap.commands import views
 from cronwrap.errors import StateError
 from cronwrap.manage.outbox import as_object, queue_again, readable_item, whole_file
-from cronwrap.outbox import dispatch
+from cronwrap.outbox import dispatch, sent
 from cronwrap.outbox.message_file import DAMAGED
+from cronwrap.outbox.sent import Delivered
 from cronwrap.outbox.store import Item, Outbox
 from cronwrap.spans import ago, duration
 from cronwrap.text import harmless, shorten
@@ -42,7 +43,9 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
 def list_(app: App, *, as_json: bool) -> None:
     """List the outbox."""
     box = Outbox(app.settings().state_dir).look()
-    items = [*box.items()[0], *box.failed()]
+    delivered = Delivered(box)
+    queued = [item.replace(last_error=sent.WORDS) if delivered(item) else item for item in box.items()[0]]
+    items = [*queued, *box.failed()]
     for line in map(json.dumps, map(as_object, items)) if as_json else lines(items, time.time()):
         views.say(line)
 

@@ -17,7 +17,8 @@ from cronwrap.job import use
 from cronwrap.job.holds import Hold
 from cronwrap.manage.jobs import JobState, public, states
 from cronwrap.manage.runs import result_words
-from cronwrap.outbox.store import LOUD_AFTER, Summary, summary
+from cronwrap.outbox.store import LOUD_AFTER
+from cronwrap.outbox.summary import Summary, summary
 from cronwrap.pipeline.held_back import unsaid, until
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import median, moment, size
@@ -89,6 +90,8 @@ def outbox_line(screen: Screen, waiting: Summary, *, loud: bool) -> str:
         parts.append(f"{count(waiting.queued, 'report')} {waits} for {duration(waiting.oldest_age)}")
     if waiting.failed:
         parts.append(f"{count(waiting.failed, 'report')} could not be delivered{waiting.refusing}")
+    if waiting.delivered:
+        parts.append(f"{count(waiting.delivered, 'delivered report')} cannot be removed")
     why = f" ({views.printable(waiting.last_error)})" if waiting.last_error else ""
     line = f"outbox: {', '.join(parts)}{why}; see: cronwrap outbox list"
     return screen.paint(line, views.RED if loud else views.YELLOW)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from cronwrap.crontab.lines import is_system_path
 from cronwrap.errors import CronwrapError
+from cronwrap.trust import HANDED, read_regular
 from cronwrap.whole_file import LARGEST, WholeFile
 
 SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron")
@@ -57,8 +58,7 @@ class File:
     def read(self) -> bytes:
         """Give the whole file."""
         try:
-            with open(self.path, "rb") as file:
-                content = file.read(LARGEST + 1)
+            content = read_regular(self.name if self.name.startswith(HANDED) else self.path, LARGEST + 1)
         except OSError as error:
             raise CronwrapError(f"{self.name}: {error.strerror}") from None
         if len(content) > LARGEST:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from cronwrap.exit_status import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
 from cronwrap.job.signals import Signals, block_all, set_mask
@@ -20,6 +21,10 @@ SYSTEM_PLACES = (b"/bin", b"/sbin", b"/usr/bin", b"/usr/sbin", b"/usr/local/bin"
 """Where programs are without which nothing works: they are not on a file server that may not answer."""
 AS_A_JOB = (True, False, 0, None, None, None, -1, None, True)
 """For `_posixsubprocess`: default actions, no session, a group of its own, the same user; by vfork."""
+THREADS, ONE_THREAD = "/proc/self/task", 3
+"""A directory with one for each thread (proc(5)), and its links while there is one."""
+THREAD_LOOKS, THREAD_PAUSE = 20, 0.0005
+"""How often, and seconds apart, it is looked at: one that waits for a disk is not waited for."""
 REMARKS = {
     "signals": "the job's signals could not be put back as they were",
     "group": "the job has no process group of its own",
@@ -119,6 +124,7 @@ def spawn(start: Start, signals: Signals) -> Pipes:
     try:
         for _ in range(3):
             descriptors += os.pipe()
+        _see_threads_off()
         mask = block_all()  # no handler of ours may run in the child
         try:
             pid = _at_once(start, signals, mask, descriptors) or os.fork()
@@ -197,6 +203,17 @@ def _program_of_the_system(start: Start) -> bytes:
         if os.access(place + b"/" + name, os.X_OK):
             return place + b"/" + name
     return b""
+
+
+def _see_threads_off() -> None:
+    """Wait a moment for threads that are done to be gone: Python warns who forks beside one (3.12)."""
+    try:
+        for _ in range(THREAD_LOOKS):
+            if os.stat(THREADS).st_nlink <= ONE_THREAD:
+                return
+            time.sleep(THREAD_PAUSE)
+    except OSError:
+        return
 
 
 def close(descriptor: int) -> None:

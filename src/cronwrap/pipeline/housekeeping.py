@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cronwrap
 from cronwrap.history import journal
-from cronwrap.state import state
+from cronwrap.state import silent, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
     A run that has ``mailed`` has already had sent what waits, or left it to whoever sends.
     """
     directory = run.settings.state_dir
+    if directory in silent:
+        return  # the next run that reaches it does so
     try:
         dead: list[Entry] = []
         if journal.others_begun(directory, run.job, entry):

@@ -22,6 +22,7 @@ JOURNALD = "/run/systemd/journal/socket"
 """As ``journald.SOCKET``, which is loaded only where it is there."""
 NEEDED = (
     "cronwrap.pipeline.reporting",
+    "cronwrap.pipeline.telling",
     "cronwrap.pipeline.still_running",
     "cronwrap.report.unfinished",
     "cronwrap.pipeline.housekeeping",

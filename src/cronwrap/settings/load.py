@@ -6,10 +6,8 @@ beside the state, as long as the files are the very ones the cache was made from
 
 from __future__ import annotations
 
-import os
-import time
-
-from cronwrap import __version__, load_also
+from cronwrap import load_also
+from cronwrap.lock import answered
 from cronwrap.model import Record
 from cronwrap.paths import config_paths, state_directory, state_variable, unquoted
 from cronwrap.settings import cache
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-RACY = 0.1
-"""Seconds, some ticks of the clock of file systems: a file changed so shortly ago may change again
-without another time stamp, so it is not cached."""
 STATE_KEY = "state directory"
 """Under which its source is found; it is no option."""
 CONFIG_VARIABLE = "CRONWRAP_CONFIG"
@@ -238,45 +233,22 @@ def _files(
     paths: tuple[str, ...], directory: str, *, must_exist: bool, keep: bool, lean: bool
 ) -> dict[str, dict[str, Any]]:
     """Give the checked values of each file there is, by path."""
-    signature = tuple((path, cache.signature(path)) for path in paths)
-    if not must_exist and all(state is None for _, state in signature):
-        return {}
-    key = (__version__, os.geteuid(), signature)
-    cached = cache.read(directory, key)
+    signature: list[tuple[str, Any]] = []
+
+    def look() -> dict[str, dict[str, Any]] | None:
+        signature.extend([(path, cache.signature(path)) for path in paths])
+        if not must_exist and all(state is None for _, state in signature):
+            return {}
+        return cache.read(directory, cache.key(signature))
+
+    hung = False
+    try:
+        cached = answered(directory, look) if lean else look()
+    except TimeoutError:
+        cached, hung = None, True
     if cached is not None:
         return cached
+    from cronwrap.settings.anew import Anew  # noqa: PLC0415  # only when a file has changed
 
-    def read() -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for path in paths:
-            _read(path, found, must_exist=must_exist)
-        return found
-
-    if lean:
-        from cronwrap.forked import compute  # noqa: PLC0415
-
-        found = compute(read)
-    else:
-        found = read()
-    newest = max((state[1] for _, state in signature if state), default=0) / 1e9
-    # Directories that others can write to may be closed without a change of the file.
-    lasting = not any("untrusted" in tables for tables in found.values())
-    if keep and lasting and abs(time.time() - newest) > RACY:
-        cache.write(directory, key, found)
-    return found
-
-
-def _read(path: str, found: dict[str, dict[str, Any]], *, must_exist: bool) -> None:
-    from cronwrap.errors import ConfigError  # noqa: PLC0415
-    from cronwrap.settings import files  # noqa: PLC0415  # heavy, and only when a file has changed
-
-    try:
-        found[path] = files.values(files.File(path))
-    except (OSError, ConfigError) as error:
-        if isinstance(error, OSError):
-            if not must_exist and isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)):
-                return
-            error = ConfigError(f"{path}: {error.strerror}")
-        found[path] = {**files.nothing(), "faults": [str(error)]}
-        if isinstance(error, files.UntrustedError):
-            found[path]["untrusted"] = True
+    anew = Anew(paths, directory, must_exist=must_exist, keep=keep)
+    return anew.hung(signature) if hung else anew.lean(signature) if lean else anew.read(signature)

@@ -7,7 +7,8 @@ from typing import Any
 
 from cronwrap.manage import listing
 from cronwrap.manage.runs import bring_up_to_date
-from cronwrap.outbox.store import LOUD_AFTER, summary
+from cronwrap.outbox.store import LOUD_AFTER
+from cronwrap.outbox.summary import summary
 from cronwrap.text import iso
 from cronwrap.web.deeds.base import Arguments, Refused, Surroundings, wanted
 

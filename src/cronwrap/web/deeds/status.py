@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cronwrap.manage import listing
-from cronwrap.outbox.store import summary
+from cronwrap.outbox.summary import summary
 from cronwrap.web.deeds.base import Arguments, Surroundings
 from cronwrap.web.deeds.jobs import current
 

@@ -142,7 +142,7 @@ def page(request: Request, name: str, *, status: int = 200, **context: Any) -> R
     door: Door = request.app.state.door
     around = {
         "visitor": visitor,
-        "host": os.uname().nodename,
+        "host": host_name(),
         "navigation": NAVIGATION,
         "section": section(request.scope["path"]),
         "badge_count": request.app.state.badges.get(visitor.user, 0),
@@ -153,6 +153,11 @@ def page(request: Request, name: str, *, status: int = 200, **context: Any) -> R
     }
     text = request.app.state.templates.render(name, {**around, **context})
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
+
+
+def host_name() -> str:
+    """Give the name of this host, for people."""
+    return os.uname().nodename
 
 
 def section(path: str) -> str:
