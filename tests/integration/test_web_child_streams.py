@@ -68,6 +68,15 @@ def test_what_a_child_streams_is_whole_and_its_places_are_free_again(page, tmp_p
     wait_until(lambda: free(page.served.room) == before)
 
 
+def test_who_asks_for_the_headers_alone_is_given_these_and_no_stream(page, tmp_path):
+    run = run_of(str(tmp_path / "state"), 1, "job")
+    for path in (f"/api/v1/runs/{run}/tail", f"/api/v1/runs/{run}/output", f"/runs/{run}/live"):
+        answer = page.ask("HEAD", f"{path}?user=alice")
+        assert answer.status == 200, path
+        assert "no-store" in answer.headers["cache-control"]
+    assert page.ask("HEAD", f"/api/v1/runs/{run}/tail").body == b""
+
+
 def test_a_run_that_a_user_has_not_is_not_there_by_way_of_a_child_either(page):
     answer = page.get("/api/v1/runs/20260101T000000-0000abcd/tail?user=alice")
     assert (answer.status, answer.json()["title"]) == (404, "There is no such run")
