@@ -63,7 +63,7 @@ def test_by_the_keyboard_alone_a_job_is_found_opened_and_muted(visit, wait_until
         page.keyboard.press("Enter")
         page.locator(".said").wait_for()
         assert "sitemap is muted" in page.get_by_role("status").inner_text()
-        wait_until(lambda: "said=" not in page.url)
+        wait_until(lambda: "said=" not in page.evaluate("location.search"))
 
 
 def test_the_list_renews_itself_and_a_live_run_goes_on(visit, wait_until):
