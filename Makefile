@@ -13,11 +13,13 @@ PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-system fuzz campaign coverage check format completions schema bench clean \
+.PHONY: help venv demo demo-web screenshots test test-system fuzz campaign coverage check format completions schema bench clean \
 	dist deb rpm single-file lock
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
+	@echo 'make demo-web  the page, with thirty jobs of all fates on a throw-away state'
+	@echo 'make screenshots  pictures of every page, by Debian'"'"'s Chromium, into docs/images'
 	@echo 'make test      every test that this machine has the means for; installs nothing outside of .venv'
 	@echo 'make test-system  the others: installs programs by apt-get, as root, and leaves out nothing'
 	@echo 'make fuzz      what reads from outside, for SECONDS=60, or one TARGET alone'
@@ -42,6 +44,12 @@ $(STAMP): pyproject.toml scripts/cronwrap scripts/cronwrap-shell
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	@touch $@
+
+demo-web: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tools/demo_web.py $(ARGS)
+
+screenshots: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tools/screenshots.py
 
 demo: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python tools/demo.py

@@ -8,6 +8,7 @@ changed, and nothing of it outlives the script.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cronwrap.crontab import named
@@ -26,6 +28,7 @@ from cronwrap.manage import planned
 from cronwrap.model import STDERR, STDOUT
 from cronwrap.outbox.store import Outbox
 from cronwrap.settings.load import load
+from cronwrap.web.pages import render
 from cronwrap.web.server import Listening, Way
 from support.past import Was, remember
 
@@ -249,28 +252,34 @@ def lay_out(place: str, now: float) -> dict[str, str]:
     return environment
 
 
-def main() -> int:
-    """Serve the demonstration until Ctrl-C; arguments: ``--listen HOST:PORT``, ``--socket PATH``."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+@contextlib.contextmanager
+def demonstration(listen: str, path: str = "") -> Iterator[Listening]:
+    """Give the page of the demonstration, which listens and is yet to serve."""
     random.seed(7)
     named._system_crontabs = lambda: iter(())  # this machine's own are not shown
-    given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     with tempfile.TemporaryDirectory(prefix="cronwrap-demo-") as place:
         processes = live(lay_out(place, time.time()))
-        page = Listening(
-            load({}, os.environ),
-            Way(listen=given.get("--listen", "127.0.0.1:0"), path=given.get("--socket", "")),
-            lambda line: print(line, flush=True),
-        )
+        way = Way(listen=listen, path=path)
+        page = Listening(load({}, os.environ), way, lambda line: print(line, flush=True))
         try:
-            print(f"Open this: {page.address()}\nCtrl-C ends it, and nothing of it remains.", flush=True)
-            page.serve()
+            yield page
         finally:
             page.close()
             for process in processes:
                 process.terminate()
             for process in processes:
                 process.wait()
+
+
+def main() -> int:
+    """Serve until Ctrl-C; arguments: ``--listen HOST:PORT``, ``--socket PATH``, ``--host NAME``."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    given = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    if "--host" in given:
+        render.host_name = lambda: given["--host"]
+    with demonstration(given.get("--listen", "127.0.0.1:0"), given.get("--socket", "")) as page:
+        print(f"Open this: {page.address()}\nCtrl-C ends it, and nothing of it remains.", flush=True)
+        page.serve()
     return 0
 
 

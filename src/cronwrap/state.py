@@ -118,6 +118,7 @@ def state(path: str, *names: str, make: bool = False) -> Directory:
         found = os.fstat(held.fd)
         if found.st_nlink and _ours(found):
             return held
+        _held.pop(place, None)
     outer = state(path, *names[:-1], make=make) if names else None
     name, dir_fd = (names[-1], outer.fd) if outer else (path, None)
     try:
@@ -140,8 +141,8 @@ def state(path: str, *names: str, make: bool = False) -> Directory:
         close_to_others(fd, found, place, inner=bool(names))
     if len(_held) >= MOST_HELD:
         _held.clear()
-    _held[place] = held
-    return held
+    # Of two threads the first one's: whoever took its descriptor would find it closed, or another's.
+    return _held.setdefault(place, held)
 
 
 def put(place: int, name: str, content: bytes, new: str, mode: int = 0o600) -> None:

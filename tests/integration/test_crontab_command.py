@@ -220,6 +220,19 @@ def test_a_crontab_that_is_refused_is_said_so(run, own):
     assert own.read_bytes() == b"@daily refused\n"
 
 
+@pytest.mark.parametrize("table", [b"0 3 * * *\ttool\r\n@daily a \\r\n", b"@daily a \\r\n", b"a\rb\r\r\n"])
+def test_a_crontab_is_read_to_the_octet_where_its_listing_writes_out_what_ends_a_line(own, table):
+    """As Debian's does; an editor gets the octets themselves."""
+    program = own.parent / "bin" / "crontab"
+    listing = f"-l) sed 's/\\r/\\\\r/g' {own} ;;\n-e) cp {own} {own}.edited; $VISUAL {own}.edited ;;\n"
+    program.write_text(FAKE_CRONTAB.format(table=own).replace("-l)", f"{listing}-L)"), encoding="utf-8")
+    own.write_bytes(table)
+    assert crontab_store.Own().read() == table
+    crontab_store.Own().replace(table, table + b"# more\r\n")
+    assert own.read_bytes() == table + b"# more\r\n"
+    assert sorted(os.listdir(own.parent / "bin")) == ["crontab"]
+
+
 def test_ones_own_crontab_that_changed_is_not_installed(own):
     own.write_bytes(b"changed\n")
     with pytest.raises(CronwrapError, match="changed in the meantime"):

@@ -55,21 +55,24 @@ def test_every_job_of_the_crontab_is_wrapped():
 
 
 UNITS = {
-    "backup": ("Nightly backup", "/usr/local/bin/cronwrap --name backup -- "),
-    "cronwrap-outbox": ("Reports of cron jobs that wait for a relay", "/usr/local/bin/cronwrap outbox flush"),
+    "backup": ("timer", "Nightly backup", "/usr/local/bin/cronwrap --name backup -- "),
+    "cronwrap-outbox": ("timer", "Reports of cron jobs that wait", "/usr/local/bin/cronwrap outbox flush"),
+    "cronwrap-web": ("socket", "The page of cronwrap", "/usr/local/bin/cronwrap web --idle-exit 10m"),
 }
 
 
-@pytest.mark.parametrize("kind", ["timer", "service"])
 @pytest.mark.parametrize("name", UNITS)
-def test_the_units_are_read_as_systemd_reads_them(name, kind):
-    unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str
-    unit.read_string(read(f"systemd/{name}.{kind}"))
-    description, command = UNITS[name]
-    assert unit["Unit"]["Description"].startswith(description)
-    if kind == "service":
-        assert unit["Service"]["ExecStart"].startswith(command)
+def test_the_units_are_read_as_systemd_reads_them(name):
+    kind, description, command = UNITS[name]
+    units = {}
+    for one in (kind, "service"):
+        units[one] = configparser.ConfigParser(strict=False, interpolation=None)
+        units[one].optionxform = str
+        units[one].read_string(read(f"systemd/{name}.{one}"))
+        assert units[one]["Unit"]["Description"].startswith(description)
+    assert units["service"]["Service"]["ExecStart"].startswith(command)
+    if kind == "socket":
+        assert units[kind]["Socket"]["ListenStream"] == "/run/cronwrap/web.sock"
 
 
 def test_cronwrap_finds_no_fault_in_the_configuration(config, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import unicodedata
 from html.parser import HTMLParser
 from urllib.parse import quote
@@ -94,17 +95,17 @@ def world(tmp_path_factory):
         page = Page()
         tables = page.get("/api/v1/crontabs")
         ids = [item["id"] for item in tables.json()["items"]] if tables.status == 200 else []
-        yield page, {"job": jobs, "run": runs, "user": [user_name()]}, mails, ids
+        yield page, {"job": jobs, "run": runs, "user": [user_name()], "state": ["0" * 64]}, mails, ids
 
 
 def filled(path, values):
     """Give the addresses that a route's path stands for."""
-    names = [name for name in ("user", "job", "run", "id") if f"{{{name}" in path]
+    names = [name for name in ("user", "job", "run", "id", "state") if f"{{{name}" in path]
     for row in itertools.product(*(values[name] for name in names)):
         found = path
         for name, value in zip(names, row, strict=True):
             part = quote(value.encode("utf-8", "surrogateescape"), safe="")
-            found = found.replace(f"{{{name}:path}}", part).replace(f"{{{name}}}", part)
+            found = re.sub(rf"\{{{name}(?::\w+)?\}}", part.replace("\\", r"\\"), found)
         yield found
 
 

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     from schemathesis import GenerationMode
     from schemathesis.checks import CHECKS
 
-EXAMPLES = 8
+EXAMPLES = 4
 """For each operation and mode; `make fuzz` may take more."""
 LEFT_OUT = ("positive_data_acceptance",)
 """What a moment or a state may be is not all in a schema: such a request may be refused, with words."""

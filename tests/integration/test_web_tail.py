@@ -115,3 +115,33 @@ def test_the_output_is_a_file_of_text_whatever_it_is(cli, web, request):
     answer = connection.getresponse()
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
     answer.read()
+
+
+def test_whoever_cannot_keep_up_is_told_how_much_is_missing_and_costs_no_memory(cli, web, request):
+    job = Job(cli, "flood", "--max-output", "256K")
+    page = next(process for process in cli._started if "web" in process.args)
+    job.say(b"begin\n")
+    follower = Follower(web, job.run)
+    follower.follow(1)
+    connection = Connection(web)
+    connection.request("GET", f"/api/v1/runs/{job.run}/tail")
+    request.addfinalizer(connection.close)
+    answer = connection.getresponse()  # and reads no further
+    request.addfinalizer(answer.close)
+    line = b"all is well, as it was before, and as it will be ever after that\n"  # nothing that is a secret
+    for _ in range(30):
+        job.say(line * 15_000)
+    before = rss(page.pid)
+    job.end()
+    assert job.process.wait(60) == 0
+    follower.follow()
+    assert follower.end == {"status": 0}
+    assert follower.gaps > 0
+    assert len(follower.received) + follower.gaps == len(job.said) == follower.offset
+    assert follower.received.startswith(b"begin\n")
+    assert rss(page.pid) - before < 16 << 20
+
+
+def rss(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

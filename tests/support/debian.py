@@ -53,6 +53,7 @@ PACKAGES = {
     "sshd": "openssh-server",
     "strace": "strace",
     "unshare": "util-linux",
+    "w3m": "w3m",
     "zsh": "zsh",
 }
 """The package of each program that some test needs, or of each file, by a pattern."""

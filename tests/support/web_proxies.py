@@ -11,11 +11,15 @@ import os
 import pwd
 
 from support.debian import find
+from support.documents import PROJECT
 from support.ports import start_somewhere
 from support.servers import ended, started
 
 USER = "nobody"
 
+EXAMPLES = os.path.join(PROJECT, "examples/web")
+SOCKET = "/run/cronwrap/web.sock"
+"""What the examples call it."""
 NGINX = """\
 daemon off; pid {place}/pid; error_log stderr; worker_processes 1;
 events {{}}
@@ -25,11 +29,7 @@ http {{
   uwsgi_temp_path {place}/d; scgi_temp_path {place}/e;
   server {{
     listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://unix:{socket}:;
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Remote-User {visitor};
-    }}
+    {example}
   }}
 }}
 """
@@ -41,10 +41,9 @@ defaults
   timeout server 60s
 frontend front
   bind 127.0.0.1:{port}
-  http-request set-header X-Remote-User {visitor}
-  default_backend back
-backend back
-  server web unix@{socket}
+  http-request set-var(txn.user) str({visitor})
+  default_backend cronwrap
+{example}
 """
 APACHE = """\
 ServerRoot {place}
@@ -54,10 +53,7 @@ ErrorLog {place}/error
 ServerName localhost
 Listen 127.0.0.1:{port}
 {modules}
-RequestHeader set X-Remote-User {visitor}
-ProxyPreserveHost On
-AllowEncodedSlashes NoDecode
-ProxyPass / "unix:{socket}|http://localhost/" nocanon flushpackets=on
+{example}
 """
 APACHE_MODULES = ("mpm_event", "authz_core", "headers", "proxy", "proxy_http")
 PROXIES = ("nginx", "haproxy", "apache2")
@@ -85,14 +81,28 @@ def proxy(kind: str, place: str, web: str, visitor: str):
 
 def _words(kind: str, place: str, values: dict) -> list[str]:
     if kind == "nginx":
-        conf = _written(place, NGINX.format(**values))
+        conf = _written(place, NGINX.format(example=_example("nginx.conf", values), **values))
         return [find("nginx"), "-e", "stderr", "-p", place, "-c", conf]
     if kind == "haproxy":
-        return [find("haproxy"), "-db", "-f", _written(place, HAPROXY.format(**values))]
+        conf = _written(place, HAPROXY.format(example=_example("haproxy.cfg", values), **values))
+        return [find("haproxy"), "-db", "-f", conf]
     modules = "\n".join(
         f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in APACHE_MODULES
     )
-    return [find("apache2"), "-X", "-f", _written(place, APACHE.format(modules=modules, **values))]
+    example = _example("apache.conf", values)
+    conf = _written(place, APACHE.format(modules=modules, example=example, **values))
+    return [find("apache2"), "-X", "-f", conf]
+
+
+def _example(name: str, values: dict) -> str:
+    """Give an example as people get it, with the socket and the visitor of the test."""
+    with open(os.path.join(EXAMPLES, name), encoding="ascii") as file:
+        text = file.read()
+    assert SOCKET in text
+    text = text.replace(SOCKET, values["socket"])
+    for login in ("$remote_user", "expr=%{REMOTE_USER}"):  # who has logged in; here nobody has to
+        text = text.replace(login, values["visitor"])
+    return text
 
 
 def _written(place: str, text: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cronwrap.crontab import places, states
-from cronwrap.crontab.states import OUTSIDE, SEEN, content, every, keep, notice
+from cronwrap.crontab.states import OUTSIDE, SEEN, alone, content, every, keep, notice
 from cronwrap.errors import StateError
 
 MINE, OTHER = "user:alice", "cron.d:backup"
@@ -87,6 +87,14 @@ def test_there_is_no_other_state(home, which):
     assert content(home, MINE, which) is None
 
 
+def test_one_changes_a_crontab_at_a_time(home, monkeypatch):
+    monkeypatch.setattr(states, "PATIENCE", 0.1)
+    with alone(home), pytest.raises(StateError, match="under way"), alone(home):
+        pass
+    with alone(home):
+        pass
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(home, monkeypatch):
     keep(home, MINE, b"a", by="", what="")
 
@@ -96,7 +104,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(home, monkeypatch):
     monkeypatch.setattr(states.os, "fsync", full)
     with pytest.raises(StateError, match="No space left"):
         keep(home, MINE, b"b", by="", what="")
-    assert len(os.listdir(f"{home}/{states.CRONTABS}")) == 1
+    assert len(list(every(home, MINE))) == len(os.listdir(f"{home}/{states.CRONTABS}")) == 1
 
 
 def test_what_a_crash_left_goes_after_a_while(home, monkeypatch):

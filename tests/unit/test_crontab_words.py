@@ -85,7 +85,10 @@ def neighbours(draw):
     """Give some schedules that differ in one field."""
     written = [draw(field(number)) for number in range(5)]
     at = draw(st.integers(0, 4))
-    some = draw(st.lists(field(at), min_size=6, max_size=6))
+    some = draw(st.lists(field(at), min_size=4, max_size=4))
+    # The same numbers without a star: it decides whether both days must match, or one of them.
+    step = draw(st.integers(1, 9))
+    some += [f"*/{step}", ",".join(map(str, range(FIELDS[at].low, FIELDS[at].high + 1, step)))]
     return [" ".join([*written[:at], one, *written[at + 1 :]]) for one in some]
 
 

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronwrap.history import live_output
-from cronwrap.history.kept_output import KEEP_BYTES, pack, unpack
+from cronwrap.history.kept_output import KEEP_BYTES, Kept, pack, unpack
 from cronwrap.history.live_output import Reader, Writer
 from cronwrap.history.runs import Run
 from cronwrap.manage import following
 from cronwrap.model import STDERR, STDOUT, Mark, Output
+from cronwrap.web.deeds import kept_open
 
 RUN = "20260302T020506-4711abcd"
 ENDED = Run(run=RUN, job="job", command="true", host="h", user="u", started=1.0, ended=2.0, result="ok")
@@ -51,7 +52,8 @@ def test_what_is_remembered_stands_at_the_offsets_that_it_had_while_the_run_was_
         patch.setattr("cronwrap.history.kept_output.KEEP_BYTES", 30)
         kept = unpack(pack(whole))
     every = [following.ERR if stream == STDERR else following.OUT for stream, octets in said for _ in octets]
-    found = placed(following.remembered(ENDED, kept, offset), offset)
+    ended = ENDED.replace(output_bytes=len(whole.head))
+    found = placed(following.remembered(ended, kept, offset), offset)
     for at, (kind, octet) in found.items():
         assert (kind, octet) == (every[at], whole.head[at : at + 1])
     left_out = range(len(kept.head), len(kept.head) + kept.left_out_bytes)
@@ -94,6 +96,13 @@ def test_offsets_into_the_output_of_several_tries_are_not_made_up():
     assert placed(following.remembered(tried, kept, 0))
 
 
+def test_offsets_behind_what_was_left_out_are_not_made_up_where_secrets_were_taken_out():
+    kept = Kept(head=b"head", tail=b"[redacted]", left_out_bytes=100, stretches=((0, STDOUT),))
+    ended = ENDED.replace(output_bytes=140)
+    assert list(following.remembered(ended, kept, 50)) == [(following.LOST, 50, b"")]
+    assert placed(following.remembered(ended, kept, 3), 3)  # what it said first stands where it stood
+
+
 def test_who_goes_away_lets_go_of_the_files(tmp_path, monkeypatch):
     state = str(tmp_path / "state")
     writer = Writer(state, RUN, 100)
@@ -126,3 +135,31 @@ def test_what_a_run_has_said_is_read_from_the_disk_as_long_as_anybody_keeps_it_t
     assert b"".join(octets for kind, _, octets in pieces if kind == following.OUT) == said[100_000:]
     assert pieces[-1] == (following.END, len(said), b"7")
     keeper.close()
+
+
+def test_who_has_followed_has_the_output_kept_for_a_while_after_the_end_and_no_longer(tmp_path, monkeypatch):
+    state = str(tmp_path / "state")
+    directory = live_output.state(state, live_output.OUTPUT, make=True)
+    live_output.state(state, "runs", make=True)
+    monkeypatch.setattr(kept_open, "LOOK_EVERY", 3600.0)
+    writer = Writer(state, RUN, 100)
+    writer.write(output((STDOUT, b"abc")), 0)
+    kept_open.keep(state, RUN, now=10.0)
+    kept_open.keep(state, f"{RUN}x", now=10.0)  # there is none: nothing to keep
+    writer.end(0)
+    kept_open.look(now=10.0 + kept_open.GRACE)
+    assert live_output.parts(directory, RUN) == [0]
+    kept_open.look(now=11.0 + kept_open.GRACE)
+    assert live_output.parts(directory, RUN) == []
+
+
+def test_no_more_outputs_are_kept_open_than_so_many(tmp_path, monkeypatch):
+    state = str(tmp_path / "state")
+    monkeypatch.setattr(kept_open, "LOOK_EVERY", 3600.0)
+    monkeypatch.setattr(kept_open, "MOST", 2)
+    for number in range(4):
+        Writer(state, f"{RUN}{number}", 100)
+        kept_open.keep(state, f"{RUN}{number}", now=10.0 + number)
+    assert [run for _state, run in kept_open._held] == [f"{RUN}2", f"{RUN}3"]
+    kept_open.look(now=1e9)
+    assert kept_open._held == {}

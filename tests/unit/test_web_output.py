@@ -65,6 +65,14 @@ def test_streams_and_colours_are_classes():
     assert Paper().gap(2048) == '<span class="gap">\n[… 2.0 KiB left out …]\n</span>'
 
 
+def test_what_is_held_back_is_counted_for_whoever_goes_on_from_there():
+    paper = Paper()
+    assert paper.take(STDOUT, "caf\u00e9".encode()[:-1]) == "caf"
+    assert (paper.held, Paper().held) == (1, 0)
+    assert paper.take(STDOUT, "\u00e9".encode()[1:] + b"\x1b[3") == "\u00e9"
+    assert paper.held == 3
+
+
 def test_the_sheet_has_every_class(pytestconfig):
     rules = sheet()
     for name in (*(f"f{n}" for n in range(16)), *(f"g{n}" for n in range(16)), "err", "bold", "strike"):

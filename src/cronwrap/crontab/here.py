@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cronwrap.crontab.dialect import Dialect
 from cronwrap.crontab.findings import ERROR, Finding, World
-from cronwrap.crontab.lines import jobs, parse
+from cronwrap.crontab.lines import Assignment, jobs, parse
 from cronwrap.crontab.lint import lint
 from cronwrap.crontab.lint_command import CRON_PATH
 from cronwrap.crontab.place import passed_over
@@ -62,8 +62,17 @@ def mistakes(
 
 def prefix_here(text: str, *, system: bool = False) -> str:
     """Give what to put before a job: the name alone if all jobs find it on their PATH, else our path."""
-    paths = {job.environment.get("PATH", CRON_PATH) for job in jobs(parse(text, system=system))}
-    if all(find_program(PROGRAM, path) for path in paths or (CRON_PATH,)):
+    return _prefix({job.environment.get("PATH", CRON_PATH) for job in jobs(parse(text, system=system))})
+
+
+def prefix_at_end(text: str) -> str:
+    """Give what to put before a job that is added: the name if it is on the PATH there, else our path."""
+    paths = [line.value for line in parse(text) if isinstance(line, Assignment) and line.name == "PATH"]
+    return _prefix({paths[-1] if paths else CRON_PATH})
+
+
+def _prefix(paths: set[str]) -> str:
+    if all(find_program(PROGRAM, path) for path in paths):
         return PROGRAM
     here = this_program()
     return quote(here) if here and not set("%\n\r") & set(here) else PROGRAM

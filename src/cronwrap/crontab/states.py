@@ -18,6 +18,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cronwrap.errors import StateError
+from cronwrap.lock import Lock
 from cronwrap.model import Record
 from cronwrap.state import state
 from cronwrap.whole_file import LARGEST
@@ -35,6 +36,9 @@ MOST_OCTETS = 16 << 20
 LEAST_STATES = 2
 HEAD_LIMIT = 16 * 1024
 """Octets of the first line; a name has a few hundred."""
+LOCK = "lock"
+PATIENCE, LOOKED = 5.0, 0.05
+"""Seconds that a change waits for another, and between two looks: one takes some milliseconds."""
 STALE = 3600.0
 """Seconds after which a file that was never put in place is what a crash left."""
 OUTSIDE = "changed outside of this page"
@@ -97,11 +101,52 @@ def content(state_dir: str, crontab: str, which: str) -> bytes | None:
         raise StateError(f"{state_dir}/{CRONTABS}: this state is not what was written: {error}") from None
 
 
+@contextlib.contextmanager
+def alone(state_dir: str) -> Iterator[None]:
+    """Be the only one of cronwrap's that changes a crontab of this user; StateError when another stays at it.
+
+    ``crontab -e`` knows nothing of it: what it does meanwhile shows when the crontab is read.
+    """
+    try:
+        directory = state(state_dir, CRONTABS, make=True)  # held on to: another thread may open it anew
+        lock = Lock(LOCK, directory.fd)
+    except OSError as error:
+        raise _fault(state_dir, error, "written") from error
+    try:
+        _wait_for(lock, state_dir)
+        yield
+    finally:
+        lock.release()
+
+
+def _wait_for(lock: Lock, state_dir: str) -> None:
+    until = time.monotonic() + PATIENCE
+    try:
+        while not lock.take():
+            if time.monotonic() > until:
+                raise StateError("another change of a crontab is under way; try again")
+            time.sleep(LOOKED)
+    except OSError as error:
+        raise _fault(state_dir, error, "written") from error
+
+
 def notice(state_dir: str, crontab: str, octets: bytes) -> None:
     """Keep what a crontab is now, unless that is its newest state: somebody changed it elsewhere."""
+    if _is_news(state_dir, crontab, octets):
+        with alone(state_dir):
+            notice_alone(state_dir, crontab, octets)
+
+
+def notice_alone(state_dir: str, crontab: str, octets: bytes) -> None:
+    """Keep what a crontab is now, as ``notice`` does, by who is ``alone`` already."""
+    if _is_news(state_dir, crontab, octets):
+        first = next(every(state_dir, crontab), None) is None
+        keep(state_dir, crontab, octets, by="", what=SEEN if first else OUTSIDE)
+
+
+def _is_news(state_dir: str, crontab: str, octets: bytes) -> bool:
     newest = next(every(state_dir, crontab), None)
-    if newest is None or newest.digest != etag(octets):
-        keep(state_dir, crontab, octets, by="", what=SEEN if newest is None else OUTSIDE)
+    return newest is None or newest.digest != etag(octets)
 
 
 def keep(state_dir: str, crontab: str, octets: bytes, *, by: str, what: str) -> State:

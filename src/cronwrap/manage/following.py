@@ -130,12 +130,14 @@ def _on_record(state_dir: str, run: str) -> Run | None:
 def remembered(ended: Run, kept: Kept, offset: int) -> Iterator[Piece]:
     """Give what is remembered of the output of a run that has ended, from an offset on.
 
-    Only the last try of a run is remembered, and how much the others have said is not.
+    Only the last try of a run is remembered, and how much the others have said is not. What was left out is
+    counted as the job has written it, and may have had secrets in it, which offsets do not count: where any
+    were taken out, nobody knows the offset of what comes behind.
     """
-    if offset and ended.tries > 1:
+    border, length = len(kept.head), len(kept.head) + kept.left_out_bytes + len(kept.tail)
+    if offset and (ended.tries > 1 or (offset > border < length != ended.output_bytes)):
         yield LOST, offset, b""
         return
-    border = len(kept.head)
     yield from _rest(kept, 0, border, offset)
     resume = border + kept.left_out_bytes
     if kept.left_out_bytes and offset < resume:

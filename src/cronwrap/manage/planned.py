@@ -7,6 +7,7 @@ are over.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
@@ -29,22 +30,22 @@ COUNTED = 20
 MEMORY = 50_000
 """Schedules whose times are remembered at most."""
 
-Naming = tuple[tuple[str, ...], bool]
-
 
 class Line:
     """A job's line of a crontab."""
 
-    __slots__ = ("command", "due", "job", "number", "place", "schedule", "user", "wrapped", "zone")
+    __slots__ = ("command", "context", "due", "job", "number", "place", "schedule", "user", "wrapped", "zone")
 
-    def __init__(self, place: str, job: Job, names: tuple[str, ...], *, wrapped: bool) -> None:
+    def __init__(self, place: str, job: Job, context: object) -> None:
         self.place, self.number, self.user = place, job.number, job.user
-        self.schedule, self.command = job.schedule, job.command
+        self.schedule, self.command = sys.intern(job.schedule), job.command
         self.zone = job.environment.get("CRON_TZ", "")
-        self.wrapped = wrapped
+        self.context = context
+        """What the names of a command depend on besides."""
         self.due: Due | None = None
-        self.job = tuple(map(storable, names))
+        self.job: tuple[str, ...] = ()
         """Its names; none where these depend on what the shell makes of the line."""
+        self.wrapped = False
 
     @property
     def where(self) -> str:
@@ -55,24 +56,31 @@ class Line:
 class _Table:
     """A crontab as it was understood."""
 
-    __slots__ = ("known", "lines", "text")
+    __slots__ = ("lines", "mark")
 
     def __init__(self) -> None:
-        self.text: object = None
+        self.mark: object = None
         self.lines: tuple[Line, ...] = ()
-        self.known: dict[object, Naming] = {}
 
     def read(self, place: str, text: str, secrets: tuple[str, ...]) -> tuple[Line, ...]:
         mark = (hash(text), len(text), secrets)
-        if mark != self.text:
-            known: dict[object, Naming] = {}
+        if mark != self.mark:
+            known = {(line.command, line.context): line for line in self.lines}
+            contexts: dict[object, object] = {}
             lines = []
             for job in jobs_at(place, text):
-                environment = job.environment
-                key = (job.command, job.shell, environment.get("CRONWRAP_NAME"), job.dialect.name, secrets)
-                known[key] = names, wrapped = self.known.get(key) or naming(job, secrets)
-                lines.append(Line(place, job, names, wrapped=wrapped))
-            self.text, self.lines, self.known = mark, tuple(lines), known
+                name = job.environment.get("CRONWRAP_NAME")
+                found = (job.shell, name, job.dialect.name, secrets)
+                context = contexts.setdefault(found, found)  # one for all lines that share it
+                line = Line(place, job, context)
+                old = known.get((job.command, context))
+                if old:
+                    line.job, line.wrapped = old.job, old.wrapped
+                else:
+                    names, line.wrapped = naming(job, secrets)
+                    line.job = tuple(map(storable, names))
+                lines.append(line)
+            self.mark, self.lines = mark, tuple(lines)
         return self.lines
 
 

@@ -7,6 +7,7 @@ which user it is, and there is no way to tell it another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pwd
@@ -37,6 +38,8 @@ THREADS = 40
 """Deeds that are done in this process at a time; further ones wait."""
 STREAMS = 200
 """Streams at a time, in this process; who comes then is told so."""
+LAST_WAIT = 2.0
+"""Seconds that a child has to end in, at the end."""
 PATIENCE = 60.0
 """Seconds for a deed: a disk, or a file server, may hang, and a page must say so at some time."""
 
@@ -198,10 +201,14 @@ class Actor:
         return any(child.busy for child in self._children.values())
 
     def close(self) -> None:
-        """Let every child end."""
+        """Let every child end; one that does not is left to itself."""
         for child in self._children.values():
             child.close()
+            self._dying.append(child.process)
         self._children.clear()
+        for process in self._dying:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LAST_WAIT)
 
 
 async def _answers(reader: asyncio.StreamReader) -> AsyncIterator[Any]:

@@ -47,7 +47,7 @@ def application(actor: Actor, door: Door) -> Starlette:
 def problem(refused: Refused) -> Response:
     """Give a refusal for programs (RFC 9457)."""
     found = {key: value for key, value in refused.as_object().items() if value != ""}
-    body = json.dumps(found).encode()
+    body = json.dumps(found).encode() + b"\n"
     return Response(body, status_code=refused.status, media_type="application/problem+json")
 
 

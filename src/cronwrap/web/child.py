@@ -26,6 +26,7 @@ PRELOADED = (
     "cronsim",
     "cronsim.cronsim",
     "cronwrap.forked",
+    "cronwrap.setup.doctor",
     "cronwrap.state_setup",
     "difflib",
     "encodings.idna",

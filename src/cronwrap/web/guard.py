@@ -218,7 +218,7 @@ async def _refuse(scope: Scope, send: Send, closed: Closed) -> None:
             send,
             closed.status,
             [(b"content-type", b"application/problem+json")],
-            json.dumps(problem).encode(),
+            json.dumps(problem).encode() + b"\n",
         )
         return
     headers = [(b"content-type", b"text/plain; charset=utf-8")]

@@ -55,7 +55,7 @@ async def openapi(request: Request) -> Response:
 
 def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Give JSON: ASCII alone, whatever a job or a crontab says."""
-    return Response(json.dumps(value), status, headers, "application/json")
+    return Response(json.dumps(value) + "\n", status, headers, "application/json")
 
 
 async def _list(route: Route, request: Request, arguments: Arguments) -> Response:
@@ -71,7 +71,7 @@ async def _list(route: Route, request: Request, arguments: Arguments) -> Respons
 
 async def _sum(route: Route, request: Request, arguments: Arguments) -> Response:
     user = arguments.pop("user", "")
-    return as_json(await summed(Asking(request), route.deed, arguments, user))
+    return as_json(shaped(route.answer, await summed(Asking(request), route.deed, arguments, user)))
 
 
 async def _one(route: Route, request: Request, arguments: Arguments) -> Response:

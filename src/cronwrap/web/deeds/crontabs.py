@@ -162,34 +162,36 @@ def earlier(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
 
 
 def state(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
-    """Give an earlier ``state`` whole, and what bringing it back would change."""
+    """Give an earlier ``state`` whole; what bringing it back would change, and what changed ``since``."""
     found = table(around, arguments)
     which = wanted(arguments, "state")
     octets = _content(around, found, which)
     kept = next((one for one in states.every(around.state_dir, found.place.id) if one.id == which), None)
-    before = hunks(found.octets, octets)
     return {
         **found.public(),
         "state": _public(kept) if kept else {},
         "text": base64_of(octets),
-        "hunks": before,
+        "hunks": hunks(found.octets, octets),
+        "since": hunks(octets, found.octets),
         "same": octets == found.octets,
     }
 
 
 def _put(around: Surroundings, arguments: Arguments, octets: bytes, what: str) -> dict[str, Any]:
+    with states.alone(around.state_dir):
+        return _put_alone(around, arguments, octets, what)
+
+
+def _put_alone(around: Surroundings, arguments: Arguments, octets: bytes, what: str) -> dict[str, Any]:
     found = table(around, arguments)
     around.before = {"etag": etag(found.octets), "text": found.text}
     if etag(found.octets) != wanted(arguments, "etag"):
-        raise Refused(
-            412,
-            "The crontab was changed meanwhile",
-            "Nothing is written; look at it as it is now",
-            etag=etag(found.octets),
-        )
+        detail = "Nothing is written; look at it as it is now"
+        raise Refused(412, "The crontab was changed meanwhile", detail, etag=etag(found.octets))
     if octets == found.octets:
         return {**found.public(), "same": True}
-    states.notice(around.state_dir, found.place.id, found.octets)  # first, so that there is a way back
+    # First, so that there is a way back.
+    states.notice_alone(around.state_dir, found.place.id, found.octets)
     try:
         found.store.replace(found.octets, octets)
     except CronwrapError as error:

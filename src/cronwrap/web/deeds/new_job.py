@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from cronwrap.crontab.edit import shown
+from cronwrap.crontab.here import prefix_at_end
 from cronwrap.crontab.named import NamedJob
 from cronwrap.crontab.new_line import Into, NewLine, new_line
 from cronwrap.crontab.store import is_user
@@ -101,7 +102,7 @@ def _trial(
         "over": over or (run is not None and run.result != "running"),
         "duration": run.duration if run else None,
         "output": visible(said),
-        "note": note,
+        "note": note or ("; ".join(run.reasons) if run and run.result != "ok" else ""),
     }
 
 
@@ -115,7 +116,9 @@ def _new(found: Table, arguments: Arguments) -> NewLine:
     for key, value in form.items():
         if not isinstance(value, str) or len(value) > LONGEST_FIELD:
             raise Refused(422, f"{key} is no text, or too long for a line of a crontab")
-    into = Into(octets=found.octets, system=found.system, dialect=found.dialect, prefix=found.prefix())
+    into = Into(
+        octets=found.octets, system=found.system, dialect=found.dialect, prefix=prefix_at_end(found.text)
+    )
     new = new_line(form, into)
     user = form.get("user", "").strip()
     if found.system and user and not is_user(user):

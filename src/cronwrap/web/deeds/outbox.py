@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from typing import Any
 
 from cronwrap.errors import CronwrapError
@@ -55,6 +56,7 @@ def retry(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     try:
         status = process.wait(SOON)
     except subprocess.TimeoutExpired:
+        threading.Thread(target=process.wait, daemon=True).start()  # no zombie is left of it
         return {"id": item.id, "said": f"{item.subject}: it is being sent"}
     left = {one.id: one for one in (*box.items()[0], *box.failed())}.get(item.id)
     around.after = as_object(left) if left else None

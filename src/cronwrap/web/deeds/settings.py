@@ -7,8 +7,6 @@ from typing import Any
 
 from cronwrap.manage.settings import every
 from cronwrap.settings import view
-from cronwrap.setup.check import public
-from cronwrap.setup.doctor import steps
 from cronwrap.web.deeds.base import Arguments, Surroundings
 
 
@@ -22,4 +20,7 @@ def show(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
 def doctor(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """Check the way of a mail, step by step; it asks resolver and relays, and takes seconds."""
     del arguments
+    from cronwrap.setup.check import public  # noqa: PLC0415  # all of SMTP, for those who ask for it
+    from cronwrap.setup.doctor import steps  # noqa: PLC0415
+
     return {"items": [public(check) for check in steps(around.settings, os.environ, of_others=False)]}

@@ -52,7 +52,10 @@ def _told(bars: Bars) -> str:
 
 
 def chart(runs: Sequence[dict[str, Any]]) -> Markup:
-    """Give the durations of runs, oldest first, each bar leading to its run; empty without any."""
+    """Give the durations of runs, oldest first, each bar leading to its run; empty without any.
+
+    By the keyboard these are passed over: the table beside leads to the same runs.
+    """
     timed = [run for run in runs if run["duration"] is not None]
     if len(timed) < 2:
         return Markup()
@@ -73,7 +76,8 @@ def chart(runs: Sequence[dict[str, Any]]) -> Markup:
         x = CHART_SIDE + number * step + step * 0.15
         place = f'x="{x:.1f}" y="{CHART_HIGH - tall:.1f}" width="{step * 0.7:.1f}" height="{tall:.1f}"'
         title = f"<title>{escape(_named(run))}</title>"
-        drawn.append(f'<a href="/runs/{escape(run["run"])}"><rect class="{kind}" {place}>{title}</rect></a>')
+        bar = f'<rect class="{kind}" {place}>{title}</rect>'
+        drawn.append(f'<a tabindex="-1" href="/runs/{escape(run["run"])}">{bar}</a>')
     words = (
         f"how long the last {len(timed)} runs took, {duration(longest)} at most; the table has the numbers"
     )

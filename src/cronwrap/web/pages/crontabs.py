@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import time
 from typing import Any
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -83,7 +82,7 @@ async def difference(request: Request) -> Response:
     if found["etag"] != etag:
         states = await crontab.deed("states")
         base = next((one for one in states["items"] if one["digest"] == etag), None)
-        changed = await _since(crontab, base) if base else []
+        changed = (await crontab.deed("state", state=base["id"]))["since"] if base else []
         return _edit(request, found, as_form(_octets(merged["text"])), changed=changed, status=409)
     return await shown_difference(request, crontab, found, merged["text"], "saved")
 
@@ -135,23 +134,6 @@ def clock(unix: float) -> str:
     """Give a time as a person says it: ``Thu 26 Nov 03:00``."""
     at = time.localtime(unix)
     return f"{WEEKDAYS[at.tm_wday]} {at.tm_mday} {MONTHS[at.tm_mon - 1]} {at.tm_hour:02d}:{at.tm_min:02d}"
-
-
-async def _since(crontab: Crontab, base: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give what changed between the state that somebody began with and the crontab as it is."""
-    was = await crontab.deed("state", state=base["id"])
-    turned = {"added": "removed", "removed": "added", "same": "same"}
-    return [
-        {
-            "new_start": hunk["old_start"],
-            "new_count": hunk["old_count"],
-            "lines": [
-                {**line, "kind": turned[line["kind"]], "old": line["new"], "new": line["old"]}
-                for line in hunk["lines"]
-            ],
-        }
-        for hunk in was["hunks"]
-    ]
 
 
 async def shown_difference(
@@ -210,7 +192,7 @@ def _saved(crontab: Crontab, done: dict[str, Any], words: str) -> Response:
     said = "Nothing was changed" if done["same"] else words
     if done.get("fault"):
         said += f"; but: {done['fault']}"
-    return after(f"/crontab/{crontab.id}?said={quote(said)}")
+    return after(f"/crontab/{crontab.id}", said)
 
 
 def _octets(text: str) -> bytes:

@@ -46,6 +46,11 @@ class Paper:
         self._rest = stream, octets[end:]
         return given + self._written(stream, octets[:end])
 
+    @property
+    def held(self) -> int:
+        """Give how many octets were held back: whoever goes on from here is to have them once more."""
+        return len(self._rest[1])
+
     def gap(self, octets: int) -> str:
         """Give the HTML for octets that are not to be had."""
         return f'{self.end()}<span class="gap">\n[… {escape(size(octets))} left out …]\n</span>'

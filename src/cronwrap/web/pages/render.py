@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from cronwrap.crontab import places
 from cronwrap.spans import ago, count, duration
-from cronwrap.text import harmless, size
+from cronwrap.text import harmless, moment, size
 from cronwrap.web.deeds.base import Refused
 from cronwrap.web.guard import VISITOR
 from cronwrap.web.pages import words
@@ -115,6 +115,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "duration": duration,
     "exact": words.exact,
     "long": long,
+    "moment": moment,
     "of_result": words.of_result,
     "segment": segment,
     "since": words.since,
@@ -141,7 +142,7 @@ def page(request: Request, name: str, *, status: int = 200, **context: Any) -> R
     door: Door = request.app.state.door
     around = {
         "visitor": visitor,
-        "host": os.uname().nodename,
+        "host": host_name(),
         "navigation": NAVIGATION,
         "section": section(request.scope["path"]),
         "badge_count": request.app.state.badges.get(visitor.user, 0),
@@ -152,6 +153,11 @@ def page(request: Request, name: str, *, status: int = 200, **context: Any) -> R
     }
     text = request.app.state.templates.render(name, {**around, **context})
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
+
+
+def host_name() -> str:
+    """Give the name of this host, for people."""
+    return os.uname().nodename
 
 
 def section(path: str) -> str:

@@ -74,7 +74,7 @@ async def one(request: Request) -> Response:
     stream = stream if stream in NAMES.values() else ""
     user, found = await asking.anywhere("runs.one", {"run": run}, user=request.query_params.get("user", ""))
     pieces = asking.stream(user, "runs.output", {"run": run, **({"stream": stream} if stream else {})})
-    output = await _shown(pieces, query)
+    output = await _shown(pieces, query, goes_on=found["result"] == "running")
     kind, sign = words.of_result(found["result"])
     whose = user if user != asking.visitor.user else ""
     return page(
@@ -110,8 +110,13 @@ def _alarm(run: dict[str, Any]) -> str:
     return "; ".join(said) if run["result"] not in ("ok", "running") else ""
 
 
-async def _shown(pieces: AsyncIterator[Piece | dict[str, Any]], query: str) -> dict[str, Any]:
-    """Give an output as HTML, up to so much, or the lines that have what is searched for."""
+async def _shown(
+    pieces: AsyncIterator[Piece | dict[str, Any]], query: str, *, goes_on: bool
+) -> dict[str, Any]:
+    """Give an output as HTML, up to so much, or the lines that have what is searched for.
+
+    Of one that goes on, what may be half a character is left to who goes on from ``behind``.
+    """
     paper, html = Paper(), []
     left_out, behind, octets, lines = 0, 0, 0, _Lines(query)
     async for piece in pieces:
@@ -125,13 +130,17 @@ async def _shown(pieces: AsyncIterator[Piece | dict[str, Any]], query: str) -> d
             lines.take(stream, data)
         elif octets <= SHOWN:
             html.append(paper.take(stream, data))
-    html.append(paper.end())
+    cut = not query and octets > SHOWN
+    if goes_on and not cut:
+        behind -= paper.held
+    else:
+        html.append(paper.end())
     return {
         "html": Markup("".join(html)),  # noqa: S704  # Paper escapes
         "octets": octets,
         "behind": behind,
         "left_out": left_out,
-        "cut": not query and octets > SHOWN,
+        "cut": cut,
         "matches": lines.end() if query else [],
         "more": lines.more,
     }
