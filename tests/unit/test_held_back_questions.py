@@ -10,7 +10,8 @@ from cronwrap.history import runs
 from cronwrap.model import Outcome
 from cronwrap.pipeline import reporting
 from cronwrap.pipeline.stuck import Stuck
-from cronwrap.report.verdict import Policy, skipped
+from cronwrap.report.unfinished import skipped
+from cronwrap.report.verdict import Policy
 
 EVERYTHING = Policy(on=("failure", "output", "skip", "stuck", "running"))
 
