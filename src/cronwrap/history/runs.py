@@ -15,7 +15,7 @@ import sqlite3
 import time
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal, records, totals
+from cronwrap.history import arrivals, journal, records, totals
 from cronwrap.history.database import exists, reading, transaction, writing
 from cronwrap.history.kept_output import Kept, unpack, whole
 from cronwrap.history.so_far import so_far
@@ -137,6 +137,7 @@ def _insert(database: sqlite3.Connection, columns: dict[str, Any], output: dict[
     values = {**columns, "reasons": "\n".join(columns["reasons"])}
     if not database.execute(_insertion("INSERT OR IGNORE INTO runs", COLUMNS), values).rowcount:
         return  # a fold before this one died between its commit and taking the file away
+    arrivals.number(database, columns["run"])
     if output:
         values = {**output, "run": columns["run"]}
         database.execute(_insertion("INSERT OR IGNORE INTO outputs", ("run", *Kept.fields())), values)
@@ -162,6 +163,7 @@ def _prune(database: sqlite3.Connection, before: float, totals_before: float) ->
     )
     runs = old.fetchall()
     if runs:
+        arrivals.count_lost(database, runs)
         database.executemany("DELETE FROM outputs WHERE run = ?", runs)
         database.executemany("DELETE FROM runs WHERE run = ?", runs)
         database.execute("DELETE FROM jobs WHERE ended < ?", (before,))
@@ -338,6 +340,19 @@ def runs(
             yield run
 
 
+def hour_of(state_dir: str, user: str, job: str, begin: float) -> list[dict[str, Any]]:
+    """Give the ended runs of a job that began in the hour from a Unix time on, oldest first."""
+    with reading(state_dir) as database:
+        if database is None:
+            return []
+        rows = database.execute(
+            "SELECT user, job, started, duration, result FROM runs WHERE job = :job AND user = :user"
+            " AND started >= :begin AND started < :begin + 3600 ORDER BY started",
+            {"job": job, "user": user, "begin": begin},
+        )
+        return [dict(row) for row in rows]
+
+
 def find(state_dir: str, word: str | None = None) -> Run:
     """Give the run that a person means: by its id, a job's name, or a part of an id; else the latest.
 
@@ -450,4 +465,5 @@ def _run(row: sqlite3.Row) -> Run:
     values = dict(row)
     values["reasons"] = tuple(values["reasons"].split("\n")) if values["reasons"] else ()
     values["mailed"], values["by_hand"] = bool(values["mailed"]), bool(values.get("by_hand"))
+    values.pop("arrival", None)
     return Run(**values)

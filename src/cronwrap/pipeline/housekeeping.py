@@ -40,6 +40,8 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         log(str(error) if isinstance(error, (StateError, OSError)) else f"{type(error).__name__}: {error}")
     if run.settings["metrics.textfile"]:
         show(run, entry)
+    if run.settings.fleet:
+        _wake_shipper(run.settings)
     if cronwrap.bundle_due:
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
@@ -56,6 +58,18 @@ def show(run: RunContext, entry: Entry | None, *, lean: bool = False) -> None:
         from cronwrap.log import log  # noqa: PLC0415
 
         log(f"metrics are not written: {type(error).__name__}: {error}")
+
+
+def _wake_shipper(settings: Settings) -> None:
+    """See to it that the run reaches the fleet; nobody waits for that."""
+    try:
+        from cronwrap.fleet.wake import wake  # noqa: PLC0415  # for those who have one
+
+        wake(settings)
+    except Exception as error:  # noqa: BLE001  # the next run wakes it
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(f"the fleet is not told: {type(error).__name__}: {error}")
 
 
 def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:

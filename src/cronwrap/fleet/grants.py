@@ -1,0 +1,54 @@
+"""The statements that let a role into the fleet: printed for who may make roles, and never run by us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+HOST_FUNCTIONS = ("ship(text, jsonb, jsonb, jsonb, jsonb, jsonb)", "housekeep(text)")
+"""What a host's role may call: these alone, and no table."""
+LONGEST = 63
+"""Octets of an identifier (NAMEDATALEN - 1)."""
+
+
+def host(name: str, role: str | None, database: str) -> Iterator[str]:
+    """Give the statements for a host's role."""
+    role = role or role_of(name)
+    known = f"({literal(name)}, {literal(role)})"
+    yield f"-- The role of the host {one_line(name)}. Set its password by \\password, and nowhere else."
+    yield f"CREATE ROLE {identifier(role)} LOGIN;"
+    yield f"GRANT CONNECT ON DATABASE {identifier(database)} TO {identifier(role)};"
+    yield f"GRANT USAGE ON SCHEMA cronwrap TO {identifier(role)};"
+    for function in HOST_FUNCTIONS:
+        yield f"GRANT EXECUTE ON FUNCTION cronwrap.{function} TO {identifier(role)};"
+    yield f"INSERT INTO cronwrap.hosts (host, role) VALUES {known} ON CONFLICT DO NOTHING;"  # noqa: S608  # quoted
+
+
+def viewer(role: str, database: str) -> Iterator[str]:
+    """Give the statements for a role that sees all and changes nothing."""
+    yield "-- A role that sees the whole fleet and changes nothing. Set its password by \\password."
+    yield f"CREATE ROLE {identifier(role)} LOGIN;"
+    yield f"GRANT CONNECT ON DATABASE {identifier(database)} TO {identifier(role)};"
+    yield f"GRANT USAGE ON SCHEMA cronwrap TO {identifier(role)};"
+    yield f"GRANT SELECT ON ALL TABLES IN SCHEMA cronwrap TO {identifier(role)};"
+    yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA cronwrap GRANT SELECT ON TABLES TO {identifier(role)};"
+
+
+def role_of(name: str) -> str:
+    """Give the role that a host has unless told otherwise: as people write names of roles."""
+    plain = "".join(char if char.isascii() and char.isalnum() else "_" for char in name.lower())
+    return f"cronwrap_{plain}"[:LONGEST]
+
+
+def identifier(name: str) -> str:
+    """Give a name as SQL has it (PostgreSQL, 4.1.1)."""
+    return '"' + one_line(name).replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Give a text as SQL has it; standard_conforming_strings is on since PostgreSQL 9.1."""
+    return "'" + one_line(text).replace("'", "''") + "'"
+
+
+def one_line(text: str) -> str:
+    """Give a text without what would end a line or a string of C."""
+    return "".join(char if char.isprintable() else "?" for char in text)
