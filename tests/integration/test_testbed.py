@@ -17,6 +17,7 @@ import time
 import psutil
 import pytest
 
+from support import ports, servers
 from support.cli import Cli
 from support.guard import Guard, TrespassError, real_directories
 from support.misbehaving import CELLS, Misbehaving
@@ -288,6 +289,61 @@ def test_what_a_test_leaves_behind_is_found_and_ended(tmp_path, wait_until):
 def test_wait_until_gives_up(wait_until):
     with pytest.raises(AssertionError, match="never did not come true"):
         wait_until(lambda: False, timeout=0.01, what="never")
+
+
+class Tiny(servers.Program):
+    """A server of the kind that is told its port; ``first`` is what it does before it listens."""
+
+    name = "tiny"
+    first = "pass"
+
+    def command(self):
+        text = f"import socket, sys, time; {self.first}; s = socket.create_server(('127.0.0.1', {self.port}))"
+        return [sys.executable, "-I", "-S", "-c", f"{text}; time.sleep(60)"]
+
+
+@pytest.fixture
+def taken():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_port_found_free_is_given_once_and_no_client_gets_it():
+    found = [ports.free_port() for _ in range(3)]
+    assert len(set(found)) == 3
+    text = "from support import ports; print(*(ports.free_port() for _ in range(len(ports.PORTS) // 50)))"
+    other = subprocess.run(
+        [sys.executable, "-c", text], cwd=os.path.dirname(os.path.dirname(ports.__file__)),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert not {*map(int, other.stdout.split())} & {*found}
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        given = range(*map(int, file.read().split()))
+    assert not {*found} & {*given}
+
+
+def test_a_server_whose_port_was_taken_meanwhile_starts_at_another(authority, monkeypatch, taken):
+    free = ports.free_port()
+    offered = [taken, free]
+    monkeypatch.setattr(ports, "free_port", lambda: offered.pop(0))
+    with Tiny(authority) as server:
+        assert server.port == free
+
+
+def test_a_server_that_was_slow_once_is_started_anew(authority, monkeypatch, tmp_path):
+    monkeypatch.setattr(servers, "START_LIMIT", 1.0)
+    mark = tmp_path / "mark"
+    slow = f"import os; os.path.exists('{mark}') or (open('{mark}', 'w').close(), time.sleep(60))"
+    monkeypatch.setattr(Tiny, "first", slow)
+    with Tiny(authority) as server:
+        assert ports.listens(server.port)
+
+
+def test_a_server_that_cannot_start_says_what_it_has_logged_and_is_not_tried_for_ever(authority, monkeypatch):
+    monkeypatch.setattr(Tiny, "first", "sys.exit('no such thing: ' + 'x' * 3)")
+    with pytest.raises(ports.NotStartedError, match="no such thing: xxx") as caught, Tiny(authority):
+        pass
+    assert str(caught.value).count("ended with status 1") == ports.ATTEMPTS
 
 
 @pytest.fixture

@@ -5,16 +5,19 @@ It runs beside a Postfix of the machine, if there is one, and touches nothing of
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Self
 
+import psutil
+
 from support.debian import SEARCH_PATH, find
+from support.ports import NotStartedError, listens, start_somewhere
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ USER, PASSWORD = f"cron@{DOMAIN}", "correct horse battery"
 MAIL_UID = 65534
 """Nobody's; Postfix delivers as no user below virtual_minimum_uid."""
 START_LIMIT = 20.0
+RELOADED = "reload -- version"
+LOG_SHOWN = 1500
+"""Characters of the log in a failure: the last start."""
 
 MAIN_CF = """
 compatibility_level = 3.6
@@ -56,6 +62,7 @@ smtpd_sasl_local_domain = {domain}
 cyrus_sasl_config_path = {root}/etc/sasl
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_client_connection_rate_limit = 0
+smtpd_error_sleep_time = 0
 disable_dns_lookups = yes
 smtp_host_lookup = native
 """
@@ -89,12 +96,15 @@ sasldb_path: {root}/etc/sasl/sasldb2
 class Postfix:
     """A Postfix that runs while it is entered as a context; ``start`` and ``stop`` in between."""
 
+    more = ""
+    """Lines for main.cf."""
+
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
         # Postfix' own users must get through to the queue, which pytest's directories do not allow.
         self.root = tempfile.mkdtemp(prefix="cronwrap-postfix-", dir="/tmp")
         os.chmod(self.root, 0o755)
-        self.port = _free_port()
+        self.port = 0
         self.maildir = os.path.join(self.root, "mail", "box", "new")
 
     @property
@@ -111,8 +121,12 @@ class Postfix:
         )
 
     def __enter__(self) -> Self:
-        self._configure()
-        self.start()
+        try:
+            self._configure()
+            start_somewhere(self._start_at)
+        except BaseException:
+            shutil.rmtree(self.root)
+            raise
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -120,20 +134,46 @@ class Postfix:
         shutil.rmtree(self.root)
 
     def start(self) -> None:
-        """Start, and wait until it greets."""
-        self.control("start")
-        wait_until(self._listens, START_LIMIT, "Postfix' port")
+        """Start again at the port that it had, and wait until it greets."""
+        start_somewhere(self._start_at, again_at=self.port)
 
     def stop(self) -> None:
         """Stop, and wait until nothing listens; harmless when it does not run."""
         self.control("stop", check=False)
-        wait_until(lambda: not self._listens(), START_LIMIT, "the end of Postfix")
+        wait_until(lambda: not listens(self.port), START_LIMIT, "the end of Postfix")
 
     def setting(self, line: str) -> None:
         """Set one parameter (``smtpd_client_restrictions=defer``) and take it into use."""
         self._run("postconf", "-c", self._etc, "-e", line)
-        if self._listens():
-            self.control("reload")
+        if not listens(self.port):
+            return
+        reloads, before = self.log().count(RELOADED), self._smtpds()
+        self.control("reload")
+        # Its master is only told to, and a server that it has running takes another client as it was.
+        wait_until(lambda: self.log().count(RELOADED) > reloads, START_LIMIT, "Postfix' reload")
+        wait_until(lambda: not before & self._smtpds(), START_LIMIT, "the end of Postfix' older servers")
+
+    def _smtpds(self) -> set[int]:
+        """Give the numbers of the processes that talk to clients."""
+        with open(os.path.join(self.root, "queue", "pid", "master.pid"), encoding="ascii") as file:
+            master = psutil.Process(int(file.read()))
+        found = set()
+        for child in master.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.name() == "smtpd":
+                    found.add(child.pid)
+        return found
+
+    def _start_at(self, port: int) -> None:
+        self.port = port
+        self._write("etc/master.cf", SERVICES.format(port=f"127.0.0.1:{port}"))
+        try:
+            # It gives up when its master is not ready after ten seconds, which happens on a busy machine.
+            self.control("start")
+            wait_until(lambda: listens(port), START_LIMIT, "Postfix' port")
+        except AssertionError as fault:
+            self.control("abort", check=False)
+            raise NotStartedError(f"{fault}\n{self.log()[-LOG_SHOWN:]}") from None
 
     def control(self, verb: str, check: bool = True) -> None:
         """Run ``postfix VERB``."""
@@ -149,8 +189,11 @@ class Postfix:
 
     def log(self) -> str:
         """Give what Postfix has logged, for a test's failure."""
-        with open(os.path.join(self.root, "log", "maillog"), encoding="utf-8", errors="replace") as file:
-            return file.read()
+        try:
+            with open(os.path.join(self.root, "log", "maillog"), encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return "It has logged nothing."
 
     @property
     def _etc(self) -> str:
@@ -162,12 +205,9 @@ class Postfix:
         shutil.chown(os.path.join(self.root, "data"), "postfix")
         os.chown(os.path.join(self.root, "mail"), MAIL_UID, MAIL_UID)
         self.authority.certificate().write(self.root)
-        values = {"root": self.root, "domain": DOMAIN, "uid": MAIL_UID, "port": f"127.0.0.1:{self.port}"}
-        for name, text in (("main.cf", MAIN_CF), ("master.cf", SERVICES)):
-            with open(os.path.join(self._etc, name), "w", encoding="ascii") as file:
-                file.write(text.format_map(values))
-        with open(os.path.join(self._etc, "sasl", "smtpd.conf"), "w", encoding="ascii") as file:
-            file.write(SASL_CONF.format_map(values))
+        values = {"root": self.root, "domain": DOMAIN, "uid": MAIL_UID}
+        self._write("etc/main.cf", (MAIN_CF + self.more).format_map(values))
+        self._write("etc/sasl/smtpd.conf", SASL_CONF.format_map(values))
         database = os.path.join(self._etc, "sasl", "sasldb2")
         local = USER.partition("@")[0]
         self._run("saslpasswd2", "-p", "-c", "-f", database, "-u", DOMAIN, local, stdin=PASSWORD)
@@ -185,13 +225,6 @@ class Postfix:
         if check and done.returncode:
             raise AssertionError(f"{program} {words}: {done.stderr.strip()}")
 
-    def _listens(self) -> bool:
-        with socket.socket() as sock:
-            return sock.connect_ex(("127.0.0.1", self.port)) == 0
-
-
-def _free_port() -> int:
-    """Give a port that was free a moment ago: master.cf(5) needs a number before Postfix starts."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    def _write(self, name: str, text: str) -> None:
+        with open(os.path.join(self.root, name), "w", encoding="ascii") as file:
+            file.write(text)

@@ -5,11 +5,12 @@ They keep what they take as files, and can be told to limit the size, to greylis
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import tempfile
 import threading
@@ -19,15 +20,20 @@ from urllib.parse import parse_qs, urlparse
 
 from support import postfix
 from support.debian import SEARCH_PATH, find
-from support.postfix import MAIL_UID, PASSWORD, USER, Postfix
+from support.ports import NotStartedError, listens, start_somewhere
+from support.postfix import LOG_SHOWN, MAIL_UID, PASSWORD, USER, Postfix
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.pki import Authority
 
 CACHE = "/var/cache/cronwrap-tests"
 """Where programs lie that cannot be installed beside others (Exim), or come from no package of Debian's."""
 START_LIMIT = 30.0
+STOP_LIMIT = 20.0
+"""Seconds after which a server is killed: it has had its time, and its port is wanted."""
 TOKEN = "ya29.a-token"
 SIZE = 60_000
 PROGRAMS = {
@@ -68,6 +74,7 @@ ssl_key = <{root}/key.pem
 mail_location = maildir:{root}/mail/box
 first_valid_uid = {uid}
 first_valid_gid = {uid}
+auth_failure_delay = 0
 auth_mechanisms = plain login cram-md5 xoauth2 oauthbearer
 passdb {{
   driver = passwd-file
@@ -92,6 +99,11 @@ service imap-login {{
     port = {imaps}
   }}
 }}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 service auth {{
   unix_listener {root}/sasl {{
     mode = 0666
@@ -105,35 +117,24 @@ class PostfixWithDovecot(Postfix):
 
     name = "postfix"
     mechanisms = ("plain", "login", "cram-md5", "xoauth2", "oauthbearer")
+    more = "smtpd_sasl_type = dovecot\nsmtpd_sasl_path = {root}/sasl\n"
 
     def __enter__(self) -> Self:
-        self.imaps = postfix._free_port()
-        self._oauth = HTTPServer(("127.0.0.1", 0), Oauth)
-        threading.Thread(target=self._oauth.serve_forever, daemon=True).start()
-        super().__enter__()
-        self._write("dovecot.conf", DOVECOT.format(root=self.root, uid=MAIL_UID, imaps=self.imaps))
-        self._write("users", f"{USER}:{{PLAIN}}{PASSWORD}\n")
-        place = f"http://127.0.0.1:{self._oauth.server_port}/?token="
-        self._write("oauth2", f"tokeninfo_url = {place}\nusername_attribute = email\n")
-        self._dovecot = subprocess.Popen(
-            [find("dovecot") or "dovecot", "-F", "-c", f"{self.root}/dovecot.conf"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_until(
-            lambda: listens(self.imaps) and os.path.exists(f"{self.root}/sasl"), START_LIMIT, "Dovecot"
-        )
-        for line in ("smtpd_sasl_type=dovecot", f"smtpd_sasl_path={self.root}/sasl"):
-            self.setting(line)
+        with contextlib.ExitStack() as stack:
+            oauth = stack.enter_context(HTTPServer(("127.0.0.1", 0), Oauth))
+            threading.Thread(target=oauth.serve_forever, daemon=True).start()
+            stack.callback(oauth.shutdown)
+            super().__enter__()
+            stack.callback(super().__exit__)
+            self._write("users", f"{USER}:{{PLAIN}}{PASSWORD}\n")
+            place = f"http://127.0.0.1:{oauth.server_port}/?token="
+            self._write("oauth2", f"tokeninfo_url = {place}\nusername_attribute = email\n")
+            stack.callback(ended, start_somewhere(self._start_dovecot))
+            self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._dovecot.terminate()
-        self._dovecot.wait(10)
-        self._oauth.shutdown()
-        self._oauth.server_close()
-        super().__exit__(*exception)
+    def __exit__(self, *_exception: object) -> None:
+        self._stack.close()
 
     def limit(self, octets: int) -> None:
         """Take messages up to a size; 0: any."""
@@ -152,9 +153,13 @@ class PostfixWithDovecot(Postfix):
         """Give the delivered messages, as they lie there."""
         return read_all(f"{self.root}/mail/box/*/[0-9]*")
 
-    def _write(self, name: str, text: str) -> None:
-        with open(os.path.join(self.root, name), "w", encoding="ascii") as file:
-            file.write(text)
+    def _start_dovecot(self, port: int) -> subprocess.Popen[bytes]:
+        """Start Dovecot, with IMAP at a port; gives its process."""
+        self.imaps = port
+        self._write("dovecot.conf", DOVECOT.format(root=self.root, uid=MAIL_UID, imaps=port))
+        command = [find("dovecot") or "dovecot", "-F", "-c", f"{self.root}/dovecot.conf"]
+        ready = f"{self.root}/sasl"
+        return started(command, port, f"{self.root}/log/dovecot", lambda: os.path.exists(ready))
 
 
 class Program:
@@ -164,7 +169,7 @@ class Program:
         self.authority = authority
         self.root = tempfile.mkdtemp(prefix=f"cronwrap-{self.name}-", dir="/tmp")
         os.chmod(self.root, 0o777)
-        self.port = postfix._free_port()
+        self.port = 0
         self._size, self._seven_bit = 0, False
 
     name = ""
@@ -177,7 +182,11 @@ class Program:
             os.chmod(os.path.join(self.root, name), 0o777)
         self.authority.certificate().write(self.root)
         os.chmod(f"{self.root}/key.pem", 0o644)
-        self._start()
+        try:
+            start_somewhere(self._start_at)
+        except BaseException:
+            shutil.rmtree(self.root)
+            raise
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -212,19 +221,48 @@ class Program:
 
     def _again(self) -> None:
         self._stop()
-        self._start()
+        start_somewhere(self._start_at, again_at=self.port)
 
-    def _start(self) -> None:
-        with open(f"{self.root}/log/output", "ab") as log:
-            self._process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        wait_until(lambda: listens(self.port), START_LIMIT, self.name)
+    def _start_at(self, port: int) -> None:
+        self.port = port
+        self._process = started(self.command(), port, f"{self.root}/log/output")
 
     def _stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
+        ended(self._process)
         wait_until(lambda: not listens(self.port), START_LIMIT, f"the end of {self.name}")
+
+
+def started(
+    command: list[str], port: int, log: str, ready: Callable[[], bool] = lambda: True
+) -> subprocess.Popen[bytes]:
+    """Start a server, and give its process once it listens at a port; ``ready``: what else it is to do.
+
+    Raises NotStartedError when it ends or takes too long.
+    """
+    with open(log, "ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        wait_until(lambda: process.poll() is not None or (listens(port) and ready()), START_LIMIT, command[0])
+        if process.poll() is None:
+            return process
+        fault = f"{command[0]} ended with status {process.returncode}"
+    except AssertionError as late:
+        fault = str(late)
+    ended(process)
+    with open(log, encoding="utf-8", errors="replace") as output:
+        raise NotStartedError(f"{fault}\n{output.read()[-LOG_SHOWN:]}")
+
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """End a server, and what it leaves behind: Exim's children make its directories anew to log in."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP_LIMIT)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 EXIM_CONF = """
@@ -237,6 +275,7 @@ spool_directory = {root}/spool
 log_file_path = {root}/log/%slog
 pid_file_path = {root}/pid
 daemon_smtp_ports = {port}
+daemon_startup_retries = 0
 local_interfaces = 127.0.0.1
 tls_on_connect_ports = {port}
 tls_certificate = {root}/cert.pem
@@ -358,12 +397,6 @@ def _run(words: list[str], place: str) -> str:
     environment = {**os.environ, "PATH": SEARCH_PATH, "HOME": place}
     done = subprocess.run(words, cwd=place, env=environment, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{words[0]}: {(done.stderr or done.stdout).strip()[-200:]}"
-
-
-def listens(port: int) -> bool:
-    """Tell whether something listens at a port of this host."""
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def read_all(pattern: str) -> list[bytes]:

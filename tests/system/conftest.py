@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
@@ -35,16 +36,27 @@ def postfix(needs, authority):
         yield running
 
 
+@pytest.fixture(scope="session")
+def run_server(authority):
+    """Give the running server of a kind, started once however the tests that want it are ordered."""
+    with contextlib.ExitStack() as stack:
+        running = {}
+
+        def run(kind):
+            if kind not in running:
+                running[kind] = stack.enter_context(kind(authority))
+            return running[kind]
+
+        yield run
+
+
 @pytest.fixture(
-    scope="session",
-    params=[servers.PostfixWithDovecot, servers.Exim, servers.NodeServer],
-    ids=lambda kind: kind.name,
+    params=[servers.PostfixWithDovecot, servers.Exim, servers.NodeServer], ids=lambda kind: kind.name
 )
-def server(request, needs, authority):
+def server(request, needs, run_server):
     """A running server with smtps and logins, one of three; see support.servers."""
     kind = request.param
     needs(*servers.PROGRAMS[kind.name])
     if reason := servers.lacking(kind, install=request.config.getoption("complete")):
         pytest.skip(reason)
-    with kind(authority) as running:
-        yield running
+    return run_server(kind)

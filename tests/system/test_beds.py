@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 
 import pytest
 
-from support.postfix import PASSWORD, USER
+from support import ports
+from support import postfix as postfix_module
+from support.postfix import NEEDS, PASSWORD, USER, Postfix
 
 TEXT = "Subject: by hand\n\nhello\n"
 
@@ -34,6 +37,25 @@ def test_postfix_comes_back_after_a_stop(postfix):
         send(postfix)
     postfix.start()
     send(postfix)
+
+
+def test_postfix_whose_port_is_taken_starts_at_another(needs, authority, monkeypatch):
+    needs(*NEEDS)
+    free = ports.free_port()
+    with socket.create_server(("127.0.0.1", 0)) as other, monkeypatch.context() as patch:
+        offered = [other.getsockname()[1], free]
+        patch.setattr(ports, "free_port", lambda: offered.pop(0))
+        patch.setattr(ports, "is_free", lambda _port: True)  # it is taken a moment later
+        with Postfix(authority) as server:
+            assert server.port == free
+
+
+def test_postfix_that_cannot_start_tells_what_its_log_says(needs, authority, monkeypatch):
+    needs(*NEEDS)
+    monkeypatch.setattr(ports, "ATTEMPTS", 1)
+    monkeypatch.setattr(postfix_module, "SERVICES", "smtp inet nonsense\n")
+    with pytest.raises(ports.NotStartedError, match=r"master\.cf"), Postfix(authority):
+        pass
 
 
 def test_cron_runs_the_tables_of_its_own_place_and_its_mail_goes_nowhere_else(crond, wait_until):

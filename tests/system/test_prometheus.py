@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -13,15 +12,16 @@ import pytest
 
 from support.debian import find
 from support.documents import PROJECT
+from support.ports import start_somewhere
+from support.servers import ended, started
 
 EXAMPLES = os.path.join(PROJECT, "examples", "prometheus")
+SCRAPING = f"""
+global: {{{{scrape_interval: 1s, evaluation_interval: 1s}}}}
+rule_files: ['{EXAMPLES}/cronwrap.rules.yml']
+scrape_configs: [{{{{job_name: node, static_configs: [{{{{targets: ['127.0.0.1:{{exporter}}']}}}}]}}}}]
+"""
 HOSTILE = ['q"uote', "back\\slash", "ümläut", b"\xff\xfe", "{a=1}", "$x", "%41"]
-
-
-def free_port():
-    with socket.socket() as channel:
-        channel.bind(("127.0.0.1", 0))
-        return channel.getsockname()[1]
 
 
 def get(url):
@@ -30,14 +30,17 @@ def get(url):
 
 
 @contextlib.contextmanager
-def program(log, *words):
-    with open(log, "wb") as out:
-        process = subprocess.Popen([find(words[0]), *words[1:]], stdout=out, stderr=out)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(20)
+def program(log, name, *words):
+    """Run a server at a port, which it is told as {port} in its words; gives the port."""
+
+    def start(port):
+        return port, started([find(name), *(word.format(port=port) for word in words)], port, log)
+
+    port, process = start_somewhere(start)
+    try:
+        yield port
+    finally:
+        ended(process)
 
 
 @pytest.fixture
@@ -73,13 +76,6 @@ def test_the_rules_are_right_and_do_what_their_tests_say(needs, words):
 
 def test_prometheus_has_every_job_and_answers_the_dashboard(needs, written, tmp_path, wait_until):
     needs("prometheus", "prometheus-node-exporter")
-    exporter, server = free_port(), free_port()
-    rules = os.path.join(EXAMPLES, "cronwrap.rules.yml")
-    (tmp_path / "prometheus.yml").write_text(
-        f"global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: ['{rules}']\n"
-        f"scrape_configs: [{{job_name: node, static_configs: [{{targets: ['127.0.0.1:{exporter}']}}]}}]\n",
-        encoding="utf-8",
-    )
 
     def ask(query):
         words = urllib.parse.urlencode({"query": query})
@@ -93,23 +89,27 @@ def test_prometheus_has_every_job_and_answers_the_dashboard(needs, written, tmp_
         found = ask("ALERTS")["data"]["result"]
         return {(one["metric"]["alertname"], one["metric"].get("exported_job")) for one in found}
 
-    with (
-        program(
-            tmp_path / "exporter.log",
-            "prometheus-node-exporter",
-            "--collector.disable-defaults",
-            "--collector.textfile",
-            f"--collector.textfile.directory={written}",
-            f"--web.listen-address=127.0.0.1:{exporter}",
-        ),
-        program(
-            tmp_path / "prometheus.log",
-            "prometheus",
-            f"--config.file={tmp_path}/prometheus.yml",
-            f"--storage.tsdb.path={tmp_path}/data",
-            f"--web.listen-address=127.0.0.1:{server}",
-        ),
-    ):
+    with contextlib.ExitStack() as stack:
+        exporter = stack.enter_context(
+            program(
+                tmp_path / "exporter.log",
+                "prometheus-node-exporter",
+                "--collector.disable-defaults",
+                "--collector.textfile",
+                f"--collector.textfile.directory={written}",
+                "--web.listen-address=127.0.0.1:{port}",
+            )
+        )
+        (tmp_path / "prometheus.yml").write_text(SCRAPING.format(exporter=exporter), encoding="utf-8")
+        server = stack.enter_context(
+            program(
+                tmp_path / "prometheus.log",
+                "prometheus",
+                f"--config.file={tmp_path}/prometheus.yml",
+                f"--storage.tsdb.path={tmp_path}/data",
+                "--web.listen-address=127.0.0.1:{port}",
+            )
+        )
         wait_until(ready, timeout=60)
         assert ask("node_textfile_scrape_error")["data"]["result"][0]["value"][1] == "0"
         found = ask('cronwrap_job_runs_total{result="ok"} == 1')["data"]["result"]
