@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cronwrap.job.publisher import Publisher
     from cronwrap.model import Command, Outcome, Output, Past, Verdict
     from cronwrap.pipeline.notifying import Told
+    from cronwrap.pipeline.shared import Fleet
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
@@ -57,14 +58,26 @@ def main(invocation: Invocation) -> int:
         signals = Signals(terminal=watched())
     except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
         return _unwatched(_start_without_settings(invocation, command), signals, error)
-    if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
-        why = f"signal {number} came while it waited for its time (--jitter)"
-        return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skipped(run, why, signals, number)
     if settings["dry-run"]:
         from cronwrap.pipeline.reporting import rehearse  # noqa: PLC0415
 
+        if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
+            return EXIT_SIGNAL_BASE + int(number)
         return rehearse(run, supervise(run, signals, None), _policy(settings))
+    fleet: Fleet | None = None
+    if settings["once"] or settings["scope"] != "host":
+        fleet, run = _shared(run, signals)
+        if fleet and fleet.why_not:
+            return _skipped(run, fleet.why_not, signals, fleet.interrupted)
+    if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
+        why = f"signal {number} came while it waited for its time (--jitter)"
+        return _skipped(run, why, signals, number)
+    return _alone(run, signals, fleet)
 
+
+def _alone(run: RunContext, signals: Signals, fleet: Fleet | None) -> int:
+    """Run the job unless it is paused, or another run of it is in the way; give the exit status."""
+    settings = run.settings
     try:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
@@ -79,23 +92,38 @@ def main(invocation: Invocation) -> int:
         why = pause
         if not pause and settings["overlap"] != "allow":
             why = guard.enter(settings["overlap"], settings["overlap-wait"], signals)
+            if fleet and not why and settings["scope"] == "fleet":
+                run = fleet.lease(run, signals)
+                why, guard.interrupted = fleet.why_not, fleet.interrupted
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
         return _unwatched(_start(run), signals, error)
     if why:
         return _skipped(run, why, signals, guard.interrupted, None if pause else guard)
-    return _watched(run, signals, guard)
+    return _watched(run, signals, guard, fleet)
 
 
-def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
+def _shared(run: RunContext, signals: Signals) -> tuple[Fleet | None, RunContext]:
+    """Give a run's word with the fleet, and the run as the fleet has it; what fails here costs no more."""
+    try:
+        from cronwrap.pipeline.shared import shared  # noqa: PLC0415  # for those who share their jobs
+
+        return shared(run, signals)
+    except Exception as error:  # noqa: BLE001  # a module that has gone: the job runs, and its record says so
+        return None, run.replace(note=f"the fleet was not asked: {type(error).__name__}: {error}")
+
+
+def _watched(run: RunContext, signals: Signals, guard: Guard, fleet: Fleet | None) -> int:
     """Run the job and see to its report; give its exit status."""
     try:
-        tries = supervise(run, signals, guard)
+        tries = supervise(run, signals, guard, fleet)
     except NotStartedError as error:
         unmark(run)
         return _unwatched(error.start, signals, error.__cause__ or error)
     status = tries.outcomes[-1].exit_status
     try:
         guard.leave()
+        if fleet:
+            fleet.close()
         conclude(run, tries, signals)
     except Exception as error:  # whatever is wrong with us, the status is the job's
         if not run.posted:
@@ -107,7 +135,7 @@ def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
 def _start(run: RunContext) -> Start:
     return Start(
         command=run.command,
-        environment=job_environment(run.run_id, run.settings.password_variables),
+        environment=job_environment(run.run_id, run.settings.password_variables, run.fence),
         chdir=_directory(run.settings["chdir"] or ""),
         nice=run.settings["nice"],
     )
@@ -168,7 +196,7 @@ def _shown(run: RunContext, outcome: Outcome) -> bytes:
         return outcome.output.kept
 
 
-def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
+def supervise(run: RunContext, signals: Signals, guard: Guard | None, fleet: Fleet | None = None) -> Tries:
     """RunContext the job, again after a failure as far as ``--retries`` goes; put it on record meanwhile."""
     settings = run.settings
     start = _start(run)
@@ -192,6 +220,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         supervisor.publisher = publisher
         supervisor.on_long_run = record.settle(outcomes, publisher)
         supervisor.on_still_running = still.tell
+        supervisor.lease = fleet if fleet and fleet.holds else None
         try:
             outcomes.append(supervisor.watch())
         except Exception as error:  # noqa: BLE001  # a bug, a module that has gone: the job goes on
@@ -200,7 +229,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
             break
-        if signals.wait(delay):
+        if fleet.wait(delay, signals) if fleet else signals.wait(delay):
             outcomes[-1] = _under_way("asked_while_it_waited", run, outcomes[-1]) or outcomes[-1]
             break
         delay *= 2
@@ -208,6 +237,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         unmark(run)
     if publisher or outcomes[-1].ended_by:
         _under_way("leave", run, publisher, entry, outcomes[-1])
+    faults += [fleet.fault] if fleet and fleet.fault else []
     told = still.told()
     return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping, told_running=told)
 
@@ -285,6 +315,10 @@ class _OnRecord:
 
         self._await()
         self._faults += settle_in(self._entry)
+        if self._entry and self._run.settings.fleet:
+            from cronwrap.pipeline.housekeeping import wake_shipper  # noqa: PLC0415  # for those who have one
+
+            wake_shipper(self._run.settings)
         if self._entry and self._run.settings["metrics.textfile"]:
             from cronwrap.pipeline.housekeeping import show  # noqa: PLC0415  # for those who want it
 
@@ -338,6 +372,8 @@ def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
         past, fault = _past(run)
         verdict = _judged(tries, policy, past)
         tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
+    if run.note:
+        verdict = verdict.replace(reasons=(*verdict.reasons, run.note))
     if tries.ping:
         tries = _tell_monitor(run, tries, verdict, past)
     told: tuple[Told, ...] = ()
@@ -418,10 +454,12 @@ def _tell_monitor(run: RunContext, tries: Tries, verdict: Verdict, past: Past | 
     return tries
 
 
-def job_environment(run_id: str, secrets: tuple[str, ...] = ()) -> dict[bytes, bytes]:
+def job_environment(
+    run_id: str, secrets: tuple[str, ...] = (), fence: int | None = None
+) -> dict[bytes, bytes]:
     """Give the job's environment: ours, but for the run's id, our passwords and what Python added.
 
-    ``secrets`` are the variables that ``password-env`` names.
+    ``secrets`` are the variables that ``password-env`` names; ``fence`` is the number of its lease, if any.
     """
     found = os.environb.copy()
     for name in ("CRONWRAP_RELAY_PASSWORD", BY_HAND, *secrets):
@@ -431,6 +469,8 @@ def job_environment(run_id: str, secrets: tuple[str, ...] = ()) -> dict[bytes, b
     if b"SHELL" in found:
         found[b"SHELL"] = os.fsencode(job_shell(os.environ))
     found[b"CRONWRAP_RUN_ID"] = run_id.encode()
+    if fence is not None:
+        found[b"CRONWRAP_FENCE"] = b"%d" % fence
     return found
 
 

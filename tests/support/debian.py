@@ -16,6 +16,7 @@ LOCK = "/run/lock/cronwrap-tests-apt"
 PACKAGES = {
     "/usr/lib/*/sasl2/libplain.so": "libsasl2-modules",  # Postfix only recommends it
     "/usr/lib/dovecot/imap": "dovecot-imapd",
+    "/usr/lib/postgresql/*/bin/postgres": "postgresql",
     "/usr/lib/systemd/systemd-journald": "systemd",
     "/usr/share/perl5/MIME/Parser.pm": "libmime-tools-perl",
     "bash": "bash",
@@ -31,6 +32,7 @@ PACKAGES = {
     "node": "nodejs",
     "npm": "npm",
     "perl": "perl",
+    "pgbouncer": "pgbouncer",
     "prometheus": "prometheus",
     "prometheus-node-exporter": "prometheus-node-exporter",
     "promtool": "prometheus",

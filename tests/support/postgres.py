@@ -81,16 +81,17 @@ class Postgres:
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        self._server = subprocess.Popen(
-            [os.path.join(self._binaries, "postgres"), "-D", self._data],
-            stdout=open(os.path.join(self.root, "log"), "ab"),
-            stderr=subprocess.STDOUT,
-            user="postgres",
-            group="postgres",
-            extra_groups=[],
-            cwd="/",
-            env={"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8"},
-        )
+        with open(os.path.join(self.root, "log"), "ab") as log:
+            self._server = subprocess.Popen(
+                [os.path.join(self._binaries, "postgres"), "-D", self._data],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                user="postgres",
+                group="postgres",
+                extra_groups=[],
+                cwd="/",
+                env={"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8"},
+            )
         wait_until(self._answers, START_LIMIT, f"PostgreSQL's answer; see {self.root}/log")
 
     def stop(self, number: int = signal.SIGINT) -> None:
@@ -104,7 +105,10 @@ class Postgres:
         """Kill the postmaster and all its processes, as a power cut would."""
         if self._server:
             children = subprocess.run(
-                ["ps", "-o", "pid=", "--ppid", str(self._server.pid)], capture_output=True, text=True, check=False
+                ["ps", "-o", "pid=", "--ppid", str(self._server.pid)],
+                capture_output=True,
+                text=True,
+                check=False,
             ).stdout.split()
             for pid in (self._server.pid, *map(int, children)):
                 try:
@@ -112,6 +116,16 @@ class Postgres:
                 except ProcessLookupError:
                     continue
             self._server.wait(START_LIMIT)
+
+    def suspend(self) -> None:
+        """Have the postmaster, and so every new connection, hang."""
+        if self._server:
+            self._server.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it go on."""
+        if self._server:
+            self._server.send_signal(signal.SIGCONT)
 
     def sql(self, statement: str, *, user: str = SUPERUSER, database: str = "fleet") -> list[tuple[str, ...]]:
         """Give the rows of a statement."""

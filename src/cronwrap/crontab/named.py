@@ -99,6 +99,15 @@ def _names(job: Job, texts: tuple[str, ...], secrets: Sequence[str]) -> tuple[st
 
 def next_time(job: Job, now: float, zone: tzinfo) -> float | None:
     """Give when cron starts a job next; None where that cannot be told, or cronsim is not there."""
+    return _time(job, now, zone, backwards=False)
+
+
+def last_time(job: Job, now: float, zone: tzinfo) -> float | None:
+    """Give when cron was to start a job last, at this moment or before; None as above."""
+    return _time(job, now // 60 * 60 + 60, zone, backwards=True)
+
+
+def _time(job: Job, now: float, zone: tzinfo, *, backwards: bool) -> float | None:
     try:
         from cronsim import CronSim  # noqa: PLC0415  # an extra that may not be installed
         from cronsim.cronsim import CronSimError  # noqa: PLC0415
@@ -110,6 +119,6 @@ def next_time(job: Job, now: float, zone: tzinfo) -> float | None:
             return None
         named = job.environment.get("CRON_TZ", "")
         local = datetime.fromtimestamp(now, UTC).astimezone(zone_named(named) if named else zone)
-        return float(next(CronSim(schedule.expression, local)).timestamp())
+        return float(next(CronSim(schedule.expression, local, reverse=backwards)).timestamp())
     except (ScheduleError, CronwrapError, CronSimError, StopIteration, OverflowError):
         return None

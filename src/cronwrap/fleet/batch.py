@@ -14,7 +14,7 @@ from cronwrap.text import median
 
 RUN_COLUMNS = (
     *("run", "job", "command", "started", "ended", "duration", "result", "exit_code", "signal", "tries"),
-    *("output_bytes", "cpu_seconds", "max_rss_bytes", "quiet_reason"),
+    *("output_bytes", "cpu_seconds", "max_rss_bytes", "quiet_reason", "fence"),
 )
 """Those of the history that go over as they are."""
 LETTERS = {"ok": "o", "skipped": "s"}
@@ -104,11 +104,14 @@ def _quantile(values: list[float], part: float) -> float | None:
 
 
 def job(
-    tally: Tally, running: Run | None, holds: Iterable[Hold], times: tuple[str, float | None]
+    tally: Tally,
+    running: Run | None,
+    holds: Iterable[Hold],
+    schedule: tuple[str, float, float, float, float | None] | None,
 ) -> dict[str, Any]:
-    """Give the row of a job as it stands; ``times`` are its schedule and when it is due next."""
+    """Give the row of a job as it stands; ``schedule`` as ``schedules`` gives it, if the job has one."""
     usual = durations(tally)
-    schedule, due = times
+    says, _since, grace, _gone, due = schedule or ("", 0.0, 0.0, 0.0, None)
     pause = next((hold for hold in holds if hold.kind == PAUSE), None)
     ran = bool(tally.run)
     return {
@@ -131,6 +134,7 @@ def job(
         "paused": pause is not None,
         "paused_until": moment(pause.until) if pause else None,
         "muted": any(hold.kind == MUTE for hold in holds),
-        "schedule": schedule,
+        "schedule": says,
         "next": moment(due),
+        "grace": grace,
     }

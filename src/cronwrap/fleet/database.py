@@ -182,6 +182,7 @@ def _words() -> Iterator[None]:
     except psycopg.Error as error:
         state = error.sqlstate or ""
         words = " ".join((error.diag.message_primary or str(error) or type(error).__name__).split())
+        words = words.removeprefix("connection failed: ").removeprefix("connection is bad: ")
         if state in SERIALIZATION:
             raise _TryAgain from None
         if state in MISSING:

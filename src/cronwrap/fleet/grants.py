@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-HOST_FUNCTIONS = ("ship(text, jsonb, jsonb, jsonb, jsonb, jsonb)", "housekeep(text)")
+HOST_FUNCTIONS = (
+    "ship(text, jsonb, jsonb, jsonb, jsonb, jsonb)",
+    "housekeep(text)",
+    "claim(text, text, text, double precision, text)",
+    "lease(text, text, text, text, double precision, boolean)",
+    "renew(text, text, text, text, bigint, double precision)",
+    "release(text, text, text, text, bigint)",
+    "peers(text)",
+    "watch(text)",
+    "told(text, jsonb)",
+)
 """What a host's role may call: these alone, and no table."""
 LONGEST = 63
 """Octets of an identifier (NAMEDATALEN - 1)."""
@@ -20,7 +30,8 @@ def host(name: str, role: str | None, database: str) -> Iterator[str]:
     yield f"GRANT USAGE ON SCHEMA cronwrap TO {identifier(role)};"
     for function in HOST_FUNCTIONS:
         yield f"GRANT EXECUTE ON FUNCTION cronwrap.{function} TO {identifier(role)};"
-    yield f"INSERT INTO cronwrap.hosts (host, role) VALUES {known} ON CONFLICT DO NOTHING;"  # noqa: S608  # quoted
+    # Both are quoted.
+    yield f"INSERT INTO cronwrap.hosts (host, role) VALUES {known} ON CONFLICT DO NOTHING;"  # noqa: S608
 
 
 def viewer(role: str, database: str) -> Iterator[str]:

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import json
 import marshal
-import os
 import time
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
 from cronwrap import __version__
-from cronwrap.errors import ConfigError, CronwrapError, StateError
 from cronwrap.fleet import batch
 from cronwrap.fleet.database import Database, RecordError, RefusedError, connected, host_name
+from cronwrap.fleet.peers import remember
+from cronwrap.fleet.schedules import schedules
+from cronwrap.fleet.watch import Tell, look
 from cronwrap.history import arrivals, journal
 from cronwrap.history.arrivals import Arrival
 from cronwrap.history.runs import fold, hour_of, jobs
+from cronwrap.history.tally import Tally
 from cronwrap.job import holds
 from cronwrap.lock import Lock
 from cronwrap.log import log
-from cronwrap.metrics.upcoming import upcoming
 from cronwrap.paths import user_name
-from cronwrap.settings.files import fleet_in_force
 from cronwrap.settings.fleet import Fleet
-from cronwrap.settings.load import Settings, load
+from cronwrap.settings.load import Settings
 from cronwrap.state import state
 
 BATCH, BATCH_BYTES = 500, 4 << 20
@@ -36,35 +36,18 @@ BATCH, BATCH_BYTES = 500, 4 << 20
 SENT = "fleet.sent"
 """In the state directory: a checksum of each job's row as last sent, and what the crontab said."""
 SENT_LIMIT = 16 << 20
-CRONTAB_AGE = 60.0
-"""Seconds for which what the crontab says holds: somebody may have edited it."""
-ALL_THERE, TRY_AGAIN, NO_USE = 0, 1, 3
 SHIP_CALL = (
     "SELECT cronwrap.ship(%(host)s, %(about)s::jsonb, %(runs)s::jsonb, %(outputs)s::jsonb, %(hours)s::jsonb,"
     " %(jobs)s::jsonb) AS stored"
 )
+PEERS_CALL = "SELECT * FROM cronwrap.peers(%(host)s)"
 
 
-def ship_now(directory: str) -> int:
-    """Send all there is; give ``ALL_THERE``, ``TRY_AGAIN`` or ``NO_USE``. What is wrong is written down."""
-    settings = load({}, os.environ)
-    fleet = fleet_in_force(settings.paths)
-    if fleet is None:
-        return NO_USE
-    try:
-        ship(settings, fleet)
-    except (CronwrapError, OSError) as error:
-        log(f"the fleet is not told: {error}")
-        try:
-            arrivals.failed(directory, time.time(), str(error))
-        except StateError:
-            return TRY_AGAIN
-        return NO_USE if isinstance(error, ConfigError) else TRY_AGAIN
-    return ALL_THERE
+def ship(settings: Settings, fleet: Fleet, tell: Tell | None = None) -> int:
+    """Send all there is; give the number of runs that were new there. CronwrapError when not all is there.
 
-
-def ship(settings: Settings, fleet: Fleet) -> int:
-    """Send all there is; give the number of runs that were new there. CronwrapError when not all is there."""
+    ``tell`` is given what this host is to tell of others, if it is its turn to look.
+    """
     directory = settings.state_dir
     _fold(settings)
     stored = 0
@@ -78,8 +61,12 @@ def ship(settings: Settings, fleet: Fleet) -> int:
                 arrivals.shipped(directory, arrived[-1].number)
             sent.write()
             more = bool(arrived)
-        database.call("SELECT cronwrap.housekeep(%(host)s)", {"host": host_name(fleet)})
-    arrivals.shipped(directory, 0)  # nothing is wrong any more
+        me = {"host": host_name(fleet)}
+        remember(directory, [row["peers"] for row in database.call(PEERS_CALL, me)])
+        database.call("SELECT cronwrap.housekeep(%(host)s)", me)
+        arrivals.shipped(directory, 0)  # nothing is wrong any more
+        if fleet.watch and tell:
+            look(database, me["host"], tell)
     return stored
 
 
@@ -119,6 +106,7 @@ def _values(
         "quiet": fleet.quiet,
         "waiting": max(0, behind.waiting - len(part)),
         "oldest": batch.moment(behind.oldest),
+        "failed_since": batch.moment(behind.failed_since),
         "now": time.time(),
     }
     tables = {
@@ -153,16 +141,16 @@ class _Sent:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._marks: dict[tuple[str, str], int] = {}
-        self._times: dict[str, Any] = {}
+        self._schedules: dict[str, Any] = {}
         self._new: dict[tuple[str, str], int] = {}
         try:
             handle = state(directory).open(SENT)
             with open(handle, "rb") as file:
                 content = file.read(SENT_LIMIT)
             if zlib.crc32(content[8:]) == int.from_bytes(content[:8], "big"):
-                self._marks, self._times = marshal.loads(content[8:])  # noqa: S302  # our own file, and whole
+                self._marks, self._schedules = marshal.loads(content[8:])  # noqa: S302  # our own file, and whole
         except (OSError, ValueError, TypeError, EOFError):
-            self._marks, self._times = {}, {}
+            self._marks, self._schedules = {}, {}
 
     def changed(self, settings: Settings) -> Iterator[dict[str, Any]]:
         """Give the rows of the jobs that are not as they were sent last."""
@@ -171,37 +159,35 @@ class _Sent:
         for hold in holds.every(settings.state_dir):
             if not hold.over(now) and hold.kind in (holds.PAUSE, holds.MUTE):
                 held.setdefault(hold.job, []).append(hold)
-        known = jobs(settings.state_dir)
-        times = self._upcoming({(t.job, t.user): t.started for t, _ in known}, now)
-        for tally, running in known:
-            says, _, due = times.get(tally.job, ("", 0.0, []))
-            after = max(tally.started, running.started if running else 0.0)
-            row = batch.job(
-                tally,
-                running,
-                held.get(tally.job, []),
-                (says.split("\n")[0].strip(), next((at for at in due if at > after), None)),
-            )
-            key, mark = (tally.job, tally.user), zlib.crc32(json.dumps(row, sort_keys=True).encode())
+        known = {(tally.job, tally.user): (tally, running) for tally, running in jobs(settings.state_dir)}
+        user = user_name()
+        starts = {
+            job: max(tally.started, running.started if running else 0.0)
+            for (job, of), (tally, running) in known.items()
+            if of == user
+        }
+        self._ask_crontabs(user, starts, now)
+        for name in self._schedules:
+            known.setdefault((name, user), (Tally(job=name, user=user), None))
+        for key, (tally, running) in known.items():
+            schedule = self._schedules.get(tally.job) if tally.user == user else None
+            row = batch.job(tally, running, held.get(tally.job, []), schedule)
+            mark = zlib.crc32(json.dumps(row, sort_keys=True).encode())
             if self._marks.get(key) != mark:
                 self._new[key] = mark
                 yield row
 
-    def _upcoming(self, starts: dict[tuple[str, str], float], now: float) -> dict[str, Any]:
-        if 0 <= now - self._times.get("asked", 0.0) < CRONTAB_AGE:
-            return dict(self._times["jobs"])
+    def _ask_crontabs(self, user: str, starts: dict[str, float], now: float) -> None:
+        """Have what the crontabs say; where they cannot be read, what they said."""
         try:
-            found = upcoming(user_name(), starts, self._times.get("jobs", {}), now)
-        except Exception as error:  # noqa: BLE001  # no cronsim, no crontab(1), a crontab that is no text
+            self._schedules = schedules(user, starts, self._schedules, now)
+        except Exception as error:  # noqa: BLE001  # no cronsim, a crontab that is no text
             log(f"the fleet does not know when jobs are due: {type(error).__name__}: {error}")
-            found = {}
-        self._times = {"asked": now, "jobs": found}
-        return dict(found)
 
     def write(self) -> None:
         """Remember what the database has now."""
         self._marks |= self._new
-        body = marshal.dumps((self._marks, self._times), 2)
+        body = marshal.dumps((self._marks, self._schedules), 2)
         directory = state(self._directory)
         new = f"{SENT}.new"
         try:

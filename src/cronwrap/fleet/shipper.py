@@ -1,7 +1,8 @@
 """The shipper: sends what has been run to the fleet's database, and is gone when all is there.
 
 One process a user, woken by runs. It is small and asleep between attempts; what talks to the database is a
-fresh process each time (``ship``), so that an outage of a day costs no memory, and an upgrade does no harm.
+fresh process each time (``pipeline.shipping``), so that an outage of a day costs no memory, and an upgrade
+does no harm.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import sys
 import time
 from collections.abc import Callable
 
-from cronwrap.fleet.wake import COMMAND, LOCK
+from cronwrap.fleet.wake import LOCK
 from cronwrap.history import journal
 from cronwrap.lock import Lock
 from cronwrap.paths import state_directory
 from cronwrap.state import state
 
-SHIP = "ship"
-"""The word that has this module send what there is, once."""
+ATTEMPT = ("-P", "-m", "cronwrap.pipeline.shipping")
+"""What sends all there is, once; its exit status is one of these."""
+ALL_THERE, TRY_AGAIN, NO_USE = 0, 1, 3
 GATHER = 10.0
 """Seconds over which the hosts of a fleet spread what they start at second 0 of a minute."""
 FIRST_RETRY, LONGEST_RETRY = 60.0, 3600.0
@@ -38,15 +40,10 @@ def delay(attempts: int, chance: Callable[[float, float], float] = random.unifor
     return chance(1.0, min(FIRST_RETRY * 2.0 ** min(attempts - 1, 10), LONGEST_RETRY))
 
 
-def main(words: list[str]) -> int:
-    """Be the shipper or, told so, send once: 0 when all is there, 1 to try again, 3 when that is no use."""
-    directory = state_directory(os.environ)
+def main() -> int:
+    """Be the shipper, unless there is one."""
     try:
-        if words[:1] == [SHIP]:
-            from cronwrap.fleet.ship import ship_now  # noqa: PLC0415  # all that sending loads
-
-            return ship_now(directory)
-        return stay(directory)
+        return stay(state_directory(os.environ))
     except Exception as error:  # noqa: BLE001  # the last boundary of this process
         from cronwrap.log import log  # noqa: PLC0415
 
@@ -66,13 +63,13 @@ def stay(
     while True:
         before = journal.names_of_ended(directory)
         status = (send or _send)()
-        if status == 0:
+        if status == ALL_THERE:
             attempts = 0
             # Who ended while it was sending found the lock taken, and left it to us.
             if not set(journal.names_of_ended(directory)) - set(before):
                 break
             continue
-        if status != 1:
+        if status == NO_USE:
             break
         attempts += 1
         sleep(delay(attempts))
@@ -81,8 +78,8 @@ def stay(
 
 
 def _send() -> int:
-    return subprocess.run([sys.executable, *COMMAND, SHIP], check=False).returncode
+    return subprocess.run([sys.executable, *ATTEMPT], check=False).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -69,6 +69,7 @@ SCHEMA = (
     INSERT INTO totals SELECT job, user, result, count(*), max(ended) FROM runs GROUP BY job, user, result;
     """,
     """
+    ALTER TABLE runs ADD COLUMN fence INTEGER;
     ALTER TABLE runs ADD COLUMN arrival INTEGER;
     CREATE INDEX runs_by_arrival ON runs (arrival) WHERE arrival IS NOT NULL;
     CREATE TABLE shipping (

@@ -67,6 +67,8 @@ class Run(Record):
     pid: int = 0
     by_hand: bool = False
     """Whether a person asked for it (``cronwrap run``)."""
+    fence: int | None = None
+    """The number of its lease in the fleet (``--scope fleet``)."""
 
     @property
     def short(self) -> str:

@@ -39,6 +39,10 @@ class RunContext(Record):
     """Has the run's id once its report, if one is due, is stored, sent or printed, and it is on record."""
     by_hand: bool = False
     """Whether a person asked for it (``cronwrap run``)."""
+    fence: int | None = None
+    """The number of its lease in the fleet (``--scope fleet``)."""
+    note: str = ""
+    """What its record is to say of the fleet besides."""
 
     @property
     def job(self) -> str:

@@ -41,7 +41,7 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
     if run.settings["metrics.textfile"]:
         show(run, entry)
     if run.settings.fleet:
-        _wake_shipper(run.settings)
+        wake_shipper(run.settings)
     if cronwrap.bundle_due:
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
@@ -60,7 +60,7 @@ def show(run: RunContext, entry: Entry | None, *, lean: bool = False) -> None:
         log(f"metrics are not written: {type(error).__name__}: {error}")
 
 
-def _wake_shipper(settings: Settings) -> None:
+def wake_shipper(settings: Settings) -> None:
     """See to it that the run reaches the fleet; nobody waits for that."""
     try:
         from cronwrap.fleet.wake import wake  # noqa: PLC0415  # for those who have one

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 OVERLAPS = ("allow", "skip", "wait", "kill")
 FORMATS = ("report", "cron")
+SCOPES = ("host", "fleet")
+UNREACHABLE = ("run", "skip", "elect")
 
 
 class Option:
@@ -142,6 +144,21 @@ OPTIONS = (
         "mail once when the Nth run in a row is skipped",
         default=3,
         metavar="N",
+    ),
+    _option("once", boolean, "on one host of the fleet only", default=False),
+    _option(
+        "scope",
+        one_of(*SCOPES),
+        "where --overlap looks for the same job",
+        default="host",
+        metavar="WHERE",
+    ),
+    _option(
+        "unreachable",
+        one_of(*UNREACHABLE),
+        "what to do when the fleet cannot be asked",
+        default="run",
+        metavar="HOW",
     ),
     _option("still-running", or_none(duration), "mail once while the job still runs after D", metavar="D"),
     _option("overlap-wait", duration, "the longest wait of --overlap wait", metavar="D"),

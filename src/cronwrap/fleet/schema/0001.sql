@@ -9,7 +9,11 @@
 -- What holds for the whole fleet; one row.
 CREATE TABLE cronwrap.settings (
     single boolean PRIMARY KEY DEFAULT true CHECK (single),
-    keep_days integer NOT NULL DEFAULT 90 CHECK (keep_days BETWEEN 1 AND 36500)
+    keep_days integer NOT NULL DEFAULT 90 CHECK (keep_days BETWEEN 1 AND 36500),
+    -- Since when the database can be reached again, and until when a host that has not been heard of since then is
+    -- not called silent: those that could not reach it come back over an hour.
+    back_since timestamptz NOT NULL DEFAULT 'epoch',
+    patient_until timestamptz NOT NULL DEFAULT 'epoch'
 );
 INSERT INTO cronwrap.settings DEFAULT VALUES;
 
@@ -111,7 +115,8 @@ CREATE TABLE cronwrap.jobs (
     paused boolean NOT NULL DEFAULT false,
     muted boolean NOT NULL DEFAULT false,
     schedule text NOT NULL DEFAULT '',
-    next timestamptz,                       -- when the crontab has it start next, as of `told`
+    next timestamptz,                       -- when the crontab has it start next, by the host's clock
+    grace double precision NOT NULL DEFAULT 0,  -- seconds that it may take until its start is known here
     told timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (host, user_name, job)
 );
@@ -143,15 +148,25 @@ CREATE TABLE cronwrap.leases (
     PRIMARY KEY (job, user_name)
 );
 
+-- Leases that ran out and were given to another: what their holders did later does not count.
+CREATE TABLE cronwrap.lost_leases (
+    job text NOT NULL,
+    user_name text NOT NULL,
+    fence bigint NOT NULL,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (job, user_name, fence)
+);
+
 -- What somebody has been told of, so that nobody is told again.
 CREATE TABLE cronwrap.alarms (
     host text NOT NULL,
     user_name text NOT NULL,
     job text NOT NULL,                      -- empty: of the host itself
     due timestamptz NOT NULL,
-    by_host text NOT NULL,
+    by_host text NOT NULL,                  -- who tells it
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    over timestamptz,                       -- when it was told that all is well again
+    told timestamptz,                       -- when its mail was stored
+    over timestamptz,                       -- when that of its end was
     PRIMARY KEY (host, user_name, job, due)
 );
 
@@ -179,6 +194,14 @@ DECLARE
     stored bigint;
 BEGIN
     PERFORM cronwrap.own_host(p_host);
+    -- A host that could not reach us, when nobody else could either: it was us.
+    UPDATE cronwrap.settings SET
+        back_since = clock_timestamp(),
+        patient_until = clock_timestamp() + interval '2 minutes' + least(interval '1 hour',
+            make_interval(secs => (p_about->>'now')::float8 - (p_about->>'failed_since')::float8))
+    WHERE (p_about->>'failed_since') IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM cronwrap.hosts
+        WHERE seen > to_timestamp((p_about->>'failed_since')::float8) + interval '1 minute');
     UPDATE cronwrap.hosts SET
         seen = clock_timestamp(),
         version = p_about->>'version',
@@ -198,13 +221,13 @@ BEGIN
         ARRAY(SELECT jsonb_array_elements_text(r.reasons)), r.output_bytes, r.cpu_seconds, r.max_rss_bytes,
         r.mailed, r.quiet_reason, r.by_hand, r.fence,
         r.fence IS NOT NULL AND EXISTS (
-            SELECT 1 FROM cronwrap.leases AS l
-            WHERE l.job = r.job AND l.user_name = r.user_name AND l.fence > r.fence AND r.superseded)
+            SELECT 1 FROM cronwrap.lost_leases AS l
+            WHERE l.job = r.job AND l.user_name = r.user_name AND l.fence = r.fence)
     FROM jsonb_to_recordset(p_runs) AS r (
         run text, user_name text, job text, command text, started double precision, ended double precision,
         duration double precision, result text, exit_code integer, signal integer, tries integer, reasons jsonb,
         output_bytes bigint, cpu_seconds double precision, max_rss_bytes bigint, mailed boolean,
-        quiet_reason text, by_hand boolean, fence bigint, superseded boolean)
+        quiet_reason text, by_hand boolean, fence bigint)
     ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS stored = ROW_COUNT;
 
@@ -233,27 +256,183 @@ BEGIN
     -- A batch that was sent before may arrive behind the one after it.
     INSERT INTO cronwrap.jobs (
         host, user_name, job, run, result, exit_code, signal, started, ended, duration, usual, results, failures,
-        failing_since, last_success, running, running_since, paused, paused_until, muted, schedule, next)
+        failing_since, last_success, running, running_since, paused, paused_until, muted, schedule, next,
+        grace)
     SELECT
         p_host, j.user_name, j.job, j.run, j.result, j.exit_code, j.signal, to_timestamp(j.started),
         to_timestamp(j.ended), j.duration, j.usual, j.results, j.failures, to_timestamp(j.failing_since),
         to_timestamp(j.last_success), j.running, to_timestamp(j.running_since), j.paused,
-        to_timestamp(j.paused_until), j.muted, j.schedule, to_timestamp(j.next)
+        to_timestamp(j.paused_until), j.muted, j.schedule, to_timestamp(j.next), j.grace
     FROM jsonb_to_recordset(p_jobs) AS j (
         user_name text, job text, run text, result text, exit_code integer, signal integer,
         started double precision, ended double precision, duration double precision, usual double precision,
         results text, failures integer, failing_since double precision, last_success double precision,
         running text, running_since double precision, paused boolean, paused_until double precision,
-        muted boolean, schedule text, next double precision)
+        muted boolean, schedule text, next double precision, grace double precision)
     ON CONFLICT (host, user_name, job) DO UPDATE SET
         run = excluded.run, result = excluded.result, exit_code = excluded.exit_code, signal = excluded.signal,
         started = excluded.started, ended = excluded.ended, duration = excluded.duration, usual = excluded.usual,
         results = excluded.results, failures = excluded.failures, failing_since = excluded.failing_since,
         last_success = excluded.last_success, running = excluded.running,
         running_since = excluded.running_since, paused = excluded.paused, paused_until = excluded.paused_until,
-        muted = excluded.muted, schedule = excluded.schedule, next = excluded.next, told = clock_timestamp()
+        muted = excluded.muted, schedule = excluded.schedule, next = excluded.next, grace = excluded.grace,
+        told = clock_timestamp()
     WHERE cronwrap.jobs.ended IS NULL OR excluded.ended >= cronwrap.jobs.ended;
     RETURN stored;
+END $$;
+
+-- Claim a minute of a job for a run; give the host and the run that have it. Asked again, it gives the same again.
+CREATE FUNCTION cronwrap.claim(
+    p_host text, p_job text, p_user text, p_minute double precision, p_run text, OUT host text, OUT run text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM cronwrap.own_host(p_host);
+    INSERT INTO cronwrap.ticks (job, user_name, minute, host, run)
+    VALUES (p_job, p_user, to_timestamp(p_minute), p_host, p_run) ON CONFLICT DO NOTHING;
+    SELECT t.host, t.run INTO STRICT claim.host, claim.run FROM cronwrap.ticks AS t
+    WHERE t.job = p_job AND t.user_name = p_user AND t.minute = to_timestamp(p_minute);
+END $$;
+
+-- Take the lease of a job for some seconds, or extend it; give its fence, or who has it and for how long. `p_want`
+-- asks the holder to end.
+CREATE FUNCTION cronwrap.lease(
+    p_host text, p_job text, p_user text, p_run text, p_seconds double precision, p_want boolean,
+    OUT fence bigint, OUT host text, OUT run text, OUT remaining double precision)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    held cronwrap.leases%ROWTYPE;
+    life interval := make_interval(secs => least(greatest(p_seconds, 1), 3600));
+BEGIN
+    PERFORM cronwrap.own_host(p_host);
+    INSERT INTO cronwrap.leases (job, user_name, host, run, fence, until)
+    VALUES (p_job, p_user, '', '', 0, 'epoch') ON CONFLICT DO NOTHING;
+    SELECT * INTO STRICT held FROM cronwrap.leases AS l WHERE l.job = p_job AND l.user_name = p_user FOR UPDATE;
+    IF held.host = p_host AND held.run = p_run AND held.until > 'epoch' THEN
+        UPDATE cronwrap.leases AS l SET until = clock_timestamp() + life
+        WHERE l.job = p_job AND l.user_name = p_user;
+        fence := held.fence;
+    ELSIF held.until < clock_timestamp() THEN
+        IF held.until > 'epoch' THEN
+            INSERT INTO cronwrap.lost_leases (job, user_name, fence) VALUES (p_job, p_user, held.fence);
+        END IF;
+        UPDATE cronwrap.leases AS l
+        SET host = p_host, run = p_run, fence = held.fence + 1, until = clock_timestamp() + life, wanted = false
+        WHERE l.job = p_job AND l.user_name = p_user;
+        fence := held.fence + 1;
+    ELSIF p_want THEN
+        UPDATE cronwrap.leases AS l SET wanted = true WHERE l.job = p_job AND l.user_name = p_user;
+    END IF;
+    host := held.host;
+    run := held.run;
+    remaining := extract(epoch FROM held.until - clock_timestamp());
+    IF fence IS NOT NULL THEN
+        host := p_host;
+        run := p_run;
+        remaining := extract(epoch FROM life);
+    END IF;
+END $$;
+
+-- Extend a lease; `kept` is false when another has been given it, who is named then. `wanted`: its end is asked for.
+CREATE FUNCTION cronwrap.renew(
+    p_host text, p_job text, p_user text, p_run text, p_fence bigint, p_seconds double precision,
+    OUT kept boolean, OUT wanted boolean, OUT host text, OUT run text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM cronwrap.own_host(p_host);
+    UPDATE cronwrap.leases AS l
+    SET until = clock_timestamp() + make_interval(secs => least(greatest(p_seconds, 1), 3600))
+    WHERE l.job = p_job AND l.user_name = p_user AND l.host = p_host AND l.run = p_run AND l.fence = p_fence
+    RETURNING l.wanted INTO renew.wanted;
+    kept := FOUND;
+    SELECT l.host, l.run INTO renew.host, renew.run FROM cronwrap.leases AS l
+    WHERE l.job = p_job AND l.user_name = p_user;
+END $$;
+
+-- Give a lease back.
+CREATE FUNCTION cronwrap.release(p_host text, p_job text, p_user text, p_run text, p_fence bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM cronwrap.own_host(p_host);
+    UPDATE cronwrap.leases AS l SET until = 'epoch', wanted = false
+    WHERE l.job = p_job AND l.user_name = p_user AND l.host = p_host AND l.run = p_run AND l.fence = p_fence;
+    RETURN FOUND;
+END $$;
+
+-- Give the names of the hosts that were heard of within the last day, and nothing else of them: for who is to
+-- decide without the database (--unreachable elect).
+CREATE FUNCTION cronwrap.peers(p_host text) RETURNS SETOF text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM cronwrap.own_host(p_host);
+    RETURN QUERY SELECT h.host FROM cronwrap.hosts AS h
+    WHERE h.seen > clock_timestamp() - interval '1 day' ORDER BY h.host;
+END $$;
+
+-- Look, once a minute in the whole fleet, for what was due and has not come, and for what has come again. Gives
+-- what its caller is to tell, and takes it for told when `told` says so; else another host tells it later.
+CREATE FUNCTION cronwrap.watch(p_host text)
+RETURNS TABLE (what text, host text, user_name text, job text, schedule text, due timestamptz, seen timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    present timestamptz := clock_timestamp();
+BEGIN
+    PERFORM cronwrap.own_host(p_host);
+    INSERT INTO cronwrap.ticks (job, user_name, minute, host, run)
+    VALUES ('', 'watch', date_trunc('minute', present), p_host, '') ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH late AS (
+        SELECT j.host, j.user_name, j.job, j.schedule, h.seen, h.seen < j.next - clock.ahead AS silent, j.next AS due
+        FROM cronwrap.jobs AS j
+        JOIN cronwrap.hosts AS h ON h.host = j.host
+        CROSS JOIN cronwrap.settings AS s
+        CROSS JOIN LATERAL (SELECT make_interval(secs => coalesce(h.skew, 0)) AS ahead) AS clock
+        WHERE j.next < present + clock.ahead - make_interval(secs => j.grace)
+            AND j.running = '' AND NOT h.quiet
+            AND NOT (j.paused AND (j.paused_until IS NULL OR j.paused_until > j.next))
+            AND (present > s.patient_until OR h.seen > s.back_since)
+    ), found AS (
+        SELECT 'missed' AS what, l.host, l.user_name, l.job, l.schedule, l.due, l.seen FROM late AS l WHERE NOT l.silent
+        UNION ALL
+        SELECT 'silent', l.host, '', '', '', min(l.due), min(l.seen) FROM late AS l WHERE l.silent GROUP BY l.host
+    ), claimed AS (
+        INSERT INTO cronwrap.alarms AS a (host, user_name, job, due, by_host, at)
+        SELECT f.host, f.user_name, f.job, f.due, p_host, present FROM found AS f
+        WHERE NOT EXISTS (  -- one that has not ended, of the host for all its jobs
+            SELECT 1 FROM cronwrap.alarms AS a
+            WHERE a.host = f.host AND a.user_name = f.user_name AND a.job = f.job AND a.told IS NOT NULL
+                AND a.over IS NULL)
+        ON CONFLICT ON CONSTRAINT alarms_pkey DO UPDATE SET by_host = excluded.by_host, at = excluded.at
+            WHERE a.told IS NULL AND a.at < present - interval '5 minutes'
+        RETURNING a.host, a.user_name, a.job, a.due
+    )
+    SELECT f.* FROM found AS f JOIN claimed AS c USING (host, user_name, job, due)
+    UNION ALL
+    SELECT CASE a.job WHEN '' THEN 'heard' ELSE 'ran' END, a.host, a.user_name, a.job, coalesce(j.schedule, ''), a.due,
+        h.seen
+    FROM cronwrap.alarms AS a
+    JOIN cronwrap.hosts AS h ON h.host = a.host
+    LEFT JOIN cronwrap.jobs AS j ON j.host = a.host AND j.user_name = a.user_name AND j.job = a.job
+    WHERE a.told IS NOT NULL AND a.over IS NULL
+        AND CASE a.job WHEN '' THEN h.seen > a.told ELSE greatest(j.started, j.running_since) >= a.due END;
+END $$;
+
+-- Take note that what `watch` gave has been told.
+CREATE FUNCTION cronwrap.told(p_host text, p_alarms jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM cronwrap.own_host(p_host);
+    UPDATE cronwrap.alarms AS a SET
+        told = coalesce(a.told, clock_timestamp()),
+        over = CASE WHEN t.what IN ('heard', 'ran') THEN clock_timestamp() END
+    FROM jsonb_to_recordset(p_alarms) AS t (
+        what text, host text, user_name text, job text, due double precision)
+    WHERE a.host = t.host AND a.user_name = t.user_name AND a.job = t.job
+        AND (a.by_host = p_host OR t.what IN ('heard', 'ran'))
+        AND a.due BETWEEN to_timestamp(t.due - 0.001) AND to_timestamp(t.due + 0.001);
 END $$;
 
 -- Look after the tables once an hour in the whole fleet: days to come get a place, old days go. The caller wins
@@ -311,6 +490,7 @@ BEGIN
             'DELETE FROM cronwrap.%I WHERE day < %L', parent || '_of_other_days', oldest);
     END LOOP;
     DELETE FROM cronwrap.ticks WHERE at < clock_timestamp() - interval '2 days';
+    DELETE FROM cronwrap.lost_leases WHERE at < oldest;
     DELETE FROM cronwrap.alarms WHERE at < oldest;
     RETURN dropped;
 END $$;
@@ -330,6 +510,13 @@ END $$;
 
 REVOKE ALL ON FUNCTION cronwrap.own_host(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cronwrap.ship(text, jsonb, jsonb, jsonb, jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronwrap.claim(text, text, text, double precision, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronwrap.lease(text, text, text, text, double precision, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronwrap.renew(text, text, text, text, bigint, double precision) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronwrap.release(text, text, text, text, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronwrap.peers(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronwrap.watch(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronwrap.told(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cronwrap.housekeep(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cronwrap.prune() FROM PUBLIC;
 REVOKE ALL ON FUNCTION cronwrap.forget(text) FROM PUBLIC;
