@@ -4,9 +4,9 @@ _cronwrap_node() {
     flags= valued= words= files=
     case $path in
         '')
-            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
-            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
-            words='init doctor status history show tail stop run pause resume mute unmute outbox crontab config metrics sendmail'
+            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --once --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
+            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
+            words='init doctor status history show tail stop run pause resume mute unmute outbox crontab config fleet metrics sendmail'
             ;;
         'init')
             flags='--relay --user --password-file --password-stdin --ca-file --fingerprint --mailto --mailfrom -y --yes -h --help'
@@ -108,6 +108,27 @@ _cronwrap_node() {
         'config show')
             flags='--job --json -h --help'
             valued='--job'
+            ;;
+        'fleet')
+            flags='-h --help'
+            words='forget init prune ship status'
+            ;;
+        'fleet forget')
+            flags='--yes -h --help'
+            ;;
+        'fleet init')
+            flags='--host --role --viewer --keep -h --help'
+            valued='--host --role --viewer --keep'
+            ;;
+        'fleet prune')
+            flags='--keep -h --help'
+            valued='--keep'
+            ;;
+        'fleet ship')
+            flags='-h --help'
+            ;;
+        'fleet status')
+            flags='--json -h --help'
             ;;
         'metrics')
             flags='-h --help'

@@ -9,11 +9,11 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
         else if test "$word" = --; and not set -q path[1]
             echo -- --
             return
-        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output --host --role --viewer --keep
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
-                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' metrics' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
+                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' fleet' ' metrics' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show' 'fleet forget' 'fleet init' 'fleet prune' 'fleet ship' 'fleet status'
                     set -a path $word
             end
         end
@@ -48,6 +48,7 @@ complete -c cronwrap -n '__cronwrap_at ""' -a unmute -d 'End the mute of a job; 
 complete -c cronwrap -n '__cronwrap_at ""' -a outbox -d 'The reports and notifications that wait to be sent'
 complete -c cronwrap -n '__cronwrap_at ""' -a crontab -d 'Wrap the jobs of a crontab, find mistakes, find jobs that did not run'
 complete -c cronwrap -n '__cronwrap_at ""' -a config -d 'Show the settings in force, find mistakes in them, import another program\'s'
+complete -c cronwrap -n '__cronwrap_at ""' -a fleet -d 'One history over many hosts, in a PostgreSQL'
 complete -c cronwrap -n '__cronwrap_at ""' -a metrics -d 'Print what Prometheus is told of the jobs, as [metrics] textfile has it'
 complete -c cronwrap -n '__cronwrap_at ""' -a sendmail -d 'Take a whole message on standard input and send it, as sendmail(8) does'
 complete -c cronwrap -n '__cronwrap_at ""' -s n -l name -x -d 'the job\'s name [from the command]'
@@ -73,6 +74,9 @@ complete -c cronwrap -n '__cronwrap_at ""' -l kill-after -x -d 'time between SIG
 complete -c cronwrap -n '__cronwrap_at ""' -l drain -x -d 'how long to read on after the job ended [5s]'
 complete -c cronwrap -n '__cronwrap_at ""' -l overlap -x -a 'allow skip wait kill' -d 'what to do when the same job still runs [allow]'
 complete -c cronwrap -n '__cronwrap_at ""' -l stuck-after -x -d 'mail once when the Nth run in a row is skipped [3]'
+complete -c cronwrap -n '__cronwrap_at ""' -l once -d 'on one host of the fleet only'
+complete -c cronwrap -n '__cronwrap_at ""' -l scope -x -d 'where --overlap looks for the same job [host]'
+complete -c cronwrap -n '__cronwrap_at ""' -l unreachable -x -d 'what to do when the fleet cannot be asked [run]'
 complete -c cronwrap -n '__cronwrap_at ""' -l still-running -x -d 'mail once while the job still runs after D'
 complete -c cronwrap -n '__cronwrap_at ""' -l overlap-wait -x -d 'the longest wait of --overlap wait'
 complete -c cronwrap -n '__cronwrap_at ""' -l retries -x -d 'run again after a failure, N times [0]'
@@ -191,4 +195,22 @@ complete -c cronwrap -n '__cronwrap_at "config import"' -s h -l help -d 'Show th
 complete -c cronwrap -n '__cronwrap_at "config show"' -l job -x -d 'With the settings of [jobs.NAME]'
 complete -c cronwrap -n '__cronwrap_at "config show"' -l json -d 'One JSON object a setting'
 complete -c cronwrap -n '__cronwrap_at "config show"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a forget -d 'Take a host, and all that is on record of it, out of the fleet'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a init -d 'Make the schema, or upgrade it, and print the grants for a host\'s role'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a prune -d 'Drop the days that are too old; else done once an hour by whichever host'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a ship -d 'Send now what the fleet does not have yet'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a status -d 'List the hosts: when they were heard of, how far behind they are, how their'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet forget"' -l yes -d 'Do not ask'
+complete -c cronwrap -n '__cronwrap_at "fleet forget"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l host -x -d 'Print the grants for this host [this one\'s name]'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l role -x -d 'The role that the host logs in with [cronwrap_HOST]'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l viewer -x -d 'Print the grants for a role that sees all and changes nothing'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l keep -x -d 'Keep runs so long [90 days]'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet prune"' -l keep -x -d 'Keep runs so long from now on'
+complete -c cronwrap -n '__cronwrap_at "fleet prune"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet ship"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet status"' -l json -d 'One JSON object a host'
+complete -c cronwrap -n '__cronwrap_at "fleet status"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "metrics"' -s h -l help -d 'Show this message and exit'

@@ -48,7 +48,7 @@ class Postgres:
         with socket.socket() as sock:
             sock.bind(("127.0.0.1", 0))
             self.port = sock.getsockname()[1]
-        self._binaries = os.path.dirname(sorted(glob.glob("/usr/lib/postgresql/*/bin/postgres"))[-1])
+        self._binaries = os.path.dirname(max(glob.glob("/usr/lib/postgresql/*/bin/postgres")))
         self._server: subprocess.Popen[bytes] | None = None
 
     def url(self, user: str = SUPERUSER, database: str = "fleet") -> str:

@@ -40,7 +40,7 @@ def host(database, tmp_path):
     """
     made, locks = [], []
 
-    def make(name, more="", url=database.url(), *, shipper=False):
+    def make(name, more="", url="", *, shipper=False):
         (tmp_path / name).mkdir()
         program = Cli(str(tmp_path / name))
         if not shipper:
@@ -50,7 +50,9 @@ def host(database, tmp_path):
                 os.open(os.path.join(program.state, "locks", ".fleet"), os.O_CREAT | os.O_RDWR, 0o600)
             )
             fcntl.flock(locks[-1], fcntl.LOCK_EX)
-        program.write_config(f'mailto = ""\n[fleet]\nurl = "{url}"\nhost = "{name}"\n{more}\n')
+        program.write_config(
+            f'mailto = ""\n[fleet]\nurl = "{url or database.url()}"\nhost = "{name}"\n{more}\n'
+        )
         if not made:
             assert program("fleet", "init").status == 0
         made.append(program)
@@ -95,7 +97,7 @@ def test_runs_arrive_in_order_each_once_however_often_they_are_sent(host, databa
     assert database.sql("SELECT count(*) FROM cronwrap.runs") == [("7",)]
 
 
-def test_the_output_of_a_run_that_mailed_goes_with_it(host, database, tmp_path):
+def test_the_output_of_a_run_that_mailed_goes_with_it(host, database):
     web = host("web1")
     web.env["MAILTO"] = "ops@example.org"
     run(web, "talks", "--", "echo", "hello")
@@ -214,7 +216,7 @@ def test_the_same_job_runs_on_one_host_of_the_fleet(host, tmp_path, wait_until):
     assert out.read_text() == "1\n2\n"
 
 
-def test_kill_ends_the_run_on_the_other_host(host, database, tmp_path, wait_until):
+def test_kill_ends_the_run_on_the_other_host(host, tmp_path, wait_until):
     one, other = host("web1"), host("web2")
     out = tmp_path / "begun"
     long = one.start("--overlap", "skip", *HOLD, "--", "sh", "-c", f"echo x > {out}; sleep 50")
@@ -285,7 +287,7 @@ def test_a_server_that_hangs_is_not_waited_for(host, database):
 
 
 @pytest.fixture
-def role(host, database):
+def role(database):
     """Let a host in by the statements that ``fleet init`` prints; give its role."""
 
     def admit(admin, name):
@@ -329,7 +331,7 @@ def test_a_host_writes_in_its_own_name_alone_and_reads_nothing(host, role, datab
             database.sql(statement, user=one)
 
 
-def test_a_viewer_sees_all_and_changes_nothing(host, role, database):
+def test_a_viewer_sees_all_and_changes_nothing(host, database):
     admin = host("admin")
     database.sql(admin("fleet", "init", "--viewer", "cronwrap_eyes").stdout)
     run(admin, "job", "--", "true")
@@ -344,7 +346,7 @@ def test_a_viewer_sees_all_and_changes_nothing(host, role, database):
 # The schema -------------------------------------------------------------------------------------
 
 
-def test_init_may_be_repeated_and_done_by_many_at_once(host, database):
+def test_init_may_be_repeated_and_done_by_many_at_once(host):
     web = host("web1")
     processes = [
         web.start("fleet", "init", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(4)
@@ -368,7 +370,8 @@ def test_old_days_are_dropped_and_days_to_come_have_a_place(host, database):
     ship(web)
     database.sql("UPDATE cronwrap.settings SET keep_days = 30")
     database.sql(
-        "CREATE TABLE cronwrap.runs_20200101 PARTITION OF cronwrap.runs FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
+        "CREATE TABLE cronwrap.runs_20200101 PARTITION OF cronwrap.runs"
+        " FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
     )
     assert web("fleet", "prune").stdout == "1 partition dropped\n"
     tables = [name for (name,) in database.sql("SELECT relname FROM pg_class WHERE relname ~ '^runs_2'")]
@@ -389,12 +392,10 @@ def test_a_host_is_forgotten(host, database):
 
 
 @pytest.fixture
-def watched(host, database, tmp_path):
+def watched(host, database):
     """Two hosts, of which web2 has a job that is due; what web1 tells is in its outbox."""
     one, other = host("web1"), host("web2")
-    one.write_config(
-        f'mailto = "ops@example.org"\n[fleet]\nurl = "{database.url()}"\nhost = "web1"\n[delivery]\nbackground = false'
-    )
+    one.write_config(f'mailto = "ops@example.org"\n[fleet]\nurl = "{database.url()}"\nhost = "web1"\n')
     for program in (one, other):
         run(program, "first", "--", "true")
         ship(program)
@@ -417,8 +418,8 @@ def look(program, database):
 
 def due(database, seconds, seen):
     database.sql(
-        f"UPDATE cronwrap.jobs SET next = clock_timestamp() - interval '{seconds} s', grace = 75, schedule = '0 4 * * *'"
-        f", started = clock_timestamp() - interval '2 hours' WHERE host = 'web2';"
+        f"UPDATE cronwrap.jobs SET next = clock_timestamp() - interval '{seconds} s', grace = 75,"
+        f" schedule = '0 4 * * *', started = clock_timestamp() - interval '2 hours' WHERE host = 'web2';"
         f"UPDATE cronwrap.hosts SET seen = clock_timestamp() - interval '{seen} s' WHERE host = 'web2'"
     )
 

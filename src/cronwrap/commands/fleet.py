@@ -15,7 +15,7 @@ from cronwrap.fleet.database import connected, host_name
 from cronwrap.fleet.migrations import upgrade
 from cronwrap.fleet.ship import ship
 from cronwrap.fleet.view import Host, hosts
-from cronwrap.history.arrivals import begin_now, shipping
+from cronwrap.history.arrivals import shipping
 from cronwrap.settings.files import fleet_in_force
 from cronwrap.settings.fleet import Fleet
 from cronwrap.spans import ago, count, duration
@@ -91,13 +91,6 @@ def ship_(app: App) -> None:
     """Send now what the fleet does not have yet."""
     stored = ship(app.settings(), in_force(app))
     views.say(f"{count(stored, 'run')} sent")
-
-
-@command.command("join")
-@click.pass_obj
-def join(app: App) -> None:
-    """Send nothing of what has been run so far: this host joins with what comes."""
-    begin_now(app.settings().state_dir)
 
 
 @command.command("forget")

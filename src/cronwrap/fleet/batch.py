@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ def hour(columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _quantile(values: list[float], part: float) -> float | None:
     """Give the value below which a part of the sorted ones is (nearest rank)."""
-    return values[max(0, -int(-part * len(values)) - 1)] if values else None
+    return values[max(0, math.ceil(part * len(values)) - 1)] if values else None
 
 
 def job(

@@ -41,10 +41,14 @@ class Shipping(Record):
     error: str = ""
 
 
-def number(database: sqlite3.Connection, run: str) -> None:
-    """Give a run that has just come into the history its number."""
-    database.execute("UPDATE shipping SET arrivals = arrivals + 1")
-    database.execute("UPDATE runs SET arrival = (SELECT arrivals FROM shipping) WHERE run = ?", (run,))
+def last(database: sqlite3.Connection) -> int:
+    """Give the number of the last run that has come into the history."""
+    return int(database.execute("SELECT arrivals FROM shipping").fetchone()[0])
+
+
+def note(database: sqlite3.Connection, number: int) -> None:
+    """Write down the number of the last run that has come into the history."""
+    database.execute("UPDATE shipping SET arrivals = ?", (number,))
 
 
 def next_batch(state_dir: str, most: int, most_bytes: int) -> list[Arrival]:
@@ -89,12 +93,6 @@ def failed(state_dir: str, now: float, error: str) -> None:
             "UPDATE shipping SET failed_since = coalesce(failed_since, ?), error = ?",
             (now, error[:LONGEST_ERROR]),
         )
-
-
-def begin_now(state_dir: str) -> None:
-    """Count what is in the history as shipped: a host joins a fleet with what it runs from now on."""
-    with writing(state_dir) as database, transaction(database):
-        database.execute("UPDATE shipping SET shipped = arrivals, lost = 0")
 
 
 def shipping(state_dir: str) -> Shipping:

@@ -126,8 +126,10 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
             notices.append(_set_aside_record(state_dir, name))
     good.sort(key=lambda item: item[1]["ended"])
     with transaction(database):
+        arrived = arrivals.last(database)
         for _name, columns, output in good:
-            _insert(database, columns, output)
+            arrived += _insert(database, columns, output, arrived + 1)
+        arrivals.note(database, arrived)
     # Only now: until the commit is on disk the journal is the only place that has them.
     with contextlib.suppress(OSError):
         totals.outdate(state_dir)
@@ -135,11 +137,13 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
     return notices
 
 
-def _insert(database: sqlite3.Connection, columns: dict[str, Any], output: dict[str, Any] | None) -> None:
-    values = {**columns, "reasons": "\n".join(columns["reasons"])}
-    if not database.execute(_insertion("INSERT OR IGNORE INTO runs", COLUMNS), values).rowcount:
-        return  # a fold before this one died between its commit and taking the file away
-    arrivals.number(database, columns["run"])
+def _insert(
+    database: sqlite3.Connection, columns: dict[str, Any], output: dict[str, Any] | None, arrival: int
+) -> bool:
+    """Put a run into the database; False when it is there already."""
+    values = {**columns, "reasons": "\n".join(columns["reasons"]), "arrival": arrival}
+    if not database.execute(_insertion("INSERT OR IGNORE INTO runs", (*COLUMNS, "arrival")), values).rowcount:
+        return False  # a fold before this one died between its commit and taking the file away
     if output:
         values = {**output, "run": columns["run"]}
         database.execute(_insertion("INSERT OR IGNORE INTO outputs", ("run", *Kept.fields())), values)
@@ -151,6 +155,7 @@ def _insert(database: sqlite3.Connection, columns: dict[str, Any], output: dict[
         " ON CONFLICT DO UPDATE SET runs = runs + 1, ended = max(ended, excluded.ended)",
         columns,
     )
+    return True
 
 
 def _insertion(beginning: str, columns: tuple[str, ...]) -> str:

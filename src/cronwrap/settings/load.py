@@ -30,6 +30,7 @@ STATE_KEY = "state directory"
 """Under which its source is found; it is no option."""
 OTHER_VARIABLES = (
     "CRONWRAP_RUN_ID",
+    "CRONWRAP_FENCE",
     "CRONWRAP_BY_HAND",
     "CRONWRAP_NOTIFY_ID",
     "CRONWRAP_STATE_DIR",
