@@ -9,11 +9,12 @@ import random
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
 
 import pytest
 
-from support import postgres
+from support import debian, pki, ports, postgres
 from support.cli import CRONWRAP, Cli
 
 
@@ -485,3 +486,104 @@ def test_after_an_outage_hosts_have_time_to_come_back(watched, database):
     assert look(one, database) == []
     database.sql("UPDATE cronwrap.settings SET patient_until = clock_timestamp()")
     assert len(look(one, database)) == 1
+
+
+# Between host and database ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def pooler(needs, database, wait_until):
+    """PgBouncer in transaction mode before the server; gives its URL."""
+    needs("pgbouncer")
+    with tempfile.TemporaryDirectory(prefix="cronwrap-pgbouncer-", dir="/tmp") as place:
+        os.chmod(place, 0o777)
+        port = ports.free_port()
+        settings = os.path.join(place, "pgbouncer.ini")
+        with open(settings, "w", encoding="ascii") as file:
+            file.write(
+                f"[databases]\nfleet = host={database.root} port={database.port} user=postgres\n"
+                f"[pgbouncer]\npool_mode = transaction\nlisten_addr =\nlisten_port = {port}\n"
+                f"unix_socket_dir = {place}\nauth_type = any\ndefault_pool_size = 2\nlogfile = {place}/log\n"
+            )
+        process = subprocess.Popen(
+            ["pgbouncer", "-q", settings], user="postgres", group="postgres", env={"PATH": debian.SEARCH_PATH}
+        )
+        try:
+            wait_until(lambda: os.path.exists(os.path.join(place, f".s.PGSQL.{port}")))
+            yield f"postgresql://postgres@/fleet?host={place}&port={port}"
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def claimed_once(hosts, tmp_path):
+    out = tmp_path / "ran"
+    words = ("--once", "-n", "report", "--", "sh", "-c", f"echo x >> {out}")
+    processes = [program.start(*words, stderr=subprocess.DEVNULL) for program in hosts]
+    statuses = [process.wait(60) for process in processes]
+    return statuses.count(0) == 1 == out.read_text().count("x")
+
+
+def test_all_goes_through_a_pooler_in_transaction_mode(host, pooler, database, tmp_path, wait_until):
+    host("web0")
+    hosts = [host(f"web{number}", url=pooler) for number in (1, 2, 3, 4)]
+    begun = int(time.time()) // 60
+    assert claimed_once(hosts, tmp_path) or int(time.time()) // 60 != begun
+    out = tmp_path / "begun"
+    long = hosts[0].start("--overlap", "skip", *HOLD, "--", "sh", "-c", f"echo x > {out}; sleep 3")
+    wait_until(out.exists)
+    assert hosts[1]("--overlap", "skip", *HOLD, "--", "true").status == 75
+    assert long.wait(30) == 0
+    assert sum(map(ship, hosts)) == 6
+    assert database.sql("SELECT count(*) FROM cronwrap.runs") == [("6",)]
+
+
+def test_all_goes_where_transactions_are_serializable(host, database, tmp_path):
+    database.sql("ALTER DATABASE fleet SET default_transaction_isolation = 'serializable'")
+    try:
+        hosts = [host(f"web{number}") for number in range(4)]
+        begun = int(time.time()) // 60
+        assert claimed_once(hosts, tmp_path) or int(time.time()) // 60 != begun
+        processes = [program.start("fleet", "ship", stdout=subprocess.DEVNULL) for program in hosts]
+        assert [process.wait(60) for process in processes] == [0] * 4
+        assert database.sql("SELECT count(*) FROM cronwrap.runs") == [("4",)]
+    finally:
+        database.sql("ALTER DATABASE fleet RESET default_transaction_isolation")
+
+
+def test_a_server_that_nothing_trusts_is_not_spoken_to(host, database, authority, tmp_path):
+    host("web0")
+    database.sql("DROP ROLE IF EXISTS cronwrap_tls")
+    database.sql("CREATE ROLE cronwrap_tls LOGIN SUPERUSER PASSWORD 'correct horse battery'")
+    try:
+        secret = tmp_path / "secret"
+        secret.write_text("correct horse battery\n")
+        secret.chmod(0o600)
+        (tmp_path / "other").mkdir()
+        other = pki.Authority(str(tmp_path / "other"))
+        for trusted, status in ((other, 1), (authority, 0)):
+            more = f'ca-file = "{trusted.ca_file}"\npassword-file = "{secret}"'
+            web = host(f"web{status + 1}", more, url=database.tcp_url("cronwrap_tls"))
+            done = web("fleet", "ship")
+            assert done.status == status, done.stderr
+            assert ("certificate verify failed" in done.stderr) == bool(status)
+    finally:
+        database.sql("DROP ROLE cronwrap_tls")
+
+
+def test_a_wrong_password_and_a_standby_are_told(host, database):
+    host("web0")
+    database.sql("DROP ROLE IF EXISTS cronwrap_tcp")
+    database.sql("CREATE ROLE cronwrap_tcp LOGIN SUPERUSER PASSWORD 'correct horse battery'")
+    try:
+        web = host("web1", 'password = "wrong"', url=database.tcp_url("cronwrap_tcp"))
+        done = web("fleet", "ship")
+        assert done.status == 1
+        assert "password authentication failed" in done.stderr
+        database.sql("ALTER DATABASE fleet SET default_transaction_read_only = on")
+        done = host("web2")("fleet", "ship")
+        assert done.status == 1
+        assert "session is read-only" in done.stderr
+    finally:
+        database.sql("ALTER DATABASE fleet RESET default_transaction_read_only", database="postgres")
+        database.sql("DROP ROLE cronwrap_tcp")
