@@ -93,6 +93,11 @@ def descriptors() -> set[int]:
     return {held.fd for held in _held.values()}
 
 
+def forget() -> None:
+    """Close the directories that are kept open: for a process that becomes another user."""
+    _held.clear()
+
+
 def state(path: str, *names: str, make: bool = False) -> Directory:
     """Give the state directory, or one in it; OSError when there is none, or it is not ours alone.
 

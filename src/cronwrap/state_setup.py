@@ -6,7 +6,7 @@ import os
 from errno import ELOOP, ENOTDIR, EPERM
 from stat import S_ISREG
 
-OWN_NAMES = ("outbox", "locks", "runs", "pauses", "history.db", "settings.cache")
+OWN_NAMES = ("outbox", "locks", "runs", "pauses", "history.db", "settings.cache", "init.answers")
 """What the names in a state directory begin with."""
 USUAL = "/var/lib/cronwrap"
 """Root's own: it is cronwrap's even while it is empty."""

@@ -21,9 +21,9 @@ from cronwrap.relay.dial import NO_NETWORK
 from cronwrap.relay.probe import Step
 from cronwrap.settings import load as settings
 from cronwrap.settings import relays as endpoint
-from cronwrap.setup import cron_checks, mail_checks
+from cronwrap.setup import cron_checks, mail_checks, outbox_checks
+from cronwrap.setup.check import Check
 from cronwrap.setup.draft import Answers
-from cronwrap.setup.mail_checks import Check
 from support.misbehaving import Misbehaving
 from support.relay import PASSWORD, USER
 
@@ -40,12 +40,14 @@ def patient(cli, relay):
 
 @pytest.fixture
 def crontab(patient):
-    """Give the user a crontab: ``crontab(text)``."""
+    """Give the user a crontab: ``crontab(text)``; the text begins in line 4, or with ``bare`` in line 1."""
 
-    def install(text):
+    def install(text, *, bare=False):
         path = os.path.join(patient.directory, "table")
+        variables = ("HOME", "CRONWRAP_CONFIG", "CRONWRAP_STATE_DIR")
+        before = "".join(f"{name}={patient.env[name]}\n" for name in variables)
         with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(text if bare else before + text)
         program = os.path.join(patient.directory, "crontab")
         with open(program, "w", encoding="utf-8") as file:
             file.write(f"#!/bin/sh\nexec /bin/cat {path}\n")
@@ -63,7 +65,9 @@ def examined(cli, *words, **env):
 
 
 def faults(steps):
-    return [(step["name"], step["text"], step["advice"] or "") for step in steps if not step["ok"]]
+    """Give the faults, but for that of a machine where no cron runs."""
+    found = [(step["name"], step["text"], step["advice"] or "") for step in steps if not step["ok"]]
+    return [fault for fault in found if fault[0] != "daemon"]
 
 
 def one_fault(steps):
@@ -75,12 +79,15 @@ def named(steps, name):
     return [step for step in steps if step["name"] == name]
 
 
-def store(state, age, *, failed=False, error="connection refused"):
+IDENTITY = "20260101T000000-00000000"
+
+
+def store(state, age, *, failed=False, error="connection refused", job="j", identity=IDENTITY):
     box = Outbox(state)
     message = Message(
-        envelope=Envelope(sender="a@b.test", recipients=("c@d.test",)), content=b"x\r\n", job="j", subject="s"
+        envelope=Envelope(sender="a@b.test", recipients=("c@d.test",)), content=b"x\r\n", job=job, subject="s"
     )
-    item = box.store("20260101T000000-00000000", message, time.time() - age)
+    item = box.store(identity, message, time.time() - age)
     box.update(item, item.replace(last_error=error, attempts=3, state="failed" if failed else "queued"))
 
 
@@ -118,7 +125,7 @@ def test_people_get_aligned_lines_without_colour_in_a_pipe_and_a_conclusion(pati
     assert result.status == 0, result
     assert "\x1b" not in result.stdout
     lines = result.stdout.splitlines()
-    assert lines[-1] == "All is sound."
+    assert lines[-1] == "All is sound." or lines[-1].startswith("No fault; ")
     columns = {line.index(" s  ") for line in lines if line.startswith("ok") and " s  " in line[:30]}
     assert len(columns) == 1
 
@@ -360,11 +367,39 @@ def test_an_outbox_that_waits_for_minutes_is_no_fault(patient):
     assert "1 report" in named(steps, "outbox")[0]["text"]
 
 
-def test_reports_that_were_given_up_are_a_fault(patient):
-    store(patient.state, 120, failed=True)
+def test_each_report_that_was_given_up_is_named_with_what_to_do(patient):
+    store(patient.state, 120, failed=True, error="550 no such user", job="nightly")
     name, text, advice = one_fault(examined(patient))
-    assert (name, text) == ("outbox", "1 report could not be delivered")
-    assert "retry" in advice
+    assert name == "outbox"
+    assert text.startswith("a report of nightly from ")
+    assert text.endswith(f"({IDENTITY}) was given up: 550 no such user")
+    assert advice == (
+        f"cronwrap outbox retry {IDENTITY} sends it again; cronwrap outbox drop {IDENTITY} throws it away"
+    )
+    assert patient("outbox", "drop", IDENTITY).status == 0
+    assert faults(examined(patient)) == []
+
+
+def test_of_many_reports_that_were_given_up_the_newest_are_named_and_the_others_counted(tmp_path):
+    state = str(tmp_path / "state")
+    for number in range(8):
+        store(state, 120 - number, failed=True, identity=f"2026010{number}T000000-00000000")
+    found = list(outbox_checks.given_up(Outbox(state)))
+    assert [check.ok for check in found] == [False] * 6
+    assert "20260107T000000" in found[0].text
+    assert found[-1].text == "3 more were given up"
+
+
+def test_a_damaged_file_that_was_set_aside_is_named_and_can_be_thrown_away(tmp_path):
+    box = Outbox(str(tmp_path / "state"))
+    store(str(tmp_path / "state"), 5, failed=True)
+    path = os.path.join(box.directory, "failed", IDENTITY)
+    with open(path, "r+b") as file:
+        file.truncate(20)
+    (check,) = outbox_checks.given_up(box)
+    assert IDENTITY in check.text
+    assert "retry" not in check.advice
+    assert f"outbox drop {IDENTITY}" in check.advice
 
 
 # Cron -------------------------------------------------------------------------------------------
@@ -374,7 +409,7 @@ def test_jobs_that_are_not_wrapped_are_named_by_their_lines(patient, crontab):
     crontab("# a comment\n0 3 * * * backup\n@daily clean\n")
     (step,) = named(examined(patient), "crontab")
     assert step["ok"]
-    assert "2 jobs not wrapped (lines 2, 3)" in step["text"]
+    assert "2 jobs not wrapped (lines 5, 6)" in step["text"]
     assert "crontab wrap" in step["advice"]
 
 
@@ -382,7 +417,7 @@ def test_a_wrapped_job_that_cron_cannot_start_is_a_fault(patient, crontab):
     crontab("PATH=/nonexistent\n0 3 * * * cronwrap -- backup\n0 4 * * * /nonexistent/cronwrap -- x\n")
     name, text, advice = one_fault(examined(patient))
     assert name == "crontab"
-    assert "lines 2, 3" in text
+    assert "lines 5, 6" in text
     assert "PATH" in advice
 
 
@@ -393,7 +428,7 @@ def test_a_shell_that_cron_cannot_start_is_a_fault(patient, crontab):
 
 def test_a_job_wrapped_by_the_full_path_is_sound(patient, crontab):
     program = patient.start("--version").args[0]
-    crontab(f'MAILTO=""\n0 3 * * * {program} -- backup\n')
+    crontab(f"0 3 * * * {program} -- true\n")
     steps = examined(patient)
     assert faults(steps) == []
     assert named(steps, "crontab")[0]["text"] == "every job is wrapped"
@@ -408,10 +443,11 @@ def test_a_job_wrapped_by_the_full_path_is_sound(patient, crontab):
         ("0 3 * * * cronwrap -- backup\n", "can send mail as well"),
         ('MAILTO=""\n0 3 * * * cronwrap --live -- backup\n', 'MAILTO="" keeps crond'),
         ("0 3 * * * cronwrap --no-such-option -- backup\n", "can send mail as well"),
+        ('MAILTO=""\n0 3 * * * x\nMAILTO=a@b.test\n0 4 * * * cronwrap --live -- y\n', "line 4: the output"),
     ],
 )
 def test_what_crond_would_mail_as_well_is_told(patient, crontab, monkeypatch, text, said):
-    crontab(text)
+    crontab(text, bare=True)
     monkeypatch.setenv("PATH", patient.directory)
     monkeypatch.setattr(cron_checks, "SENDMAIL", (os.path.join(patient.directory, "crontab"),))
     found = settings.load({"config": patient.config}, patient.env)
@@ -420,7 +456,7 @@ def test_what_crond_would_mail_as_well_is_told(patient, crontab, monkeypatch, te
 
 
 def test_without_a_sendmail_program_crond_stays_silent(patient, crontab, monkeypatch):
-    crontab("0 3 * * * backup\n")
+    crontab("0 3 * * * backup\n", bare=True)
     monkeypatch.setenv("PATH", patient.directory)
     monkeypatch.setattr(cron_checks, "SENDMAIL", ("/nonexistent",))
     found = settings.load({"config": patient.config}, patient.env)
@@ -514,12 +550,29 @@ def test_a_cron_daemon_is_found_among_the_processes(monkeypatch, processes, said
     assert check.ok
     assert check.text == said
     assert bool(check.advice) == ("no cron" in said)
+    with_jobs = cron_checks._daemon(wrapped=True)
+    assert with_jobs.ok == ("no cron" not in said)
+    assert said in with_jobs.text
+
+
+@pytest.mark.parametrize("booted", [True, False])
+def test_where_systemd_starts_the_jobs_no_daemon_is_missed(monkeypatch, tmp_path, booted):
+    generator = tmp_path / "systemd-crontab-generator"
+    generator.write_text("")
+    generator.chmod(0o755)
+    monkeypatch.setattr(cron_checks.psutil, "process_iter", lambda _attributes: [])
+    monkeypatch.setattr(cron_checks.psutil, "pids", lambda: [1])
+    monkeypatch.setattr(cron_checks, "GENERATORS", (str(generator),))
+    monkeypatch.setattr(cron_checks, "SYSTEMD", str(tmp_path if booted else tmp_path / "none"))
+    check = cron_checks._daemon(wrapped=True)
+    assert (check.ok, "systemd starts the jobs" in check.text) == (booted, booted)
 
 
 def test_where_others_processes_are_hidden_no_missing_daemon_is_claimed(monkeypatch):
     monkeypatch.setattr(cron_checks.psutil, "process_iter", lambda _attributes: [])
     monkeypatch.setattr(cron_checks.psutil, "pids", lambda: [os.getpid()])
-    check = cron_checks._daemon()
+    check = cron_checks._daemon(wrapped=True)
+    assert check.ok
     assert "hidden" in check.text
     assert not check.advice
 

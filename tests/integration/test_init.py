@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import getpass
 import os
 import shutil
 import stat
 import tomllib
+import warnings
 
+import psutil
 import pytest
 
+from cronwrap.commands.questions import hidden
 from cronwrap.errors import ConfigError, CronwrapError
 from cronwrap.setup import draft as setup
 from cronwrap.setup.draft import Answers
+from cronwrap.setup.kept_answers import KeptAnswers
 from support.relay import PASSWORD, USER
+from support.waiting import wait_until as wait_until_true
 
 MAILTO = "ops@example.test"
 
@@ -290,6 +296,10 @@ def test_a_provider_is_known_by_the_address_and_its_catch_is_told(fresh):
     terminal.process.terminate()
     assert terminal.wait() != 0
     assert not os.path.exists(fresh.config)
+    # Each answer is kept as it comes, however the terminal goes away.
+    assert KeptAnswers(fresh.state).load() == Answers(
+        mailto="someone@gmail.com", url="smtps://smtp.gmail.com:465"
+    )
 
 
 def test_an_existing_configuration_is_replaced_only_after_a_yes(cli, relay):
@@ -301,7 +311,152 @@ def test_an_existing_configuration_is_replaced_only_after_a_yes(cli, relay):
     assert relay.messages == []
 
 
+# Interrupted ------------------------------------------------------------------------------------
+
+
+def interrupt(terminal, question):
+    """Press Ctrl-C once the question is asked and the answer waited for."""
+    terminal.read_until(question)
+    process = psutil.Process(terminal.process.pid)
+    wait_until_true(lambda: process.status() == psutil.STATUS_SLEEPING)
+    terminal.write(b"\x03")
+    return terminal.wait()
+
+
+def everything_kept(cli):
+    found = b""
+    for directory, _, names in os.walk(cli.directory):
+        for name in names:
+            with open(os.path.join(directory, name), "rb") as file:
+                found += file.read()
+    return found
+
+
+def test_ctrl_c_keeps_what_was_typed_but_for_the_password_and_the_next_time_goes_on(fresh, relay):
+    fresh.env["SSL_CERT_FILE"] = relay.authority.ca_file
+    terminal = fresh.terminal("init")
+    answer(
+        terminal,
+        (b"Send reports to", MAILTO.encode()),
+        (b"Relay", relay.url.encode()),
+        (b"Login there", USER.encode()),
+        (b"Password of", PASSWORD.encode()),
+    )
+    assert interrupt(terminal, b"Sender of the reports [" + USER.encode() + b"]: ") == 130
+    assert b"nothing is written; what you typed is kept, but for passwords" in terminal.shown
+    kept = os.path.join(fresh.state, "init.answers")
+    assert mode(kept) == 0o600
+    assert PASSWORD.encode() not in everything_kept(fresh)
+    assert not os.path.exists(fresh.config)
+
+    terminal = fresh.terminal("init")
+    shown = terminal.read_until(b"Go on from there? [Y/n]")
+    assert all(word.encode() in shown for word in (MAILTO, relay.url, USER))
+    answer(terminal, (b"from there?", b""), (b"Password of", PASSWORD.encode()), (b"Sender", b""))
+    assert terminal.wait() == 0, terminal.shown
+    assert relay.messages[0].recipients == (MAILTO,)
+    assert not os.path.exists(kept)
+    assert PASSWORD.encode() not in terminal.shown
+
+
+def test_ctrl_c_at_the_first_question_keeps_nothing_and_promises_nothing(fresh):
+    terminal = fresh.terminal("init")
+    assert interrupt(terminal, b"Send reports to: ") == 130
+    assert b"kept" not in terminal.shown
+    assert not os.path.exists(os.path.join(fresh.state, "init.answers"))
+
+
+def test_who_does_not_go_on_begins_anew(fresh):
+    KeptAnswers(fresh.state).keep(Answers(mailto="old@example.test", url="smtps://old.example.test:465"))
+    terminal = fresh.terminal("init")
+    answer(terminal, (b"Go on from there?", b"n"))
+    terminal.read_until(b"Send reports to")
+    assert not os.path.exists(os.path.join(fresh.state, "init.answers"))
+    terminal.write(b"\x04")  # the end of input is an interruption as well
+    assert terminal.wait() == 130
+
+
+def test_octets_that_are_no_text_are_asked_for_again_and_never_shown(fresh, relay):
+    fresh.env["SSL_CERT_FILE"] = relay.authority.ca_file
+    terminal = fresh.terminal("init", *flags(relay, mailto="", mailfrom=USER))
+    answer(
+        terminal,
+        (b"Send reports to", b"p\xff@example.test"),
+        (b"not UTF-8: type it again\r\nSend reports to: ", MAILTO.encode()),
+        (b"Password of", b"s\xe9cret"),
+        (b"not UTF-8: type it again\r\nPassword of", PASSWORD.encode()),
+    )
+    assert terminal.wait() == 0, terminal.shown
+    assert b"cret" not in terminal.shown
+    assert b"internal error" not in terminal.shown
+
+
+def test_a_terminal_that_would_show_a_password_is_not_asked_for_one(monkeypatch):
+    def shows(*_, **__):
+        warnings.warn("it may be echoed", getpass.GetPassWarning, stacklevel=1)
+        return "secret"
+
+    monkeypatch.setattr("click.prompt", shows)
+    with pytest.raises(CronwrapError, match="--password-stdin"):
+        hidden("Password")
+
+
+def test_neither_a_password_nor_a_command_that_may_hold_one_is_kept(tmp_path):
+    kept = KeptAnswers(str(tmp_path / "state"))
+    answers = Answers(
+        url="smtps://h:465", user="u", secret="word1", token_command="t word2", mailto="a@b.test"
+    )
+    kept.keep(answers)
+    assert kept.load() == answers.replace(secret="", token_command="")
+    content = (tmp_path / "state" / "init.answers").read_text()
+    assert "word1" not in content
+    assert "word2" not in content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"[]", b"{}", b"[" * 50_000, b'{"url": 1}', b"x" * 100_000],
+)
+def test_answers_that_nobody_kept_are_not_offered(tmp_path, content):
+    kept = KeptAnswers(str(tmp_path / "state"))
+    kept.keep(Answers(mailto="a@b.test"))
+    (tmp_path / "state" / "init.answers").write_bytes(content)
+    assert kept.load() is None
+
+
+def test_kept_answers_that_could_not_have_been_given_are_not_offered(tmp_path):
+    kept = KeptAnswers(str(tmp_path / "state"))
+    for answers in (
+        Answers(mailto="a b"),
+        Answers(url="smtps://u:p@h"),
+        Answers(user="a\nb", url="smtp://x"),
+    ):
+        kept.keep(answers)
+        assert kept.load() is None
+
+
+def test_where_the_state_cannot_be_written_nothing_is_kept_and_init_goes_on(tmp_path):
+    (tmp_path / "file").write_text("")
+    kept = KeptAnswers(str(tmp_path / "file" / "state"))
+    kept.keep(Answers(mailto="a@b.test"))
+    assert (kept.holds, kept.load()) == (False, None)
+
+
 # The parts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("beside", [{"password": "a\udcffb\n"}, {}])
+def test_what_is_not_utf_8_is_not_written_and_not_shown(tmp_path, beside):
+    with pytest.raises(CronwrapError, match="not be UTF-8") as told:
+        setup.install(str(tmp_path / "c.toml"), "x" if beside else "\udcff", beside, replace=False)
+    assert "udcff" not in ascii(str(told.value))
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_directory_that_no_configuration_can_name_is_refused(tmp_path):
+    answers = Answers(url="smtps://h", user="u", secret="s", mailto="a@b.test")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        setup.document(answers, f"{tmp_path}/\udcff/config.toml")
 
 
 @pytest.mark.parametrize(

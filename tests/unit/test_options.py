@@ -86,6 +86,12 @@ def test_what_is_no_size_is_told_with_the_right_forms(text):
         values.size(text)
 
 
+@pytest.mark.parametrize("text", ["9" * 16, "0" * 15 + "1K", "9" * 16 + "T"])
+def test_a_size_beyond_measure_is_told_the_most(text):
+    with pytest.raises(ValueError, match="too large: the most is 999999999999999T"):
+        values.size(text)
+
+
 @pytest.mark.parametrize(
     ("value", "codes"),
     [

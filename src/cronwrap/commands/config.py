@@ -33,7 +33,7 @@ def command() -> None:
     """Show the settings in force, find mistakes in them, import another program's."""
 
 
-@command.command("show")
+@command.command("show", short_help="Show every setting in force, and where it comes from.")
 @click.option("--job", metavar="NAME", help="With the settings of [jobs.NAME].")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a setting.")
 @click.pass_obj
@@ -51,11 +51,11 @@ def show(app: App, job: str | None, as_json: bool) -> None:
         _say(f"fault: {fault}")
 
 
-@command.command("check")
+@command.command("check", short_help="List the faults of the settings.")
 @click.argument("path", metavar="[FILE]", required=False)
 @click.pass_context
 def check(ctx: click.Context, path: str | None) -> None:
-    """List the faults of the settings in force, or of FILE; exits 1 when there is one."""
+    """List the faults of the settings in force, or of FILE; exit with 1 when there is one."""
     settings = load({"config": path}, os.environ) if path else ctx.obj.settings()
     faults = [*settings.faults, *_faults_beside(settings)]
     for fault in faults:
@@ -71,9 +71,14 @@ def check(ctx: click.Context, path: str | None) -> None:
         views.say("there is no configuration file; set one up with: cronwrap init")
 
 
-@command.command("import")
+@command.command("import", short_help="Take over the settings of another mailer.")
 @click.argument("source", metavar="FILE")
-@click.option("--kind", type=click.Choice(importers.KINDS), help="What kind of file it is.  [told by itself]")
+@click.option(
+    "--kind",
+    metavar="KIND",
+    type=click.Choice(importers.KINDS),
+    help=f"What kind of file it is: {', '.join(importers.KINDS)}.  [told by itself]",
+)
 @click.option("--account", metavar="NAME", default="", help="The account to take, of several in the file.")
 @click.option("-o", "--output", metavar="FILE", help="Write it to FILE, and each password beside it.")
 @click.option("--write", is_flag=True, help="Write it to where cronwrap reads it.")

@@ -86,7 +86,7 @@ def wrap_command(path: str | None, prefix: str | None, in_place: bool, yes: bool
     _deliver(table, result, _Way(own=path is None, in_place=in_place, yes=yes, done="wrapped"))
 
 
-@command.command("unwrap")
+@command.command("unwrap", short_help="Take cronwrap off every job.")
 @file_argument
 @system_option
 @dialect_option
@@ -99,14 +99,14 @@ def unwrap_command(path: str | None, in_place: bool, yes: bool, **how: Any) -> N
     _deliver(table, result, _Way(own=path is None, in_place=in_place, yes=yes, done="unwrapped"))
 
 
-@command.command("lint")
+@command.command("lint", short_help="Find mistakes.")
 @file_argument
 @system_option
 @dialect_option
 @click.option("--no-host", is_flag=True, help="Look at no program, user or file of this host, as for CI.")
 @click.pass_context
 def lint_command(ctx: click.Context, /, path: str | None, no_host: bool, **how: Any) -> None:
-    """Find mistakes; exits 1 when there is an error or a warning, 0 when there are notes at most."""
+    """Find mistakes; exit with 1 when there is an error or a warning, 0 when there are notes at most."""
     table = _Table(path, **how)
     findings = _mistakes(table, path, look=not no_host)
     _print_findings(table.name, findings)
@@ -114,23 +114,21 @@ def lint_command(ctx: click.Context, /, path: str | None, no_host: bool, **how: 
         ctx.exit(1)
 
 
-@command.command("audit")
+@command.command("audit", short_help="Find wrapped jobs that should have run and did not.")
 @file_argument
 @click.option(
     "--since",
     metavar="D",
     callback=_read_duration,
     default="1d",
-    show_default=True,
-    help="How far to look back.",
+    help="How far to look back.  [1d]",
 )
 @click.option(
     "--grace",
     metavar="D",
     callback=_read_duration,
     default="5m",
-    show_default=True,
-    help="How late a job may start.",
+    help="How late a job may start.  [5m]",
 )
 @system_option
 @dialect_option
@@ -139,7 +137,7 @@ def lint_command(ctx: click.Context, /, path: str | None, no_host: bool, **how: 
 def audit_command(
     ctx: click.Context, /, path: str | None, since: float, grace: float, verbose: bool, **how: Any
 ) -> None:
-    """Find wrapped jobs that should have run and did not; exits 1 if there are any, else says nothing."""
+    """Find wrapped jobs that should have run and did not; exit with 1 if there are any, else say nothing."""
     table = _Table(path, **how)
     watched, unwatched = watch(table.text, system=table.system, user=user_name(), dialect=table.dialect)
     now = time.time()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -11,8 +11,9 @@ import click
 from cronwrap.commands import views
 from cronwrap.commands.views import GAP, Screen
 from cronwrap.settings.load import Settings
-from cronwrap.setup import cron_checks, mail_checks, metrics_checks, notify_checks
-from cronwrap.setup.mail_checks import Check
+from cronwrap.setup import doctor
+from cronwrap.setup.check import Check
+from cronwrap.spans import count
 
 SIGNS = {True: ("ok", views.GREEN), False: ("FAULT", views.RED), None: ("note", views.YELLOW)}
 NAME_WIDTH = 11
@@ -29,9 +30,10 @@ SHOWN_TIME = 0.0005
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a step.")
 @click.pass_context
 def command(ctx: click.Context, send: bool, as_json: bool) -> None:
-    """Check the way of a mail, step by step; exits 1 when something is wrong.
+    """Check the way of a mail, step by step; exit with 1 when something is wrong.
 
-    Settings, state, clock, each relay up to the acceptance of sender and recipients, outbox, crontab.
+    Settings, state, clock, each relay up to the acceptance of sender and recipients, outbox, cron, and what
+    would happen to each wrapped line of the crontab (for root: of all crontabs).
     """
     settings = ctx.obj.settings()
     try:
@@ -45,30 +47,29 @@ def command(ctx: click.Context, send: bool, as_json: bool) -> None:
 
 def _examine(settings: Settings, *, send: bool, as_json: bool) -> int:
     """Show each step as it comes; give how many are faults."""
-    screen, faults = Screen(), 0
-    relay = ""
-    for check in _all(settings, send=send):
-        faults += not check.ok
+    screen, seen = Screen(), []
+    relay = user = ""
+    for check in doctor.steps(settings, os.environ, send=send):
+        seen.append(check)
         if as_json:
             views.write(views.objects([public(check)]))
             continue
+        if check.user != user:
+            views.write(
+                [
+                    "",
+                    screen.paint(
+                        views.printable(f"user {check.user}" if check.user else "all users"), views.BOLD
+                    ),
+                ]
+            )
         if check.relay != relay and check.relay:
             views.write([screen.paint(views.printable(check.relay), views.BOLD)])
-        relay = check.relay
+        relay, user = check.relay, check.user
         views.write(lines(screen, check))
     if not as_json:
-        views.write(["", _conclusion(screen, faults)])
-    return faults
-
-
-def _all(settings: Settings, *, send: bool) -> Iterator[Check]:
-    yield from mail_checks.checks(settings, os.environ)
-    yield from notify_checks.checks(settings)
-    yield from cron_checks.checks(settings)
-    yield from metrics_checks.checks(settings)
-    if send:
-        yield mail_checks.send_test(settings)
-        yield from notify_checks.send_tests(settings)
+        views.write(["", conclusion(screen, seen)])
+    return sum(not check.ok for check in seen)
 
 
 def public(check: Check) -> dict[str, Any]:
@@ -80,6 +81,7 @@ def public(check: Check) -> dict[str, Any]:
         "advice": check.advice or None,
         "seconds": round(check.seconds, 4),
         "relay": check.relay or None,
+        **({"user": check.user} if check.user else {}),
     }
 
 
@@ -96,7 +98,14 @@ def lines(screen: Screen, check: Check) -> Iterator[str]:
         yield f"{' ' * indent}{GAP}→ {views.printable(check.advice)}"
 
 
-def _conclusion(screen: Screen, faults: int) -> str:
-    if not faults:
-        return screen.paint("All is sound.", views.GREEN)
-    return screen.paint(f"{faults} of these {'is a fault' if faults == 1 else 'are faults'}.", views.RED)
+def conclusion(screen: Screen, seen: Sequence[Check]) -> str:
+    """Give the last line: whether all is sound, and else which steps are to be looked at again."""
+    faults = [check for check in seen if not check.ok]
+    notes = sum(bool(check.ok and check.advice) for check in seen)
+    if faults:
+        names = ", ".join(dict.fromkeys(check.name for check in faults))
+        words = f"{len(faults)} of these {'is a fault' if len(faults) == 1 else 'are faults'}: {names}."
+        return screen.paint(words, views.RED)
+    if notes:
+        return screen.paint(f"No fault; {count(notes, 'note')} above.", views.YELLOW)
+    return screen.paint("All is sound.", views.GREEN)

@@ -34,9 +34,9 @@ def _read_duration(_ctx: click.Context, _param: click.Parameter, value: str | No
     "--since", metavar="D", callback=_read_duration, help="Only the runs that began in the last D (2h, 7d)."
 )
 @click.option(
-    "-n", "limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most N runs."
+    "-n", "limit", metavar="N", type=click.IntRange(min=1), default=20, help="At most N runs.  [20]"
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
 @click.pass_context
 def command(
     ctx: click.Context, job: str | None, failed: bool, since: float | None, limit: int, as_json: bool

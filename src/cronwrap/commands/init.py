@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from cronwrap.commands import views
-from cronwrap.commands.doctor import lines
+from cronwrap.commands.doctor import INTERRUPTED, lines
+from cronwrap.commands.questions import confirm, hidden, prompt
 from cronwrap.commands.views import Screen
 from cronwrap.errors import ConfigError, CronwrapError
 from cronwrap.paths import SYSTEM_CONFIG, user_config
@@ -19,9 +20,11 @@ from cronwrap.settings.relays import exposed
 from cronwrap.settings.values import quote
 from cronwrap.setup import draft as setup
 from cronwrap.setup import providers, trial
+from cronwrap.setup.check import Check
 from cronwrap.setup.cron_checks import program_for
 from cronwrap.setup.draft import Answers
-from cronwrap.setup.mail_checks import Check, try_relay
+from cronwrap.setup.kept_answers import KeptAnswers
+from cronwrap.setup.mail_checks import try_relay
 from cronwrap.setup.providers import Provider
 from cronwrap.text import one_line
 from cronwrap.trust import untrusted
@@ -33,6 +36,8 @@ PLACES = ("HOME", "XDG_STATE_HOME", "CRONWRAP_STATE_DIR")
 """Variables that say where things are; others would beat what was just written."""
 NO_LOGIN = "-"
 """What is answered to the question for a login where there is none."""
+KEPT = "; what you typed is kept, but for passwords: cronwrap init goes on from there"
+SHOWN_KEPT = {"mailto": "to", "url": "relay", "user": "login", "mailfrom": "from"}
 
 
 @click.command("init")
@@ -41,7 +46,9 @@ NO_LOGIN = "-"
 @click.option("--password-file", metavar="FILE", help="A file that holds the password; it stays there.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--ca-file", metavar="FILE", help="Authorities to trust in place of the system's.")
-@click.option("--fingerprint", metavar="DIGEST", help="The one certificate to trust, sha256:AB:CD:…")
+@click.option(
+    "--fingerprint", metavar="DIGEST", help="The one certificate to trust, as sha256:AB:CD:… has it."
+)
 @click.option("--mailto", metavar="ADDRS", help="Whom to tell.")
 @click.option("--mailfrom", metavar="ADDR", help="The sender.  [the login, if it is an address]")
 @click.option("-y", "--yes", is_flag=True, help="Ask nothing; keep a backup of what is replaced.")
@@ -49,7 +56,8 @@ NO_LOGIN = "-"
 def command(ctx: click.Context, /, yes: bool, password_stdin: bool, **given: str | None) -> None:
     """Set up a relay: ask, check, write the configuration, send a test message.
 
-    What is given is not asked for. Exits 1 when the test message did not get out; the configuration stays.
+    What is given is not asked for. Exit with 1 when the test message did not get out; the configuration
+    stays.
     """
     settings = ctx.obj.settings()
     path = setup.default_target(settings["config"] or "", os.environ)
@@ -59,13 +67,20 @@ def command(ctx: click.Context, /, yes: bool, password_stdin: bool, **given: str
             "for a login, --user with --password-file or --password-stdin"
         )
     answers = _from_flags(given, password_stdin=password_stdin)
-    dialogue = Unattended() if yes else Dialogue(settings)
-    answers = dialogue.complete(answers)
-    answers, sound = dialogue.checked(answers)
-    replace = dialogue.may_replace(path, answers)
+    kept = KeptAnswers(settings.state_dir)
+    dialogue = Unattended() if yes else Dialogue(settings, kept)
+    try:
+        answers = dialogue.complete(answers)
+        answers, sound = dialogue.checked(answers)
+        replace = dialogue.may_replace(path, answers)
+    except (KeyboardInterrupt, click.Abort):
+        views.say(f"\ninterrupted: nothing is written{KEPT if kept.holds else ''}", err=True)
+        ctx.exit(INTERRUPTED)
     content, beside = setup.document(answers, path)
     for name in setup.install(path, content, beside, replace=replace):
         views.say(f"written: {name}")
+    if not yes:
+        kept.forget()
     if sound:
         sound = _test(path)
     else:
@@ -147,38 +162,65 @@ class Unattended:
 
 
 class Dialogue:
-    """Asks a person for what is missing, and again for what turns out to be wrong."""
+    """Asks a person for what is missing, and again for what turns out to be wrong.
 
-    def __init__(self, settings: Settings) -> None:
+    Each answer but a password is kept as it comes: the terminal may go away at any question.
+    """
+
+    def __init__(self, settings: Settings, kept: KeptAnswers) -> None:
         self._settings = settings
+        self._kept = kept
 
     def complete(self, answers: Answers) -> Answers:
         """Ask for what is missing."""
+        answers = self._resumed(answers)
         if not answers.mailto:
-            answers = answers.replace(mailto=_ask_address("Send reports to", self._settings["mailto"]))
+            mailto = _ask_address("Send reports to", self._settings["mailto"])
+            answers = self._noted(answers.replace(mailto=mailto))
         provider = providers.for_address(answers.mailto)
         if not answers.url:
             if provider:
                 views.say(f"That is {provider.name}, whose relay is {provider.url}.")
             url, user = _ask_relay(provider.url if provider else None)
-            answers = answers.replace(url=url, user=answers.user or user)
+            answers = self._noted(answers.replace(url=url, user=answers.user or user))
         provider = _tell_catch(answers.url)
         if _takes_login(answers.url):
             answers = self._login(answers, provider)
         if not answers.mailfrom:
             usual = _usual_sender(answers)
-            answers = answers.replace(mailfrom=_ask_address("Sender of the reports", usual))
+            answers = self._noted(answers.replace(mailfrom=_ask_address("Sender of the reports", usual)))
         return answers
+
+    def _noted(self, answers: Answers) -> Answers:
+        self._kept.keep(answers)
+        return answers
+
+    def _resumed(self, given: Answers) -> Answers:
+        """Offer what was typed before, with what is given now over it."""
+        before = self._kept.load()
+        if before is None or (given.mailto and given.url):
+            return given
+        if given.url and given.url != before.url:  # the login is another relay's
+            before = Answers(mailto=before.mailto, mailfrom=before.mailfrom)
+        views.say("The last cronwrap init was not finished. What was typed then:")
+        for field, label in SHOWN_KEPT.items():
+            if value := getattr(before, field):
+                views.say(f"  {label:<8} {one_line(value)}")
+        if not confirm("Go on from there?", default=True):
+            self._kept.forget()
+            return given
+        now = {field: getattr(given, field) for field in Answers.fields() if getattr(given, field)}
+        return before.replace(**now)
 
     def _login(self, answers: Answers, provider: Provider | None) -> Answers:
         if not answers.user:
             usual = _usual_user(answers.url, answers.mailto)
-            user = click.prompt(f"Login there ({NO_LOGIN} for none)", default=usual).strip()
-            answers = answers.replace(user="" if user == NO_LOGIN else user)
+            user = prompt(f"Login there ({NO_LOGIN} for none)", default=usual).strip()
+            answers = self._noted(answers.replace(user="" if user == NO_LOGIN else user))
         if not answers.user or answers.secret or answers.password_file:
             return answers
         if provider and provider.login == "token":
-            token = click.prompt("Command that prints an OAuth 2 token", default="", show_default=False)
+            token = prompt("Command that prints an OAuth 2 token", default="", show_default=False)
             if token.strip():
                 return answers.replace(token_command=token.strip())
         return answers.replace(secret=_ask_password(answers.user))
@@ -191,7 +233,7 @@ class Dialogue:
         if os.path.realpath(path) in there:
             kept = "none" if setup.others(path) is None else "all but mailto, mailfrom and the relays"
             views.say(f"Of its settings {kept} would be carried over into the new one.")
-        if there and not click.confirm("Replace it?" if len(there) == 1 else "Replace them?"):
+        if there and not confirm("Replace it?" if len(there) == 1 else "Replace them?"):
             raise CronwrapError("nothing is written")
         return bool(there)
 
@@ -207,20 +249,20 @@ class Dialogue:
                 return answers, True
             changed = self._corrected(answers, fault)
             if changed is None:
-                if click.confirm("Write it all the same?", default=False):
+                if confirm("Write it all the same?", default=False):
                     answers.relay()  # no file of ours begins its life with a fault
                     return answers, False
                 raise CronwrapError("nothing is written")
-            answers = changed
+            answers = self._noted(changed)
 
     def _corrected(self, answers: Answers, fault: Check) -> Answers | None:
         """Ask for what a fault is about; None when it is to stay as it is."""
         if fault.name == "certificate":
             return _offer_pin(answers, fault)
         if fault.name == "ports" and (better := _url_in(fault.advice)):
-            return answers.replace(url=better) if click.confirm(f"Use {better}?", default=True) else None
+            return answers.replace(url=better) if confirm(f"Use {better}?", default=True) else None
         subject = _SUBJECTS.get(fault.name, "another relay")
-        if not click.confirm(f"Try again with {subject}?", default=True):
+        if not confirm(f"Try again with {subject}?", default=True):
             return None
         return _asked_again(answers, fault.name)
 
@@ -231,7 +273,7 @@ _SUBJECTS = {"login": "another login", "sender": "another sender", "recipient": 
 def _asked_again(answers: Answers, step: str) -> Answers:
     """Ask for what a step failed with."""
     if step == "login":
-        user = click.prompt("Login there", default=answers.user).strip()
+        user = prompt("Login there", default=answers.user).strip()
         return answers.replace(user=user, secret=_ask_password(user), password_file="", token_command="")
     if step == "sender":
         return answers.replace(mailfrom=_ask_address("Sender of the reports", answers.mailfrom))
@@ -249,7 +291,7 @@ def _offer_pin(answers: Answers, fault: Check) -> Answers | None:
     views.say("Compare this with what the relay's owner says, or on the server itself with:")
     views.say("  openssl x509 -noout -sha256 -fingerprint -in CERTIFICATE")
     views.say(f"  {pin}")
-    if not click.confirm("Trust this one certificate from now on?", default=False):
+    if not confirm("Trust this one certificate from now on?", default=False):
         return None
     return answers.replace(fingerprint=pin)
 
@@ -263,7 +305,7 @@ def _url_in(advice: str) -> str:
 
 def _ask_address(question: str, usual: str | None) -> str:
     while True:
-        text = str(click.prompt(question, default=usual or None)).strip()
+        text = prompt(question, default=usual or None).strip()
         try:
             Answers(mailto=text).people()
         except ConfigError as error:
@@ -276,7 +318,7 @@ def _ask_address(question: str, usual: str | None) -> str:
 
 def _ask_relay(usual: str | None) -> tuple[str, str]:
     while True:
-        text = click.prompt("Relay (a host, HOST:PORT, or a URL)", default=usual)
+        text = prompt("Relay (a host, HOST:PORT, or a URL)", default=usual)
         try:
             url, user = setup.relay_url(text)
             Answers(url=url).relay()
@@ -288,7 +330,7 @@ def _ask_relay(usual: str | None) -> tuple[str, str]:
 
 def _ask_password(user: str) -> str:
     while True:
-        secret = str(click.prompt(f"Password of {user} (not shown)", hide_input=True))
+        secret = hidden(f"Password of {user} (not shown)")
         try:
             Answers(url="smtps://localhost", user=user, secret=secret).relay()
         except ConfigError as error:

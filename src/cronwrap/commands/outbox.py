@@ -30,9 +30,11 @@ SHOWN_OF_DAMAGED = 65536
 
 
 @click.group(
-    "outbox", invoke_without_command=True, help="The reports and notifications that wait to be sent."
+    "outbox",
+    invoke_without_command=True,
+    help="List, show, send or drop the reports and notifications that wait to be sent.",
 )
-@click.option("--json", "as_json", is_flag=True, help="one object a line")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
 @click.pass_context
 def command(ctx: click.Context, *, as_json: bool) -> None:
     """List, unless told otherwise."""
@@ -41,7 +43,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
 
 
 @command.command("list", help="List what waits and what was given up, the oldest first.")
-@click.option("--json", "as_json", is_flag=True, help="one object a line")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
 @click.pass_obj
 def list_(app: App, *, as_json: bool) -> None:
     """List the outbox."""
@@ -53,8 +55,8 @@ def list_(app: App, *, as_json: bool) -> None:
 
 @command.command("show", help="Show a message as its reader would see it.")
 @click.argument("identity", metavar="ID")
-@click.option("--raw", is_flag=True, help="the message as it will be sent")
-@click.option("--json", "as_json", is_flag=True, help="one object")
+@click.option("--raw", is_flag=True, help="The message as it will be sent.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_obj
 def show(app: App, identity: str, *, raw: bool, as_json: bool) -> None:
     """Show one message."""
@@ -119,7 +121,7 @@ def _busy() -> None:
 
 
 @command.command("flush", help="Send everything now, whatever its schedule says.")
-@click.option("--json", "as_json", is_flag=True, help="one object a message that was tried")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a message that was tried.")
 @click.pass_context
 def flush(ctx: click.Context, *, as_json: bool) -> None:
     """Send everything; exit 1 when something is left or was given up."""
@@ -141,7 +143,7 @@ def flush(ctx: click.Context, *, as_json: bool) -> None:
 
 @command.command("retry", help="Queue a message again, even one that was given up, and send it now.")
 @click.argument("identity", metavar="[ID]", required=False)
-@click.option("--all", "every", is_flag=True, help="every message that waits or was given up")
+@click.option("--all", "every", is_flag=True, help="Every message that waits or was given up.")
 @click.pass_context
 def retry(ctx: click.Context, identity: str | None, *, every: bool) -> None:
     """Queue messages again and send them; exit 1 when that does not succeed."""
@@ -199,7 +201,7 @@ def _queue_again(box: Outbox, item: Item, settings: Settings) -> bool:
 
 @command.command("drop", help="Throw a message away, unsent.")
 @click.argument("identity", metavar="[ID]", required=False)
-@click.option("--all", "every", is_flag=True, help="every message that waits or was given up")
+@click.option("--all", "every", is_flag=True, help="Every message that waits or was given up.")
 @click.pass_obj
 def drop(app: App, identity: str | None, *, every: bool) -> None:
     """Throw messages away."""

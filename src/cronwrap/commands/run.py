@@ -24,7 +24,7 @@ from cronwrap.settings.values import nearest, quote
 
 @click.command("run")
 @click.argument("job", required=False)
-@click.option("--user", metavar="U", help="The job of this user's crontab, or of the system's; for root.")
+@click.option("--user", metavar="USER", help="The job of this user's crontab, or of the system's; for root.")
 @click.option("--line", metavar="N", help="The job in this line, as 5 or /etc/crontab:5.")
 @click.option("--print", "only_print", is_flag=True, help="Show what would be run, and run nothing.")
 @click.pass_context

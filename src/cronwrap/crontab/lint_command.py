@@ -189,7 +189,7 @@ def _misuse(use: Use, subcommands: frozenset[str]) -> str:
 def _programs(job: Job, world: World) -> Iterator[Said]:
     path = path_of(job)
     told: set[str] = set()
-    for name in _called(job.shell_texts()[0]):
+    for name in programs_called(job.shell_texts()[0]):
         if name in told or ("/" in name and not name.startswith("/")):
             continue
         told.add(name)
@@ -208,7 +208,7 @@ def path_of(job: Job) -> str:
     return job.environment.get("PATH", CRON_PATH)
 
 
-def _called(text: str) -> Iterator[str]:
+def programs_called(text: str) -> Iterator[str]:
     """Give the programs that a text calls for certain; at anything that is not simple it ends."""
     at, redirected = 0, False
     while at < len(text):
@@ -228,7 +228,7 @@ def _called(text: str) -> Iterator[str]:
             if name not in BUILTINS:
                 yield name
             if (under := _under_cronwrap(part)) is not None:
-                yield from _called(under)
+                yield from programs_called(under)
         operator = re.match(r"[;&|]+|[0-9]*[<>]+&?", part[end:])
         if operator is None:
             return

@@ -11,7 +11,7 @@ from cronwrap.crontab.dialect import Dialect, guess
 from cronwrap.crontab.lines import SYSTEM_PATHS, Job, decode, is_system_path, jobs, parse
 from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.schedule import ScheduleError, read
-from cronwrap.crontab.store import File, Own, own_spool
+from cronwrap.crontab.store import CRONTAB_TIMEOUT, File, Own, own_spool
 from cronwrap.crontab.wrap import calls, calls_cronwrap, use_in
 from cronwrap.errors import CronwrapError
 from cronwrap.model import Record
@@ -36,16 +36,18 @@ class NamedJob(Record):
         return f"{self.place}:{self.job.number}"
 
 
-def jobs_of(user: str, secrets: Sequence[str] = (), *, other: bool = False) -> tuple[list[NamedJob], str]:
+def jobs_of(
+    user: str, secrets: Sequence[str] = (), *, other: bool = False, patience: float = CRONTAB_TIMEOUT
+) -> tuple[list[NamedJob], str]:
     """Give the jobs that cron runs as a user, and why some crontab could not be read, or an empty text.
 
     Those of the user's own crontab, then of /etc/crontab and /etc/cron.d. ``other``: root asks for another
-    user's. ``secrets`` are the patterns of ``[redact]``.
+    user's. ``secrets`` are the patterns of ``[redact]``; ``patience`` is how long crontab(1) may take.
     """
     found: list[NamedJob] = []
     fault = ""
     try:
-        text = decode(Own(user if other else "").read())
+        text = decode(Own(user if other else "", patience).read())
         found += _named("crontab", text, guess(text, own_spool())[0], secrets)
     except CronwrapError as error:
         fault = str(error)
@@ -57,6 +59,19 @@ def jobs_of(user: str, secrets: Sequence[str] = (), *, other: bool = False) -> t
         mine = _named(path, text, guess(text, path)[0], secrets)
         found += [one for one in mine if one.job.user == user]
     return found, fault
+
+
+def system_users() -> set[str]:
+    """Give the names in the user columns of /etc/crontab and /etc/cron.d."""
+    found: set[str] = set()
+    for path in _system_crontabs():
+        try:
+            text = decode(File(path).read())
+        except CronwrapError:
+            continue
+        lines = parse(text, system=True, dialect=guess(text, path)[0])
+        found |= {job.user for job in jobs(lines) if job.user}
+    return found
 
 
 def _system_crontabs() -> Iterator[str]:

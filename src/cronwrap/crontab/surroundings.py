@@ -72,6 +72,8 @@ class Daemon(Record):
 def environment(job: Job, account: Account) -> dict[str, str]:
     """Give a job's environment as cron makes it."""
     given = job.environment
+    if not job.dialect.mails_by_variable:  # BusyBox's crond hands on no other
+        given = {name: value for name, value in given.items() if name == "SHELL"}
     return {
         **pam_environment(),
         "SHELL": "/bin/sh",

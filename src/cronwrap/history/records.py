@@ -46,7 +46,7 @@ STARTED = (
     ("pid_started", (int,)),
 )
 """What each start has, and of which type; what has not was not written by ``begin``."""
-LEFTOVERS = (f"{DATABASE}.new-", "settings.cache.", ".doctor")
+LEFTOVERS = (f"{DATABASE}.new-", "settings.cache.", "init.answers.", ".doctor")
 """What the names in the state directory begin with of files that are to get another name, or to go."""
 LEFTOVER_AGE = 86400
 """Seconds after which a file that was never put in place is taken away: its writer died long ago."""

@@ -44,12 +44,20 @@ class Step(Record):
     seconds: float = 0.0
     text: str = ""
     advice: str = ""
+    about: tuple[str, str] = ("", "")
+    """The sender that was asked about, and the recipient."""
 
 
-def probe(endpoint: Endpoint, sender: str = "", recipients: Sequence[str] = ()) -> Iterator[Step]:
+def probe(
+    endpoint: Endpoint,
+    sender: str = "",
+    recipients: Sequence[str] = (),
+    more: Sequence[tuple[str, Sequence[str]]] = (),
+) -> Iterator[Step]:
     """Give the steps, as they come, up to the first that failed for the whole relay; no message is sent.
 
-    With a ``sender`` the relay is asked whether it takes mail from there, and for ``recipients``.
+    With a ``sender`` the relay is asked whether it takes mail from there, and for ``recipients``; then
+    the same for each other sender of ``more``.
     """
     if endpoint.kind in ("sendmail", "maildir"):
         yield _local(endpoint)
@@ -59,7 +67,7 @@ def probe(endpoint: Endpoint, sender: str = "", recipients: Sequence[str] = ()) 
 
         async def work() -> None:
             try:
-                await _Probe(endpoint, steps.put_nowait).run(sender, recipients)
+                await _Probe(endpoint, steps.put_nowait).run(((sender, recipients), *more))
             finally:
                 steps.put_nowait(None)
 
@@ -133,10 +141,10 @@ class _Probe:
         self._addresses: list[dial.Address] = []
         self._since = time.monotonic()
 
-    async def run(self, sender: str, recipients: Sequence[str]) -> None:
+    async def run(self, envelopes: Sequence[tuple[str, Sequence[str]]]) -> None:
         try:
             async with asyncio.timeout(PROBE_LIMIT):
-                await self._try(sender, recipients)
+                await self._try(envelopes)
         except RelayFault as fault:
             seen = await explained(self.endpoint, self._addresses, fault)
             self._add(STEP_NAMES.get(seen.stage, seen.stage), seen.text, ok=False, advice=seen.advice)
@@ -144,7 +152,7 @@ class _Probe:
             text = f"{self.endpoint.display} took more than {PROBE_LIMIT:g} s"
             self._add("greeting", text, ok=False, advice="it is too slow to be of use: ask its owner why")
 
-    async def _try(self, sender: str, recipients: Sequence[str]) -> None:
+    async def _try(self, envelopes: Sequence[tuple[str, Sequence[str]]]) -> None:
         relay = self.endpoint
         if relay.fault:
             raise RelayFault("settings", *with_advice(relay.fault, SOURCES["settings"]))
@@ -172,8 +180,9 @@ class _Probe:
             self._add(
                 "size", f"takes messages of up to {limit >> 20} MiB" if limit else "names no size limit"
             )
-            if sender:
-                await self._ask(conversation, sender, recipients)
+            for sender, recipients in envelopes:
+                if sender:
+                    await self._ask(conversation, sender, recipients)
         finally:
             await conversation.close(politely=True)
 
@@ -207,20 +216,25 @@ class _Probe:
         bad = [address for address in (sender, *recipients) if not _sendable(address)]
         if bad:
             name, key = ("sender", "mailfrom") if sender in bad else ("recipient", "mailto")
-            self._add(name, f"{bad[0]!r} is no address", ok=False, advice=f"correct {key}")
+            about = (sender, "" if sender in bad else bad[0])
+            self._add(name, f"{bad[0]!r} is no address", ok=False, advice=f"correct {key}", about=about)
             return
         reply = await conversation.command("sender", b"MAIL FROM:<" + mailbox(sender) + b">")
         advice = "" if reply.ok else sender_advice(sender)
-        self._add("sender", f"{sender}: {reply}", ok=reply.ok, advice=advice)
+        self._add("sender", f"{sender}: {reply}", ok=reply.ok, advice=advice, about=(sender, ""))
         if not reply.ok:
             return
         for recipient in recipients:
             reply = await conversation.command("recipient", b"RCPT TO:<" + mailbox(recipient) + b">")
             advice = "" if reply.ok else f"correct mailto, or have the relay let {sender} write there"
-            self._add("recipient", f"{recipient}: {reply}", ok=reply.ok, advice=advice)
+            about = (sender, recipient)
+            self._add("recipient", f"{recipient}: {reply}", ok=reply.ok, advice=advice, about=about)
         await conversation.command("reset", b"RSET")
 
-    def _add(self, name: str, text: str, *, ok: bool = True, advice: str = "") -> None:
+    def _add(
+        self, name: str, text: str, *, ok: bool = True, advice: str = "", about: tuple[str, str] = ("", "")
+    ) -> None:
         now = time.monotonic()
-        self._told(Step(name=name, ok=ok, seconds=now - self._since, text=text, advice=advice))
+        spent = now - self._since
+        self._told(Step(name=name, ok=ok, seconds=spent, text=text, advice=advice, about=about))
         self._since = now

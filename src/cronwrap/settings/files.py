@@ -159,13 +159,14 @@ def _who_else(file: File, faults: Faults) -> dict[str, Any]:
     return found
 
 
-def relays_in_force(paths: tuple[str, ...]) -> tuple[Endpoint, ...]:
+def relays_in_force(paths: tuple[str, ...], environ: Mapping[str, str] | None = None) -> tuple[Endpoint, ...]:
     """Give the relays, with the sources of their secrets; one that cannot be used says why under ``fault``.
 
-    ``CRONWRAP_RELAY`` stands for all of them; else the last of the files that has any.
+    ``CRONWRAP_RELAY`` stands for all of them; else the last of the files that has any. ``environ`` is for
+    another process than this one.
     """
     try:
-        environment = from_environment(os.environ)
+        environment = from_environment(os.environ if environ is None else environ)
     except ConfigError as error:
         return (Endpoint(kind="smtps", origin="environment", fault=str(error)),)
     found = (environment,) if environment else relays_in_files(paths)

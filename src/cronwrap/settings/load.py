@@ -75,12 +75,17 @@ class Settings(Record):
 
 
 def load(
-    flags: Mapping[str, Any], environ: Mapping[str, str], command_text: str = "", *, lean: bool = False
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    command_text: str = "",
+    *,
+    lean: bool = False,
+    keep: bool = True,
 ) -> Settings:
     """Give the settings in force; never fails, and lists what was wrong under ``faults``.
 
     ``lean``: files that have changed are read by a process of its own, so that the memory this takes
-    is not held for as long as a job runs.
+    is not held for as long as a job runs. Without ``keep`` no cache is left beside the state.
     """
     faults: list[str] = []
     environ = unquoted(environ)
@@ -90,7 +95,7 @@ def load(
         config_paths(named, environ),
         directory,
         must_exist=bool(named),
-        keep=not (flags.get("dry-run") or environ.get("CRONWRAP_DRY_RUN")),
+        keep=keep and not (flags.get("dry-run") or environ.get("CRONWRAP_DRY_RUN")),
         lean=lean,
     )
     for found in files.values():

@@ -26,6 +26,8 @@ _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 
 LONGEST_DURATION = 100 * 365 * 86400.0
 """Seconds; beyond a century a duration is a typing error, and timers may overflow."""
+MOST_DIGITS = 15
+"""Of a size: what is longer is a typing error."""
 BAD_VALUE = (ValueError, OverflowError, RecursionError)
 """What reading a value may end in; the last two come from regular expressions without measure."""
 
@@ -82,8 +84,11 @@ def size(value: object) -> int:
     text = _written(value)
     unit = SIZE_UNITS.get(text[-1:].upper(), 0)
     digits = text[:-1] if unit else text
-    if not _number(digits, fraction=False) or len(digits) > 15:
+    if not _number(digits, fraction=False):
         raise ValueError(f"{value!r} is not a size: write 512, 64K, 1M or 2G")
+    if len(digits) > MOST_DIGITS:
+        most = "9" * MOST_DIGITS
+        raise ValueError(f"{value!r} is too large: the most is {most}T; write 512, 64K, 1M or 2G")
     return int(digits) * (unit or 1)
 
 

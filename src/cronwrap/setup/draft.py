@@ -123,9 +123,19 @@ def document(answers: Answers, path: str) -> tuple[str, dict[str, str]]:
     if answers.secret:
         beside[PASSWORD_NAME] = answers.secret + "\n"
         relay["password-file"] = os.path.join(os.path.dirname(os.path.realpath(path)), PASSWORD_NAME)
+        if not _is_utf8(relay["password-file"]):
+            raise ConfigError("the directory's name is not UTF-8, so no configuration can name a file in it")
     table["relay"] = [relay]
     table.update(others(path) or {})
     return toml_write.dumps(table, header=HEADER), beside
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def others(path: str) -> dict[str, Any] | None:
@@ -167,10 +177,14 @@ def install(path: str, content: str, beside: Mapping[str, str], *, replace: bool
     """
     path = os.path.realpath(path)  # a link stays a link: what it leads to is written
     directory = os.path.dirname(path)
+    files = (*beside.items(), (os.path.basename(path), content))
+    for name, text in files:
+        if not _is_utf8(text):
+            raise CronwrapError(f"{os.path.join(directory, name)} is not written: it would not be UTF-8")
     written = []
     try:
         _make_directory(directory)
-        for name, text in (*beside.items(), (os.path.basename(path), content)):
+        for name, text in files:
             place = os.path.join(directory, name)
             _put(place, text.encode(), replace=replace)
             written.append(place)

@@ -6,31 +6,33 @@ Nothing is changed but for the state directory, which is made as a run would mak
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from cronwrap.errors import ConfigError, StateError, TemporaryError
+from cronwrap.crontab.named import NamedJob
+from cronwrap.errors import ConfigError, TemporaryError
 from cronwrap.history.database import NETWORK_FILE_SYSTEMS
 from cronwrap.lock import Lock
-from cronwrap.model import Record
-from cronwrap.outbox.store import LOUD_AFTER, Outbox, Summary, summary
+from cronwrap.outbox.store import LOUD_AFTER, Outbox
 from cronwrap.paths import config_paths
 from cronwrap.relay import credentials
 from cronwrap.relay.dial import NO_NETWORK
-from cronwrap.relay.probe import READ_ONLY, Step, is_read_only, probe, reach
+from cronwrap.relay.probe import Step, probe, reach
 from cronwrap.relay.wording import SOURCES, with_advice
 from cronwrap.settings.files import relays_in_force
 from cronwrap.settings.load import Settings
 from cronwrap.settings.relays import LOCAL_KINDS, Endpoint
-from cronwrap.setup import trial
+from cronwrap.setup import outbox_checks, trial
+from cronwrap.setup.check import Check
+from cronwrap.setup.outbox_checks import what_helps
 from cronwrap.setup.providers import other_sender
 from cronwrap.setup.trial import People
-from cronwrap.spans import DAY, count, duration
+from cronwrap.setup.wrapped_lines import Envelopes, Line, envelopes, places
+from cronwrap.spans import DAY
 from cronwrap.state import Directory, state
 from cronwrap.text import moment, size
 
@@ -42,13 +44,6 @@ KINDS = {25: "submission", 465: "smtps", 587: "submission"}
 LEAST_FREE = 16 << 20
 """Octets: some reports with their output, and the history's next pages."""
 MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
-OF_THE_DISK = {
-    errno.ENOSPC: "make room on its file system",
-    errno.EDQUOT: "make room, or have this user's quota raised",
-    errno.EROFS: READ_ONLY,
-    errno.EIO: "the disk is failing: see the system log",
-}
-"""What to do where the file system is at fault, and nobody's rights."""
 EARLIEST = 1_704_067_200.0
 """1 January 2024: an earlier clock is one without a battery."""
 PRIVATE = ("locks", "runs")
@@ -57,83 +52,56 @@ TRIED_OCTETS = 4096
 """A block: a file without content fits on a full disk."""
 
 
-class Check(Record):
-    """One thing that was looked at."""
+def checks(
+    settings: Settings, environ: Mapping[str, str], read_lines: Callable[[], Sequence[Line]] = tuple
+) -> Iterator[Check]:
+    """Give the steps in the order a mail takes them, as they come; an outbox that is stuck comes first.
 
-    name: str
-    ok: bool
-    text: str
-    advice: str = ""
-    """What to do; with ``ok`` it is a warning."""
-    seconds: float = 0.0
-    relay: str = ""
-    """The relay that was tried, as a URL without its login."""
-
-
-def checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Give the steps in the order a mail takes them, as they come; an outbox that is stuck comes first."""
-    fault, waiting = _outbox(settings.state_dir)
+    The relays are asked about the addresses of a crontab's lines as well, which are read when it is time.
+    """
+    fault, waiting = outbox_checks.look(settings.state_dir)
     if fault:
         yield fault
     if waiting and waiting.queued and waiting.oldest_age > LOUD_AFTER:
-        yield _queued(waiting)
+        yield outbox_checks.queued(waiting)
     yield from _settings(settings, environ)
     yield from _state(settings.state_dir)
     yield _clock(settings)
-    yield from _relays(settings)
+    lines = read_lines()
+    yield from _states_of(lines, settings.state_dir)
+    yield from _relays(settings, lines, _passed_over(settings, environ))
     if waiting is None and not fault:
         yield Check(name="outbox", ok=True, text="empty")
     elif waiting and waiting.queued and waiting.oldest_age <= LOUD_AFTER:
-        yield _queued(waiting)
+        yield outbox_checks.queued(waiting)
     if waiting and waiting.failed:
-        yield Check(
-            name="outbox",
-            ok=False,
-            text=f"{count(waiting.failed, 'report')} could not be delivered{waiting.refusing}",
-            advice="read: cronwrap outbox list; then: cronwrap outbox retry ID, or drop ID",
-        )
-
-
-def _outbox(state_dir: str) -> tuple[Check | None, Summary | None]:
-    """Give what is wrong with the outbox as files, and what waits in it."""
-    box = Outbox(state_dir)
-    advice = f"let this user read and write {box.directory} and what is in it"
-    try:
-        waiting = summary(state_dir)
-    except StateError as error:
-        if isinstance(error.__cause__, OSError) and error.__cause__.errno in OF_THE_DISK:
-            advice = what_helps(error.__cause__, box.directory)
-        try:
-            state(state_dir)
-        except OSError:
-            return None, None  # told of the state directory
-        return Check(name="outbox", ok=False, text=str(error), advice=advice), None
-    if waiting and not box.writable():
-        text = f"the outbox {box.directory} cannot be written: nothing is sent from it"
-        if is_read_only(box.directory):
-            advice = OF_THE_DISK[errno.EROFS]
-        return Check(name="outbox", ok=False, text=text, advice=advice), waiting
-    return None, waiting
-
-
-def _queued(waiting: Summary) -> Check:
-    loud = waiting.oldest_age > LOUD_AFTER
-    why = f": {waiting.last_error}" if waiting.last_error else ""
-    text = f"{count(waiting.queued, 'report')} not delivered for {duration(waiting.oldest_age)}{why}"
-    advice = "what is wrong with the relay is told below; then: cronwrap outbox flush" if loud else ""
-    return Check(name="outbox", ok=not loud, text=text, advice=advice)
+        yield from outbox_checks.given_up(Outbox(settings.state_dir))
 
 
 # Settings ---------------------------------------------------------------------------------------
 
 
+def _passed_over(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the configuration files that are there, and are not this user's to read."""
+    paths = config_paths(settings["config"] or "", environ)
+    return tuple(path for path in paths if path not in settings.paths and _seems_there(path))
+
+
+def _seems_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def _settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    passed_over = _passed_over(settings, environ)
     for path in config_paths(settings["config"] or "", environ):
-        if not os.path.lexists(path):
-            found = "is not there"
-        elif path in settings.paths:
-            found = "is read"
-        else:
+        found = "is read" if path in settings.paths else "is not there"
+        if path in passed_over:
             found = "is passed over: this user may not read it"
         yield Check(name="settings", ok=True, text=f"{path} {found}")
     variables = {name for name in settings.sources.values() if name in environ}
@@ -178,9 +146,16 @@ def _state(directory: str) -> Iterator[Check]:
     yield _disk(directory)
 
 
-def what_helps(error: OSError, directory: str) -> str:
-    """Say what to do about a directory that cannot be written: its rights are not at fault on a full disk."""
-    return OF_THE_DISK.get(error.errno or 0, f"let this user write to {directory}")
+def _states_of(lines: Sequence[Line], told: str) -> Iterator[Check]:
+    """Tell of the state directories that lines name for themselves, where something is wrong with them."""
+    by_place: dict[str, list[NamedJob]] = {}
+    for line in lines:
+        if line.settings is not None and line.settings.state_dir != told:
+            by_place.setdefault(line.settings.state_dir, []).append(line.named)
+    for directory, jobs in by_place.items():
+        for check in _state(directory):
+            if not check.ok:
+                yield check.replace(text=f"{places(jobs)}: {check.text}")
 
 
 def _no_locks(place: Directory) -> str:
@@ -272,33 +247,62 @@ def _clock(settings: Settings) -> Check:
 # Relays -----------------------------------------------------------------------------------------
 
 
-def _relays(settings: Settings) -> Iterator[Check]:
+def _relays(settings: Settings, lines: Sequence[Line], passed_over: tuple[str, ...]) -> Iterator[Check]:
     people = trial.people(settings)
-    yield _addressees(settings, people)
+    mailing = [line for line in lines if line.mails]
+    # Where nobody set an address, and each line names its own, the one that stands in gets no mail.
+    unused = bool(mailing) and settings["mailto"] is None and not any(map(_has_no_address, mailing))
+    yield _addressees(settings, people, unused=unused)
     try:
         found = relays_in_force(settings.paths)
     except ConfigError:
         found = ()  # told among the faults of the settings
-    if not found and settings.notify and not people.recipients and not settings.faults:
-        yield Check(name="relay", ok=True, text="none, and nobody to be mailed to: [[notify]] tells of runs")
-    elif not found:
-        missing, first = (
-            ("can be used", "correct the settings, or ") if settings.faults else ("is configured", "")
-        )
-        yield Check(
-            name="relay",
-            ok=False,
-            text=f"no relay {missing}: reports stay in the outbox",
-            advice=f"{first}set one up with: cronwrap init",
-        )
+    if not found:
+        elsewhere = bool(mailing) and all(line.relays for line in mailing)
+        yield _no_relay(settings, people, passed_over, elsewhere=elsewhere)
+    # A line without a relay is a fault, told with the lines; its addresses are tried all the same.
+    here = [line for line in mailing if line.relays in (found, ())]
+    asked = envelopes(() if unused else (people,), here)
     for relay in found:
         yield from _password_file(relay)
-        yield from try_relay(relay, people.sender, people.recipients)
+        yield from _try(relay, asked)
+    for relays in dict.fromkeys(line.relays for line in mailing if line not in here):
+        asked = envelopes((), [line for line in mailing if line.relays == relays])
+        for relay in relays:
+            yield from _password_file(relay)
+            yield from _try(relay, asked)
 
 
-def _addressees(settings: Settings, people: People) -> Check:
+def _has_no_address(line: Line) -> bool:
+    return line.settings is None or line.settings["mailto"] is None
+
+
+def _no_relay(settings: Settings, people: People, passed_over: tuple[str, ...], *, elsewhere: bool) -> Check:
+    """Tell that there is no relay; ``elsewhere``: each line of the crontab has one of its own."""
+    if elsewhere and not settings.faults:
+        return Check(name="relay", ok=True, text="none here; each line of the crontab has one of its own")
+    if settings.notify and not people.recipients and not settings.faults:
+        text = "none, and nobody to be mailed to: [[notify]] tells of runs"
+        return Check(name="relay", ok=True, text=text)
+    missing, first = (
+        ("can be used", "correct the settings, or ") if settings.faults else ("is configured", "")
+    )
+    which = f" ({', '.join(passed_over)} is passed over: this user may not read it)" if passed_over else ""
+    return Check(
+        name="relay",
+        ok=False,
+        text=f"no relay {missing}: reports stay in the outbox{which}",
+        advice=f"{first}set one up with: cronwrap init",
+    )
+
+
+def _addressees(settings: Settings, people: People, *, unused: bool = False) -> Check:
     if people.fault:
         return Check(name="addresses", ok=False, text=people.fault, advice="correct mailto or mailfrom")
+    if unused:
+        return Check(
+            name="addresses", ok=True, text="mailto is not set; each line of the crontab has its own"
+        )
     if not people.recipients:
         return Check(name="addresses", ok=True, text="no mail at all", advice="mailto (or MAILTO) is empty")
     text = f"from {people.sender} to {', '.join(people.recipients)}"
@@ -327,12 +331,21 @@ def _password_file(relay: Endpoint) -> Iterator[Check]:
 
 def try_relay(relay: Endpoint, sender: str, recipients: tuple[str, ...]) -> Iterator[Check]:
     """Give the steps of a probe of one relay, and what its other ports say when its own is silent."""
-    yield from _sender(relay, sender)
-    for step in probe(relay, sender, recipients):
-        yield _of_step(step, relay)
+    yield from _try(relay, Envelopes(pairs=((sender, recipients),) if sender else (), where={}))
+
+
+def _try(relay: Endpoint, asked: Envelopes) -> Iterator[Check]:
+    for sender, _ in asked.pairs:
+        yield from _sender(relay, sender)
+    first, more = (asked.pairs[0], asked.pairs[1:]) if asked.pairs else (("", ()), ())
+    for step in probe(relay, *first, more):
+        yield _of_step(step, relay, asked.where.get(step.about, ""))
         no_way = step.advice == NO_NETWORK  # at any port, then
         if step.name == "connect" and not (step.ok or no_way or relay.proxy or relay.kind in LOCAL_KINDS):
             yield _other_ports(relay)
+    if asked.left:
+        text = f"{asked.left} more of the crontab are not tried: a relay refuses who asks for many"
+        yield Check(name="recipient", ok=True, text=text, relay=relay.display)
 
 
 def _sender(relay: Endpoint, sender: str) -> Iterator[Check]:
@@ -347,11 +360,11 @@ def _sender(relay: Endpoint, sender: str) -> Iterator[Check]:
         )
 
 
-def _of_step(step: Step, relay: Endpoint) -> Check:
+def _of_step(step: Step, relay: Endpoint, where: str) -> Check:
     return Check(
         name=step.name,
         ok=step.ok,
-        text=step.text,
+        text=f"{step.text} ({where})" if where else step.text,
         advice=step.advice,
         seconds=step.seconds,
         relay=relay.display,

@@ -11,7 +11,7 @@ from cronwrap.history import journal
 from cronwrap.metrics import textfile
 from cronwrap.paths import user_name
 from cronwrap.settings.load import Settings
-from cronwrap.setup.mail_checks import Check
+from cronwrap.setup.check import Check
 from cronwrap.spans import ago
 
 NAME = "metrics"

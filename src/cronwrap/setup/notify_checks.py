@@ -13,7 +13,7 @@ from cronwrap.report.notification import TEST, compose
 from cronwrap.settings.files import targets_in_force
 from cronwrap.settings.load import Settings
 from cronwrap.settings.notify import Target
-from cronwrap.setup.mail_checks import Check
+from cronwrap.setup.check import Check
 
 NAME = "notify"
 ADVICE = "correct it in the configuration: man cronwrap-config"
