@@ -12,15 +12,17 @@ PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-system test-bare fuzz campaign coverage check format completions schema bench clean
+.PHONY: help venv demo demo-fleet test test-system test-bare fuzz campaign campaign-fleet coverage check format completions schema bench clean
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
+	@echo 'make demo-fleet  three hosts on a throw-away PostgreSQL, one of them dying'
 	@echo 'make test      every test that this machine has the means for; installs nothing outside of .venv'
 	@echo 'make test-system  the others: installs programs by apt-get, as root, and leaves out nothing'
 	@echo 'make test-bare    the README'"'"'s two commands on a bare Debian 13'
 	@echo 'make fuzz      what reads from outside, for SECONDS=60, or one TARGET alone'
 	@echo 'make campaign  kills and faults at every system call, and what became of job, status and report'
+	@echo 'make campaign-fleet  kills of shippers and of the database: nothing lost, doubled, or run twice'
 	@echo 'make check     lint, format, types, and the layers of the design'
 	@echo 'make bench     what it costs, against what people use today'
 	@echo 'make coverage  the tests again, with what they leave out'
@@ -42,6 +44,9 @@ $(STAMP): pyproject.toml scripts/cronwrap scripts/cronwrap-shell
 demo: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python tools/demo.py
 
+demo-fleet: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tools/demo_fleet.py
+
 test: $(STAMP)
 	@$(PYTEST)
 
@@ -56,6 +61,9 @@ fuzz: $(STAMP)
 
 campaign: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python tests/campaign/campaign.py $(ARGS)
+
+campaign-fleet: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tests/campaign/fleet.py $(ARGS)
 
 coverage: $(STAMP)
 	@$(PYTEST) --cov --cov-report=term

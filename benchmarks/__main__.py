@@ -5,7 +5,17 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks import capture, history_queries, instructions, job_start, metrics, quiet_run, sleeping, storm
+from benchmarks import (
+    capture,
+    fleet,
+    history_queries,
+    instructions,
+    job_start,
+    metrics,
+    quiet_run,
+    sleeping,
+    storm,
+)
 from benchmarks.bench import Installation, Left, Row, show
 
 if TYPE_CHECKING:
@@ -20,6 +30,7 @@ ALL: tuple[ModuleType, ...] = (
     capture,
     storm,
     history_queries,
+    fleet,
 )
 
 

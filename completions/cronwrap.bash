@@ -16,14 +16,15 @@ _cronwrap_node() {
             flags='--send --json -h --help'
             ;;
         'status')
-            flags='--next --long --json -h --help'
+            flags='--next --long --json --fleet --host -j --job -n -h --help'
+            valued='--host -j --job -n'
             ;;
         'history')
-            flags='-j --job --failed --since -n --json -h --help'
-            valued='-j --job --since -n'
+            flags='-j --job --failed --since -n --json --fleet --host -h --help'
+            valued='-j --job --since -n --host'
             ;;
         'show')
-            flags='--json -h --help'
+            flags='--json --fleet -h --help'
             ;;
         'tail')
             flags='-h --help'
@@ -117,8 +118,8 @@ _cronwrap_node() {
             flags='--yes -h --help'
             ;;
         'fleet init')
-            flags='--host --role --viewer --keep -h --help'
-            valued='--host --role --viewer --keep'
+            flags='--host --role --viewer --user --keep -h --help'
+            valued='--host --role --viewer --user --keep'
             ;;
         'fleet prune')
             flags='--keep -h --help'

@@ -9,7 +9,7 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
         else if test "$word" = --; and not set -q path[1]
             echo -- --
             return
-        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output --host --role --viewer --keep
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint --host -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output --role --viewer --keep
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
@@ -107,14 +107,21 @@ complete -c cronwrap -n '__cronwrap_at "doctor"' -s h -l help -d 'Show this mess
 complete -c cronwrap -n '__cronwrap_at "status"' -l next -d 'Tell when each job of the crontab is due; soonest first'
 complete -c cronwrap -n '__cronwrap_at "status"' -l long -d 'Tell the ids of the runs, and what was held back'
 complete -c cronwrap -n '__cronwrap_at "status"' -l json -d 'One JSON object a job'
+complete -c cronwrap -n '__cronwrap_at "status"' -l fleet -d 'The jobs of all hosts: what fails first'
+complete -c cronwrap -n '__cronwrap_at "status"' -l host -x -d 'With --fleet: of this host alone'
+complete -c cronwrap -n '__cronwrap_at "status"' -s j -l job -x -d 'With --fleet: this job alone, on all hosts'
+complete -c cronwrap -n '__cronwrap_at "status"' -s n -x -d 'With --fleet: at most N jobs'
 complete -c cronwrap -n '__cronwrap_at "status"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "history"' -s j -l job -x -d 'Only the runs of this job'
 complete -c cronwrap -n '__cronwrap_at "history"' -l failed -d 'Only the runs that failed'
 complete -c cronwrap -n '__cronwrap_at "history"' -l since -x -d 'Only the runs that began in the last D (2h, 7d)'
 complete -c cronwrap -n '__cronwrap_at "history"' -s n -x -d 'At most N runs'
 complete -c cronwrap -n '__cronwrap_at "history"' -l json -d 'One JSON object a run'
+complete -c cronwrap -n '__cronwrap_at "history"' -l fleet -d 'The runs of all hosts'
+complete -c cronwrap -n '__cronwrap_at "history"' -l host -x -d 'With --fleet: of this host alone'
 complete -c cronwrap -n '__cronwrap_at "history"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "show"' -l json -d 'One JSON object, output included'
+complete -c cronwrap -n '__cronwrap_at "show"' -l fleet -d 'A run of any host'
 complete -c cronwrap -n '__cronwrap_at "show"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "tail"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "stop"' -s h -l help -d 'Show this message and exit'
@@ -206,6 +213,7 @@ complete -c cronwrap -n '__cronwrap_at "fleet forget"' -s h -l help -d 'Show thi
 complete -c cronwrap -n '__cronwrap_at "fleet init"' -l host -x -d 'Print the grants for this host [this one\'s name]'
 complete -c cronwrap -n '__cronwrap_at "fleet init"' -l role -x -d 'The role that the host logs in with [cronwrap_HOST]'
 complete -c cronwrap -n '__cronwrap_at "fleet init"' -l viewer -x -d 'Print the grants for a role that sees all and changes nothing'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l user -x -d 'The role is for the jobs of this user alone'
 complete -c cronwrap -n '__cronwrap_at "fleet init"' -l keep -x -d 'Keep runs so long [90 days]'
 complete -c cronwrap -n '__cronwrap_at "fleet init"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "fleet prune"' -l keep -x -d 'Keep runs so long from now on'

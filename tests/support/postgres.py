@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import pwd
@@ -12,10 +13,13 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING, Self
 
+from support import ports
 from support.debian import SEARCH_PATH
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from support.pki import Authority
 
 NEEDS = ("root", "/usr/lib/postgresql/*/bin/postgres")
@@ -170,3 +174,27 @@ class Postgres:
         )
         if done.returncode:
             raise AssertionError(f"{program}: {done.stderr.strip() or done.stdout.strip()}")
+
+
+@contextlib.contextmanager
+def pooled(server: Postgres) -> Iterator[str]:
+    """Give the URL of a PgBouncer in transaction mode before a server."""
+    with tempfile.TemporaryDirectory(prefix="cronwrap-pgbouncer-", dir="/tmp") as place:
+        os.chmod(place, 0o777)
+        port = ports.free_port()
+        settings = os.path.join(place, "pgbouncer.ini")
+        with open(settings, "w", encoding="ascii") as file:
+            file.write(
+                f"[databases]\nfleet = host={server.root} port={server.port} user=postgres\n"
+                f"[pgbouncer]\npool_mode = transaction\nlisten_addr =\nlisten_port = {port}\n"
+                f"unix_socket_dir = {place}\nauth_type = any\ndefault_pool_size = 2\nlogfile = {place}/log\n"
+            )
+        process = subprocess.Popen(
+            ["pgbouncer", "-q", settings], user="postgres", group="postgres", env={"PATH": SEARCH_PATH}
+        )
+        try:
+            wait_until(lambda: os.path.exists(os.path.join(place, f".s.PGSQL.{port}")))
+            yield f"postgresql://postgres@/fleet?host={place}&port={port}"
+        finally:
+            process.terminate()
+            process.wait(30)

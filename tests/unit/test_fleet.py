@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from importlib.resources import files
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cronwrap.errors import ConfigError
-from cronwrap.fleet import batch, database, grants, migrations, peers, shipper
+from cronwrap.fleet import batch, database, grants, migrations, peers, ship, shipper
 from cronwrap.fleet.watch import Alarm
+from cronwrap.pipeline import shared
 from cronwrap.pipeline.shared import elected
 from cronwrap.pipeline.watching import words
 from cronwrap.settings import fleet
@@ -134,14 +136,37 @@ def test_a_time_fits_a_timestamp(value):
     assert 0.0 <= batch.moment(value) <= batch.LATEST
 
 
-def test_an_hour_has_a_letter_a_run_and_quantiles():
+def test_an_hour_has_the_results_and_quantiles_of_each_job():
     runs = [
-        {"user": "u", "job": "j", "started": 7200.0 + number, "duration": float(number), "result": result}
-        for number, result in enumerate(["ok", "failed", "skipped", "ok"])
+        {"job": job, "duration": float(number), "result": result}
+        for job in ("a", "b")
+        for number, result in enumerate(["ok", "ok", "failed", "skipped", "ok"])
     ]
-    hour = batch.hour(runs)
-    assert (hour["hour"], hour["results"], hour["failures"]) == (7200.0, "oxso", 1)
-    assert (hour["p50"], hour["p95"], hour["longest"]) == (1.0, 3.0, 3.0)
+    hour = batch.hour("u", 7200.0, runs)
+    assert (hour["hour"], hour["runs"], hour["failures"]) == (7200.0, 10, 2)
+    assert [job["job"] for job in hour["jobs"]] == ["a", "b"]
+    assert hour["jobs"][0]["results"] == "2o1x1s1o"
+    assert [hour["jobs"][1][name] for name in ("p50", "p95", "longest")] == [2.0, 4.0, 4.0]
+
+
+def test_with_changes_a_run_like_the_one_before_changes_nothing():
+    row = {"next": 100.0, "grace": 75.0, "running": "r", "running_since": 90.0, "result": "ok"}
+    assert batch.steady(row, 120.0) == {**row, "next": None, "running": "", "running_since": None}
+    assert batch.steady(row, 176.0)["next"] == 100.0  # late
+    assert batch.steady(row, 151.0)["running"] == "r"  # long
+
+
+@given(*[st.lists(st.integers(), max_size=5)] * 3)
+def test_a_batch_is_halved_until_one_thing_is_left(part, rows, hours):
+    todo, alone = [(part, rows, hours)], []
+    while todo:
+        one = todo.pop()
+        halves = ship._halves(*one)
+        todo += halves
+        alone += [] if halves else [one]
+    assert all(sum(map(len, one)) <= 1 for one in alone)
+    for kind, things in enumerate((part, rows, hours)):
+        assert sorted(thing for one in alone for thing in one[kind]) == sorted(things)
 
 
 # When -------------------------------------------------------------------------------------------
@@ -198,14 +223,58 @@ def test_a_host_may_call_what_is_granted_and_nothing_else_is_public():
         assert re.search(rf"REVOKE ALL ON FUNCTION cronwrap\.{function}\([^)]*\) FROM PUBLIC", text), function
 
 
-@given(st.text(), st.text(min_size=1), st.text(min_size=1))
-def test_names_in_grants_are_quoted(name, role, base):
-    for line in (*grants.host(name, role, base), *grants.viewer(role, base)):
+@given(st.text(), st.text(min_size=1), st.text(min_size=1), st.text())
+def test_names_in_grants_are_quoted(name, role, base, user):
+    for line in (*grants.host(name, role, base, user), *grants.viewer(role, base, name)):
         assert "\n" not in line
         outside = re.sub(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'", "", line)
         if not line.startswith("--"):
             assert outside.count('"') == outside.count("'") == 0
             assert outside.count(";") == 1
+
+
+# A lease ----------------------------------------------------------------------------------------
+
+
+class Run:
+    """As much of a run as a lease asks for."""
+
+    settings = {"overlap": "wait", "overlap-wait": None, "unreachable": "run"}  # noqa: RUF012
+    job, user, run_id = "j", "u", "r"
+
+    def replace(self, **_values):
+        return self
+
+
+def test_a_lease_counts_from_when_the_database_was_asked_for_it(monkeypatch):
+    # Not from when the wait for it began, which may be longer ago than it lasts; nor from the latest request.
+    held = shared.Fleet(Run())
+    now = time.clock_gettime(shared.CLOCK)
+    monkeypatch.setattr(held, "_ask", lambda *_a, **_k: {"what": "leased", "fence": 1, "asked": now})
+    sent, answers = [], []
+    monkeypatch.setattr(held, "_send", lambda **request: sent.append(request))
+    monkeypatch.setattr(held, "_arrived", lambda: [answers.pop()] if answers else [])
+    held.lease(Run(), None)
+    assert held.holds
+    assert held.look() == ""
+    assert held.holds
+    answers.append({"what": "renewed", "wanted": False, "asked": now - shared.LIFE - 1})
+    held.look()
+    assert "the lease of this job was lost" in held.fault
+
+
+def test_a_lease_that_cannot_be_renewed_for_want_of_a_process_disturbs_no_job(monkeypatch):
+    held = shared.Fleet(Run())
+    asked = time.clock_gettime(shared.CLOCK) - shared.RENEW - 1
+    monkeypatch.setattr(held, "_ask", lambda *_a, **_k: {"what": "leased", "fence": 1, "asked": asked})
+    held.lease(Run(), None)
+
+    def none(**_request):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(held, "_send", none)
+    assert held.look() == ""
+    assert held.holds
 
 
 # The watch --------------------------------------------------------------------------------------

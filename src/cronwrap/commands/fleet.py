@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.fleet_views import in_force
 from cronwrap.commands.views import Cell, Screen
-from cronwrap.errors import ConfigError, CronwrapError
+from cronwrap.errors import CronwrapError
 from cronwrap.fleet import grants
 from cronwrap.fleet.database import connected, host_name
 from cronwrap.fleet.migrations import upgrade
 from cronwrap.fleet.ship import ship
 from cronwrap.fleet.view import Host, hosts
 from cronwrap.history.arrivals import shipping
-from cronwrap.settings.files import fleet_in_force
-from cronwrap.settings.fleet import Fleet
 from cronwrap.spans import ago, count, duration
 
 if TYPE_CHECKING:
@@ -38,11 +38,14 @@ def command() -> None:
 @click.option(
     "--viewer", metavar="ROLE", help="Print the grants for a role that sees all and changes nothing."
 )
+@click.option("--user", metavar="USER", default="", help="The role is for the jobs of this user alone.")
 @click.option("--keep", metavar="DAYS", type=click.IntRange(1, 36500), help="Keep runs so long [90 days].")
 @click.pass_obj
-def init(app: App, host: str | None, role: str | None, viewer: str | None, keep: int | None) -> None:
+def init(  # one each option
+    app: App, host: str | None, role: str | None, viewer: str | None, user: str, keep: int | None
+) -> None:
     """Make the schema, or upgrade it, and print the grants for a host's role."""
-    fleet = in_force(app)
+    fleet = in_force(app.settings())
     with connected(fleet) as database:
         before, after = upgrade(database)
         if keep is not None:
@@ -51,8 +54,11 @@ def init(app: App, host: str | None, role: str | None, viewer: str | None, keep:
             )
         name = host or host_name(fleet)
         views.say(_upgraded(before, after), err=True)
+        owner = database.call("SELECT current_user AS name")[0]["name"]
         views.write(
-            grants.viewer(viewer, fleet.database) if viewer else grants.host(name, role, fleet.database)
+            grants.viewer(viewer, fleet.database, owner)
+            if viewer
+            else grants.host(name, role, fleet.database, user)
         )
 
 
@@ -72,7 +78,7 @@ def _upgraded(before: int, after: int) -> str:
 def status(ctx: click.Context, as_json: bool) -> None:
     """List the hosts: when they were heard of, how far behind they are, how their clocks differ."""
     app: App = ctx.obj
-    fleet = in_force(app)
+    fleet = in_force(app.settings())
     behind = shipping(app.settings().state_dir)
     with connected(fleet, writing=False) as database:
         found = hosts(database)
@@ -81,15 +87,15 @@ def status(ctx: click.Context, as_json: bool) -> None:
         return
     screen = Screen()
     views.write(lines(screen, found))
-    if behind.error:
-        views.say(f"this host: {count(behind.waiting, 'run')} yet to be sent: {behind.error}", err=True)
+    if words := behind.words(time.time()):
+        views.say(f"this host: {words}", err=True)
 
 
 @command.command("ship")
 @click.pass_obj
 def ship_(app: App) -> None:
     """Send now what the fleet does not have yet."""
-    stored = ship(app.settings(), in_force(app))
+    stored = ship(app.settings(), in_force(app.settings()))
     views.say(f"{count(stored, 'run')} sent")
 
 
@@ -101,7 +107,7 @@ def forget(app: App, host: str, yes: bool) -> None:
     """Take a host, and all that is on record of it, out of the fleet."""
     if not yes:
         click.confirm(f"forget {views.printable(host)} and all its runs?", abort=True, err=True)
-    with connected(in_force(app)) as database:
+    with connected(in_force(app.settings())) as database:
         if not database.call("SELECT cronwrap.forget(%(host)s) AS found", {"host": host})[0]["found"]:
             raise CronwrapError(f"no host {host} is in the fleet; cronwrap fleet status lists them")
     views.say(f"{host} is forgotten")
@@ -112,23 +118,13 @@ def forget(app: App, host: str, yes: bool) -> None:
 @click.pass_obj
 def prune(app: App, keep: int | None) -> None:
     """Drop the days that are too old; else done once an hour by whichever host comes first."""
-    with connected(in_force(app)) as database:
+    with connected(in_force(app.settings())) as database:
         if keep is not None:
             database.transaction(
                 lambda cursor: cursor.execute("UPDATE cronwrap.settings SET keep_days = %s", (keep,))
             )
         dropped = database.call("SELECT cronwrap.prune() AS dropped")[0]["dropped"]
     views.say(f"{count(dropped, 'partition')} dropped")
-
-
-def in_force(app: App) -> Fleet:
-    """Give the fleet as configured; ConfigError when there is none."""
-    found = fleet_in_force(app.settings().paths)
-    if found is None:
-        raise ConfigError(
-            'no fleet is configured: write [fleet] url = "postgresql://…" into the configuration'
-        )
-    return found
 
 
 def public(host: Host) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,11 +16,18 @@ from cronwrap.text import median
 
 RUN_COLUMNS = (
     *("run", "job", "command", "started", "ended", "duration", "result", "exit_code", "signal", "tries"),
-    *("output_bytes", "cpu_seconds", "max_rss_bytes", "quiet_reason", "fence"),
+    *("output_bytes", "cpu_seconds", "max_rss_bytes", "reasons", "quiet_reason", "fence"),
 )
 """Those of the history that go over as they are."""
 LETTERS = {"ok": "o", "skipped": "s"}
-"""Of a result in the strip of an hour; whatever else is an ``x``."""
+"""Of a result in an hour; whatever else is an ``x``."""
+LONG = 60.0
+"""Seconds after which a run under way is worth a word."""
+OF_EACH_RUN = (
+    *("run", "started", "ended", "duration", "usual", "results", "failures", "last_success"),
+    *("running_since", "every"),
+)
+"""What of a job's row each run changes, though nothing of note has happened."""
 LATEST = 253402214400.0
 """Unix time of the year 9999's last day: a clock that was wrong may have said anything."""
 
@@ -52,7 +60,6 @@ def _run(columns: Mapping[str, Any]) -> dict[str, Any]:
         "started": moment(columns["started"]),
         "ended": moment(columns["ended"]),
         "user_name": columns["user"],
-        "reasons": columns["reasons"].split("\n") if columns["reasons"] else [],
         "mailed": bool(columns["mailed"]),
         "by_hand": bool(columns.get("by_hand")),
     }
@@ -82,20 +89,44 @@ def of_note(arrivals: Iterable[Arrival]) -> list[Arrival]:
     ]
 
 
-def hour(columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Give the row of one job's hour, from all its runs that began in it, oldest first."""
-    took = sorted(run["duration"] for run in columns if run["duration"] is not None)
-    first = columns[0]
+def hour(user: str, begin: float, columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Give the row of an hour, from all the user's runs that began in it, by job and oldest first."""
+    jobs = [_in_hour(job, list(runs)) for job, runs in itertools.groupby(columns, key=lambda run: run["job"])]
     return {
-        "user_name": first["user"],
-        "job": first["job"],
-        "hour": moment(first["started"] // 3600 * 3600),
-        "results": "".join(LETTERS.get(run["result"], "x") for run in columns),
+        "user_name": user,
+        "hour": moment(begin),
+        "runs": len(columns),
+        "failures": sum(job["failures"] for job in jobs),
+        "jobs": jobs,
+    }
+
+
+def _in_hour(job: str, columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    took = sorted(round(run["duration"], 3) for run in columns if run["duration"] is not None)
+    letters = itertools.groupby(LETTERS.get(run["result"], "x") for run in columns)
+    return {
+        "job": job,
+        "results": "".join(f"{len(list(same))}{letter}" for letter, same in letters),
         "runs": len(columns),
         "failures": sum(run["result"] in FAILED for run in columns),
         "p50": _quantile(took, 0.5),
         "p95": _quantile(took, 0.95),
         "longest": took[-1] if took else None,
+    }
+
+
+def steady(row: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """Give a job's row as ``ship = "changes"`` has it: due only when it is late, running when it takes long.
+
+    Each run would change it otherwise.
+    """
+    late = row["next"] is not None and row["next"] + row["grace"] < now
+    runs_long = row["running"] and row["running_since"] < now - LONG
+    return {
+        **row,
+        "next": row["next"] if late else None,
+        "running": row["running"] if runs_long else "",
+        "running_since": row["running_since"] if runs_long else None,
     }
 
 
@@ -108,11 +139,11 @@ def job(
     tally: Tally,
     running: Run | None,
     holds: Iterable[Hold],
-    schedule: tuple[str, float, float, float, float | None] | None,
+    schedule: tuple[str, float, float, float, float | None, float] | None,
 ) -> dict[str, Any]:
     """Give the row of a job as it stands; ``schedule`` as ``schedules`` gives it, if the job has one."""
     usual = durations(tally)
-    says, _since, grace, _gone, due = schedule or ("", 0.0, 0.0, 0.0, None)
+    says, _since, grace, _gone, due, every = schedule or ("", 0.0, 0.0, 0.0, None, 0.0)
     pause = next((hold for hold in holds if hold.kind == PAUSE), None)
     ran = bool(tally.run)
     return {
@@ -138,4 +169,5 @@ def job(
         "schedule": says,
         "next": moment(due),
         "grace": grace,
+        "every": every,
     }

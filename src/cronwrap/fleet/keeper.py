@@ -5,11 +5,12 @@ request::
 
     {"do": "claim", "job": …, "user": …, "run": …, "minute": …}
     {"do": "lease", "job": …, "user": …, "run": …, "seconds": …, "how": "skip" | "wait" | "kill", "limit": …}
-    {"do": "renew"}
+    {"do": "renew", …, "seconds": …, "fence": …}
 
 and an answer, of which the first word tells what it is: ``won``, ``held`` (by ``host`` and ``run``),
 ``waits``, ``leased`` (with the ``fence``), ``renewed`` (``wanted``: its end is asked for), ``lost`` (to
-``host`` and ``run``), ``failed`` (``why``). When the run closes its end the lease is given back.
+``host`` and ``run``), ``failed`` (``why``). ``asked`` is when the database was asked, by a clock that both
+have: a lease cannot have begun earlier. When the run closes its end the lease is given back.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ CLAIM = "SELECT * FROM cronwrap.claim(%(host)s, %(job)s, %(user)s, %(minute)s, %
 LEASE = "SELECT * FROM cronwrap.lease(%(host)s, %(job)s, %(user)s, %(run)s, %(seconds)s, %(want)s)"
 RENEW = "SELECT * FROM cronwrap.renew(%(host)s, %(job)s, %(user)s, %(run)s, %(fence)s, %(seconds)s)"
 RELEASE = "SELECT cronwrap.release(%(host)s, %(job)s, %(user)s, %(run)s, %(fence)s)"
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while the machine sleeps, as the database's does."""
 PAUSE = 1.0
 """Seconds between two looks whether a lease has become free."""
 ANSWER = 5.0
@@ -49,16 +52,18 @@ class Keeper:
 
     def serve(self, requests: Iterator[str]) -> None:
         """Answer each request, until there are no more; then give back what is held."""
-        for line in requests:
-            request = json.loads(line)
-            request["host"] = host_name(self._fleet)
-            try:
-                getattr(self, request["do"])(request)
-            except CronwrapError as error:
-                self._close()
-                self._tell("failed", why=str(error), for_good=isinstance(error, ConfigError))
-        if self._lease:
-            self._call(RELEASE, self._lease)
+        try:
+            for line in requests:
+                request = json.loads(line)
+                request["host"] = host_name(self._fleet)
+                try:
+                    getattr(self, request["do"])(request)
+                except CronwrapError as error:
+                    self._close()
+                    self._tell("failed", why=str(error), for_good=isinstance(error, ConfigError))
+        finally:  # also of a run that gave up waiting for an answer
+            if self._lease:
+                self._call(RELEASE, self._lease)
 
     def claim(self, request: dict[str, Any]) -> None:
         """Claim a minute for a run."""
@@ -74,10 +79,11 @@ class Keeper:
         end = None if limit is None else time.monotonic() + limit
         request["want"] = how == "kill"
         while True:
+            asked = time.clock_gettime(CLOCK)
             found = self._call(LEASE, request)
             if found["fence"] is not None:
                 self._lease = {**request, "fence": found["fence"]}
-                self._tell("leased", fence=found["fence"])
+                self._tell("leased", fence=found["fence"], asked=asked)
                 return
             if how == "skip" or (end is not None and time.monotonic() >= end):
                 self._tell("held", host=found["host"], run=found["run"])
@@ -86,11 +92,13 @@ class Keeper:
             left = PAUSE if end is None else min(PAUSE, end - time.monotonic())
             time.sleep(max(0.0, min(left, found["remaining"] or 0.0) or left))
 
-    def renew(self, _request: dict[str, Any]) -> None:
-        """Renew the lease that is held."""
-        found = self._call(RENEW, self._lease)
+    def renew(self, request: dict[str, Any]) -> None:
+        """Renew the lease that is held, by this process or by one before it that has died."""
+        self._lease = request
+        asked = time.clock_gettime(CLOCK)
+        found = self._call(RENEW, request)
         if found["kept"]:
-            self._tell("renewed", wanted=bool(found["wanted"]))
+            self._tell("renewed", wanted=bool(found["wanted"]), asked=asked)
         else:
             self._lease = {}
             self._tell("lost", host=found["host"], run=found["run"])

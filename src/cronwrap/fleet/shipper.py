@@ -14,15 +14,14 @@ import sys
 import time
 from collections.abc import Callable
 
-from cronwrap.fleet.wake import LOCK
+from cronwrap.fleet.wake import ATTEMPT, LOCK
 from cronwrap.history import journal
 from cronwrap.lock import Lock
 from cronwrap.paths import state_directory
 from cronwrap.state import state
 
-ATTEMPT = ("-P", "-m", "cronwrap.pipeline.shipping")
-"""What sends all there is, once; its exit status is one of these."""
 ALL_THERE, TRY_AGAIN, NO_USE = 0, 1, 3
+"""How an attempt ends."""
 GATHER = 10.0
 """Seconds over which the hosts of a fleet spread what they start at second 0 of a minute."""
 FIRST_RETRY, LONGEST_RETRY = 60.0, 3600.0
@@ -30,9 +29,9 @@ FIRST_RETRY, LONGEST_RETRY = 60.0, 3600.0
 jitter), so that ten thousand hosts do not come back at once."""
 
 
-def spread(host: str) -> float:
+def spread(host: str, over: float = GATHER) -> float:
     """Give the seconds that this host waits before it sends: the same each time."""
-    return sum(host.encode(errors="surrogateescape")) * 0.618034 % 1.0 * GATHER
+    return sum(host.encode(errors="surrogateescape")) * 0.618034 % 1.0 * over
 
 
 def delay(attempts: int, chance: Callable[[float, float], float] = random.uniform) -> float:

@@ -15,19 +15,42 @@ from cronwrap.state import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from cronwrap.settings.load import Settings
+
+    class Interrupts(Protocol):
+        """What stops a wait: ``descriptor`` becomes readable when a signal has come."""
+
+        descriptor: int
+
+        def asked_to_end(self) -> int:
+            """Give the signal that asks for an end, or 0."""
+            ...
+
 
 LOCK = ".fleet"
 """In ``locks/``: held by the shipper while it lives."""
 COMMAND = ("-P", "-m", "cronwrap.fleet.shipper")
+ATTEMPT = ("-P", "-m", "cronwrap.pipeline.shipping")
+"""Sends all there is, once; its exit status is one of ``shipper``'s."""
+STEP = 0.02
+"""Seconds between two looks at an attempt that is waited for."""
 
 
-def wake(settings: Settings) -> None:
-    """Start the shipper in a session of its own, unless it lives; OSError when there can be no process."""
+def wake(settings: Settings, signals: Interrupts | None = None) -> None:
+    """Start the shipper in a session of its own, unless it lives; OSError when there can be no process.
+
+    Where none may outlive the run (``delivery.background``; process 1, with which all others die) there is
+    one attempt; at the end of a run, which gives its ``signals``, it is waited for as long as for a mail.
+    """
     lock = Lock(LOCK, state(settings.state_dir, "locks", make=True).fd)
     free = lock.take()
     lock.release()
-    if not free or os.getpid() == 1:  # with process 1 all others die: the next run that is none ships
+    if not free:
+        return
+    if os.getpid() == 1 or not settings["delivery.background"]:
+        _once(settings, signals)
         return
     pid = os.fork()
     if pid:
@@ -41,6 +64,30 @@ def wake(settings: Settings) -> None:
             os.execve(sys.executable, [sys.executable, *COMMAND], environment(settings))
     finally:
         os._exit(0)
+
+
+def _once(settings: Settings, signals: Interrupts | None) -> None:
+    import select  # noqa: PLC0415  # rare
+    import subprocess  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    attempt = subprocess.Popen(
+        [sys.executable, *ATTEMPT],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(settings),
+        start_new_session=True,
+    )
+    if signals is None:
+        return
+    end = time.monotonic() + settings["delivery.inline"]
+    poll = select.poll()
+    poll.register(signals.descriptor, select.POLLIN)
+    while attempt.poll() is None and time.monotonic() < end and not signals.asked_to_end():
+        poll.poll(STEP * 1000)
+    if attempt.poll() is None:
+        attempt.kill()
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -10,12 +10,16 @@ from cronwrap.history import journal
 from cronwrap.history.database import reading, transaction, writing
 from cronwrap.history.kept_output import Kept
 from cronwrap.model import Record
+from cronwrap.spans import ago, count
+from cronwrap.text import moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from typing import Any
 
+LONG = 300.0
+"""Seconds that a run may wait to be sent before a word is said of it."""
 LONGEST_ERROR = 500
 """Characters of an error that are remembered."""
 
@@ -39,6 +43,20 @@ class Shipping(Record):
     """Runs that the history forgot before they were shipped, since the fleet was first asked."""
     failed_since: float | None = None
     error: str = ""
+
+    def words(self, now: float) -> str:
+        """Give what is to be said of it; an empty text as long as all is well."""
+        said = f"{count(self.waiting, 'run')} yet to be sent"
+        if self.waiting and self.oldest is not None:
+            said += f", the oldest ended {ago(now - self.oldest)}"
+        if self.failed_since is not None:
+            said += f"; the database is out of reach since {moment(self.failed_since)}: {self.error}"
+        elif not self.waiting or self.oldest is None or now - self.oldest < LONG:
+            said = ""
+        if self.lost:
+            lost = f"{count(self.lost, 'run')} forgotten here before the fleet was told"
+            said = f"{said}; {lost}" if said else lost
+        return said
 
 
 def last(database: sqlite3.Connection) -> int:

@@ -347,15 +347,15 @@ def runs(
             yield run
 
 
-def hour_of(state_dir: str, user: str, job: str, begin: float) -> list[dict[str, Any]]:
-    """Give the ended runs of a job that began in the hour from a Unix time on, oldest first."""
+def hour_of(state_dir: str, user: str, begin: float) -> list[dict[str, Any]]:
+    """Give the ended runs of a user that began in the hour from a Unix time on, by job and oldest first."""
     with reading(state_dir) as database:
         if database is None:
             return []
         rows = database.execute(
-            "SELECT user, job, started, duration, result FROM runs WHERE job = :job AND user = :user"
-            " AND started >= :begin AND started < :begin + 3600 ORDER BY started",
-            {"job": job, "user": user, "begin": begin},
+            "SELECT job, duration, result FROM runs WHERE started >= :begin AND started < :begin + 3600"
+            " AND user = :user ORDER BY job, started",
+            {"user": user, "begin": begin},
         )
         return [dict(row) for row in rows]
 

@@ -41,7 +41,7 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
     if run.settings["metrics.textfile"]:
         show(run, entry)
     if run.settings.fleet:
-        wake_shipper(run.settings)
+        wake_shipper(run.settings, signals)
     if cronwrap.bundle_due:
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
@@ -60,12 +60,12 @@ def show(run: RunContext, entry: Entry | None, *, lean: bool = False) -> None:
         log(f"metrics are not written: {type(error).__name__}: {error}")
 
 
-def wake_shipper(settings: Settings) -> None:
+def wake_shipper(settings: Settings, signals: Signals | None = None) -> None:
     """See to it that the run reaches the fleet; nobody waits for that."""
     try:
         from cronwrap.fleet.wake import wake  # noqa: PLC0415  # for those who have one
 
-        wake(settings)
+        wake(settings, signals)
     except Exception as error:  # noqa: BLE001  # the next run wakes it
         from cronwrap.log import log  # noqa: PLC0415
 

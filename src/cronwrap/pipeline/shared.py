@@ -34,7 +34,9 @@ AGAIN = LIFE / 12
 """Seconds to the next renewal after one that failed."""
 COMMAND = ("-P", "-m", "cronwrap.fleet.keeper")
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Goes on while the machine sleeps, as the database's does."""
+"""The keeper's (``fleet.keeper``)."""
+FAREWELL = 1.0
+"""Seconds in which a lease is given back where no process may outlive the run."""
 LATE = 3600.0
 """Seconds after a time of the crontab in which a start still belongs to it."""
 LINE_LIMIT = 65536
@@ -47,8 +49,8 @@ class Fleet:
         self._run = run
         self._keeper: subprocess.Popen[bytes] | None = None
         self._unread = b""
-        self._sent = self._until = 0.0
-        self._next = 0.0
+        self._until = self._next = 0.0
+        self._fence = 0
         self._why = ""
         """Why the last renewal failed."""
         self.fault = ""
@@ -76,8 +78,8 @@ class Fleet:
         how, limit = run.settings["overlap"], run.settings["overlap-wait"]
         answer = self._ask(signals, do="lease", seconds=LIFE, how=how, limit=limit)
         if answer["what"] == "leased":
-            # Reckoned from before it was asked for: the database cannot have begun earlier.
-            self._until, self._next = self._sent + LIFE, self._sent + RENEW
+            self._until, self._next = answer["asked"] + LIFE, answer["asked"] + RENEW
+            self._fence = answer["fence"]
             return run.replace(fence=answer["fence"])
         self.close()
         if answer["what"] == "held":
@@ -121,8 +123,8 @@ class Fleet:
         ask = ""
         for answer in self._arrived():
             if answer["what"] == "renewed":
-                self._until = self._sent + LIFE
-                ask = f"another run asks for its end (--overlap {'kill'}, fleet)" if answer["wanted"] else ask
+                self._until = answer["asked"] + LIFE
+                ask = "another run asks for its end (--overlap kill, fleet)" if answer["wanted"] else ask
             elif answer["what"] == "lost":
                 self._lost(f"it was given to run {answer['run']} on {answer['host']}")
             elif answer["what"] == "failed":
@@ -132,7 +134,10 @@ class Fleet:
             self._lost(f"it could not be renewed: {self._why or 'the database does not answer'}")
         if self.holds and now >= self._next:
             self._next = now + RENEW
-            self._send(do="renew")
+            try:
+                self._send(do="renew", seconds=LIFE, fence=self._fence)
+            except OSError as error:  # no process, no memory: the job goes on
+                self._next, self._why = now + AGAIN, str(error.strerror)
         return ask
 
     def wait(self, seconds: float, signals: Signals) -> int:
@@ -150,7 +155,7 @@ class Fleet:
         self.fault = f"the lease of this job was lost while it ran, another host may have run it too: {why}"
 
     def close(self) -> None:
-        """Give back what is held; the keeper does it, and nobody waits for that."""
+        """Give back what is held, or has just been given; the keeper does it, and nobody waits for that."""
         keeper, self._keeper = self._keeper, None
         held, self._until = self.holds, 0.0
         if not keeper:
@@ -161,8 +166,11 @@ class Fleet:
                     pipe.close()
                 except OSError:
                     continue
-        if not held:
-            keeper.kill()
+        if held and (os.getpid() == 1 or not self._run.settings["delivery.background"]):
+            try:
+                keeper.wait(FAREWELL)
+            except subprocess.TimeoutExpired:
+                keeper.kill()
 
     # The keeper ---------------------------------------------------------------------------------
 
@@ -196,14 +204,12 @@ class Fleet:
         self.interrupted = signals.asked_to_end()
 
     def _given_up(self, why: str) -> dict[str, Any]:
-        if self._keeper:
-            self._keeper.kill()
         self.close()
         return {"what": "failed", "why": why}
 
     def _send(self, **request: Any) -> None:
-        self._sent = time.clock_gettime(CLOCK)
-        if self._keeper is None:
+        if self._keeper is None or self._keeper.poll() is not None:
+            self._unread = b""
             self._keeper = subprocess.Popen(
                 [sys.executable, *COMMAND],
                 stdin=subprocess.PIPE,

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from functools import partial
 
-from cronwrap.errors import ConfigError, CronwrapError, StateError
+from cronwrap.errors import ConfigError, CronwrapError
 from cronwrap.fleet.ship import ship
 from cronwrap.fleet.shipper import ALL_THERE, NO_USE, TRY_AGAIN
-from cronwrap.history import arrivals
 from cronwrap.log import log
 from cronwrap.outbox.dispatch import leave_waiter
 from cronwrap.pipeline.watching import tell
@@ -22,7 +20,7 @@ from cronwrap.settings.load import load
 
 
 def main() -> int:
-    """Send all there is; give the word for the shipper. What is wrong is written down, and logged."""
+    """Send all there is; give the word for the shipper. What is wrong is logged."""
     settings = load({}, os.environ)
     fleet = fleet_in_force(settings.paths)
     if fleet is None:
@@ -31,10 +29,6 @@ def main() -> int:
         ship(settings, fleet, partial(tell, settings))
     except (CronwrapError, OSError) as error:
         log(f"the fleet is not told: {error}")
-        try:
-            arrivals.failed(settings.state_dir, time.time(), str(error))
-        except StateError:
-            return TRY_AGAIN
         return NO_USE if isinstance(error, ConfigError) else TRY_AGAIN
     finally:
         leave_waiter(settings)  # a mail may wait to be sent

@@ -45,7 +45,8 @@ def words(alarm: Alarm, now: float) -> str:
     if alarm.what == "silent":
         return f"the host has gone silent: its next job was due at {due}, {seen}"
     if alarm.what == "heard":
-        return f"the host is heard of again: it had been silent since a job was due at {due}"
+        since = f"it had been silent since a job was due at {due}"
+        return f"the host is heard of again: {since}; what was due meanwhile may not have run"
     said = " and ".join(alarm.schedule.split("\n")) or "its crontab"
     if alarm.what == "ran":
         return f"the job has started again: it had not when {said} was due at {due}"

@@ -19,46 +19,70 @@ INSERT INTO cronwrap.settings DEFAULT VALUES;
 
 CREATE TABLE cronwrap.hosts (
     host text PRIMARY KEY,
-    role text NOT NULL,
     joined timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen timestamptz,
+    back timestamptz,                       -- when it was heard of first after some minutes
     version text NOT NULL DEFAULT '',
     ship text NOT NULL DEFAULT 'runs',
     skew double precision,                  -- seconds by which the host's clock is ahead of the database's
-    waiting bigint NOT NULL DEFAULT 0,      -- runs that the host had yet to send
-    oldest timestamptz,                     -- the end of the oldest of them
     quiet boolean NOT NULL DEFAULT false    -- the host may go away without a word
 );
 
--- One row a run. The key of a run that is sent twice is the same twice: its day is that of its end.
+-- Who may write in a host's name; `user_name`: for the jobs of that user alone, empty: for all.
+CREATE TABLE cronwrap.roles (
+    role text NOT NULL,
+    host text NOT NULL REFERENCES cronwrap.hosts ON DELETE CASCADE,
+    user_name text NOT NULL DEFAULT '',
+    PRIMARY KEY (role, host)
+);
+
+-- Each user of a host has a history, and sends it. A sender numbers what it sends; `epoch` is that of its numbers.
+CREATE TABLE cronwrap.senders (
+    host text NOT NULL REFERENCES cronwrap.hosts ON DELETE CASCADE,
+    user_name text NOT NULL,
+    seen timestamptz,
+    epoch text NOT NULL DEFAULT '',
+    number bigint NOT NULL DEFAULT 0,
+    waiting bigint NOT NULL DEFAULT 0,      -- runs that it had yet to send
+    oldest timestamptz,                     -- the end of the oldest of them
+    jobs integer NOT NULL DEFAULT 0,
+    failing integer NOT NULL DEFAULT 0,
+    running integer NOT NULL DEFAULT 0,
+    next timestamptz,                       -- when the first of its jobs is due, by the host's clock
+    grace double precision NOT NULL DEFAULT 0,  -- seconds after that in which it is to be heard of
+    PRIMARY KEY (host, user_name)
+);
+
+-- One row a run. The key of a run that is sent twice is the same twice: its day is that of its end. What is long is at
+-- the end of a row, and ids, which begin with the time, at the beginning of the key: a day of a large fleet has many.
 CREATE TABLE cronwrap.runs (
+    started timestamptz NOT NULL,
+    ended timestamptz NOT NULL,
+    duration double precision,
+    output_bytes bigint NOT NULL,
+    max_rss_bytes bigint,
+    fence bigint,                           -- of the lease that the run held (--scope fleet)
     day date NOT NULL,
+    cpu_seconds real,
+    tries integer NOT NULL,
+    exit_code smallint,
+    signal smallint,
+    mailed boolean NOT NULL,
+    by_hand boolean NOT NULL,
+    late boolean NOT NULL DEFAULT false,    -- it ended after another had been given that lease: it does not count
     host text NOT NULL,
     run text NOT NULL,
     user_name text NOT NULL,
     job text NOT NULL,
     command text NOT NULL,
-    started timestamptz NOT NULL,
-    ended timestamptz NOT NULL,
-    duration double precision,
     result text NOT NULL,
-    exit_code integer,
-    signal integer,
-    tries integer NOT NULL,
-    reasons text[] NOT NULL,
-    output_bytes bigint NOT NULL,
-    cpu_seconds double precision,
-    max_rss_bytes bigint,
-    mailed boolean NOT NULL,
+    reasons text NOT NULL,                  -- a line each
     quiet_reason text NOT NULL,
-    by_hand boolean NOT NULL,
-    fence bigint,                           -- of the lease that the run held (--scope fleet)
-    late boolean NOT NULL DEFAULT false,    -- it ended after another had been given that lease: it does not count
-    PRIMARY KEY (day, host, run)
+    PRIMARY KEY (day, run, host)
 ) PARTITION BY RANGE (day);
 CREATE INDEX runs_by_time ON cronwrap.runs (started);
 CREATE INDEX runs_by_job ON cronwrap.runs (job, started);
-CREATE INDEX runs_by_id ON cronwrap.runs (run);
+CREATE INDEX runs_by_end_of_id ON cronwrap.runs (right(run, 8));  -- what people have before their eyes
 CREATE TABLE cronwrap.runs_of_other_days PARTITION OF cronwrap.runs DEFAULT;
 
 -- What is remembered of the output of a run, as the host's history has it: both ends, compressed (zlib).
@@ -75,20 +99,17 @@ CREATE TABLE cronwrap.outputs (
 ) PARTITION BY RANGE (day);
 CREATE TABLE cronwrap.outputs_of_other_days PARTITION OF cronwrap.outputs DEFAULT;
 
--- One row a job and hour, for ship = "changes": results as a strip of one letter a run, oldest first.
+-- One row an hour of a host's user, for ship = "changes". `jobs` has an object for each job that ran: its name, its
+-- results oldest first as lengths and letters (59o1x), how many runs and failures, and how long they took.
 CREATE TABLE cronwrap.hours (
     day date NOT NULL,
     host text NOT NULL,
     user_name text NOT NULL,
-    job text NOT NULL,
     hour timestamptz NOT NULL,
-    results text NOT NULL,
     runs integer NOT NULL,
     failures integer NOT NULL,
-    p50 double precision,
-    p95 double precision,
-    longest double precision,
-    PRIMARY KEY (day, host, user_name, job, hour)
+    jobs jsonb NOT NULL,
+    PRIMARY KEY (day, host, user_name, hour)
 ) PARTITION BY RANGE (day);
 CREATE TABLE cronwrap.hours_of_other_days PARTITION OF cronwrap.hours DEFAULT;
 
@@ -117,10 +138,11 @@ CREATE TABLE cronwrap.jobs (
     schedule text NOT NULL DEFAULT '',
     next timestamptz,                       -- when the crontab has it start next, by the host's clock
     grace double precision NOT NULL DEFAULT 0,  -- seconds that it may take until its start is known here
+    every double precision NOT NULL DEFAULT 0,  -- seconds from then to the time after it
     told timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (host, user_name, job)
 );
-CREATE INDEX jobs_by_name ON cronwrap.jobs (job);
+CREATE INDEX jobs_by_name ON cronwrap.jobs (job, host, user_name);
 CREATE INDEX jobs_by_next ON cronwrap.jobs (next) WHERE next IS NOT NULL;
 CREATE INDEX jobs_failing ON cronwrap.jobs (failing_since) WHERE failures > 0;
 
@@ -167,50 +189,94 @@ CREATE TABLE cronwrap.alarms (
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     told timestamptz,                       -- when its mail was stored
     over timestamptz,                       -- when that of its end was
+    over_by_host text NOT NULL DEFAULT '',  -- who tells its end, since when
+    over_at timestamptz,
     PRIMARY KEY (host, user_name, job, due)
 );
 
 -- The functions of a host ------------------------------------------------------------------------
 
--- Refuse a host's name that belongs to another role; an unknown one becomes the caller's.
-CREATE FUNCTION cronwrap.own_host(p_host text) RETURNS void
+-- The time; a function of ours, so that a test can have a week go by.
+CREATE FUNCTION cronwrap.present() RETURNS timestamptz LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+AS 'SELECT clock_timestamp()';
+
+-- Refuse a host's name, or a user's, in which the caller may not write; give the user to whom it is held, if any.
+-- Who owns the schema may write in all.
+CREATE FUNCTION cronwrap.own_host(p_host text, p_user text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    owner text;
+    only_user text;
 BEGIN
-    INSERT INTO cronwrap.hosts (host, role) VALUES (p_host, session_user) ON CONFLICT DO NOTHING;
-    SELECT role INTO owner FROM cronwrap.hosts WHERE host = p_host;
-    IF owner IS DISTINCT FROM session_user::text THEN
-        RAISE EXCEPTION 'the host name % belongs to another role than %', p_host, session_user
+    SELECT r.user_name INTO only_user FROM cronwrap.roles AS r WHERE r.role = session_user AND r.host = p_host;
+    IF FOUND AND (only_user = '' OR p_user IS NULL OR only_user = p_user) THEN
+        RETURN only_user;
+    END IF;
+    IF NOT pg_has_role(session_user, current_user, 'MEMBER') THEN  -- current_user is the owner in here
+        RAISE EXCEPTION 'role % may not write in the name of host %, user %: cronwrap fleet init --host % --role %',
+            session_user, p_host, coalesce(p_user, '(any)'), p_host, session_user
             USING ERRCODE = 'insufficient_privilege';
     END IF;
+    INSERT INTO cronwrap.hosts (host) VALUES (p_host) ON CONFLICT DO NOTHING;
+    RETURN '';
 END $$;
 
--- Take a batch of a host's runs, each once however often it is sent; give how many were new.
-CREATE FUNCTION cronwrap.ship(p_host text, p_about jsonb, p_runs jsonb, p_outputs jsonb, p_hours jsonb, p_jobs jsonb)
-RETURNS bigint
+-- Take a batch of a host's runs, each once however often it is sent; give how many were new. `known` is false where
+-- the sender was told of more than is here: a backup was put back, or the host was forgotten in between.
+CREATE FUNCTION cronwrap.ship(
+    p_host text, p_about jsonb, p_runs jsonb, p_outputs jsonb, p_hours jsonb, p_jobs jsonb,
+    OUT stored bigint, OUT known boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    stored bigint;
+    present timestamptz := cronwrap.present();
+    sender text := p_about->>'user_name';
+    only_user text := cronwrap.own_host(p_host, p_about->>'user_name');
+    -- By the clock of the host, whatever that says.
+    failing_for interval := make_interval(secs => CASE WHEN p_about->>'failed_since' IS NOT NULL THEN
+        least((p_about->>'now')::float8 - (p_about->>'failed_since')::float8, 1e9) END);
+    ahead interval := make_interval(secs => (p_about->>'now')::float8 - extract(epoch FROM present));
+    before cronwrap.senders%ROWTYPE;
+    latest boolean;
 BEGIN
-    PERFORM cronwrap.own_host(p_host);
-    -- A host that could not reach us, when nobody else could either: it was us.
+    IF only_user <> '' AND EXISTS (
+        SELECT 1 FROM jsonb_array_elements(p_runs || p_hours || p_jobs) AS r (value)
+        WHERE r.value->>'user_name' IS DISTINCT FROM only_user)
+    THEN
+        RAISE EXCEPTION 'role % may write of user % alone', session_user, only_user
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    -- A host that could not reach us, when nobody else could either: it was us. In a fleet that can reach us, some
+    -- host has been heard of in three minutes, so that none can say this of its own accord.
     UPDATE cronwrap.settings SET
-        back_since = clock_timestamp(),
-        patient_until = clock_timestamp() + interval '2 minutes' + least(interval '1 hour',
-            make_interval(secs => (p_about->>'now')::float8 - (p_about->>'failed_since')::float8))
-    WHERE (p_about->>'failed_since') IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM cronwrap.hosts
-        WHERE seen > to_timestamp((p_about->>'failed_since')::float8) + interval '1 minute');
+        back_since = present, patient_until = present + interval '2 minutes' + least(interval '1 hour', failing_for)
+    WHERE failing_for > interval '3 minutes' AND NOT EXISTS (
+        SELECT 1 FROM cronwrap.hosts AS h
+        WHERE h.host <> p_host AND h.seen > present - failing_for + interval '1 minute');
     UPDATE cronwrap.hosts SET
-        seen = clock_timestamp(),
+        back = CASE WHEN seen > present - interval '5 minutes' THEN back ELSE present END,
+        seen = present,
         version = p_about->>'version',
         ship = p_about->>'ship',
         quiet = (p_about->>'quiet')::boolean,
-        waiting = (p_about->>'waiting')::bigint,
-        oldest = to_timestamp((p_about->>'oldest')::double precision),
-        skew = (p_about->>'now')::double precision - extract(epoch FROM clock_timestamp())
+        skew = extract(epoch FROM ahead)
     WHERE host = p_host;
+
+    -- What was sent before may arrive behind what was sent after it: runs are taken, the rest is out of date.
+    INSERT INTO cronwrap.senders (host, user_name) VALUES (p_host, sender) ON CONFLICT DO NOTHING;
+    SELECT * INTO STRICT before FROM cronwrap.senders AS s WHERE s.host = p_host AND s.user_name = sender FOR UPDATE;
+    latest := before.epoch <> p_about->>'epoch' OR before.number <= (p_about->>'number')::bigint;
+    known := before.epoch = p_about->>'epoch' AND before.number >= (p_about->>'acknowledged')::bigint;
+    UPDATE cronwrap.senders AS s SET
+        seen = present,
+        epoch = p_about->>'epoch',
+        number = (p_about->>'number')::bigint,
+        waiting = (p_about->>'waiting')::bigint,
+        oldest = to_timestamp((p_about->>'oldest')::float8),
+        jobs = (p_about->>'jobs')::integer,
+        failing = (p_about->>'failing')::integer,
+        running = (p_about->>'running')::integer,
+        next = to_timestamp((p_about->>'next')::float8),
+        grace = (p_about->>'grace')::float8
+    WHERE latest AND s.host = p_host AND s.user_name = sender;
 
     INSERT INTO cronwrap.runs (
         day, host, run, user_name, job, command, started, ended, duration, result, exit_code, signal, tries,
@@ -218,14 +284,15 @@ BEGIN
     SELECT
         (to_timestamp(r.ended) AT TIME ZONE 'UTC')::date, p_host, r.run, r.user_name, r.job, r.command,
         to_timestamp(r.started), to_timestamp(r.ended), r.duration, r.result, r.exit_code, r.signal, r.tries,
-        ARRAY(SELECT jsonb_array_elements_text(r.reasons)), r.output_bytes, r.cpu_seconds, r.max_rss_bytes,
+        r.reasons, r.output_bytes, r.cpu_seconds, r.max_rss_bytes,
         r.mailed, r.quiet_reason, r.by_hand, r.fence,
         r.fence IS NOT NULL AND EXISTS (
             SELECT 1 FROM cronwrap.lost_leases AS l
-            WHERE l.job = r.job AND l.user_name = r.user_name AND l.fence = r.fence)
+            WHERE l.job = r.job AND l.user_name = r.user_name AND l.fence = r.fence
+                AND l.at < to_timestamp(r.ended) - ahead)  -- it had not ended by then
     FROM jsonb_to_recordset(p_runs) AS r (
         run text, user_name text, job text, command text, started double precision, ended double precision,
-        duration double precision, result text, exit_code integer, signal integer, tries integer, reasons jsonb,
+        duration double precision, result text, exit_code integer, signal integer, tries integer, reasons text,
         output_bytes bigint, cpu_seconds double precision, max_rss_bytes bigint, mailed boolean,
         quiet_reason text, by_hand boolean, fence bigint)
     ON CONFLICT DO NOTHING;
@@ -238,37 +305,36 @@ BEGIN
     FROM jsonb_to_recordset(p_outputs) AS o (
         ended double precision, run text, head text, tail text, left_out_bytes bigint, left_out_lines bigint,
         stretches text)
+    WHERE EXISTS (SELECT 1 FROM jsonb_array_elements(p_runs) AS r (value) WHERE r.value->>'run' = o.run)
     ON CONFLICT DO NOTHING;
 
-    INSERT INTO cronwrap.hours (
-        day, host, user_name, job, hour, results, runs, failures, p50, p95, longest)
+    INSERT INTO cronwrap.hours (day, host, user_name, hour, runs, failures, jobs)
     SELECT
-        (to_timestamp(h.hour) AT TIME ZONE 'UTC')::date, p_host, h.user_name, h.job, to_timestamp(h.hour),
-        h.results, h.runs, h.failures, h.p50, h.p95, h.longest
+        (to_timestamp(h.hour) AT TIME ZONE 'UTC')::date, p_host, h.user_name, to_timestamp(h.hour), h.runs, h.failures,
+        h.jobs
     FROM jsonb_to_recordset(p_hours) AS h (
-        user_name text, job text, hour double precision, results text, runs integer, failures integer,
-        p50 double precision, p95 double precision, longest double precision)
-    ON CONFLICT (day, host, user_name, job, hour) DO UPDATE SET
-        results = excluded.results, runs = excluded.runs, failures = excluded.failures, p50 = excluded.p50,
-        p95 = excluded.p95, longest = excluded.longest
-    WHERE excluded.runs >= cronwrap.hours.runs;
+        user_name text, hour double precision, runs integer, failures integer, jobs jsonb)
+    ON CONFLICT (day, host, user_name, hour) DO UPDATE SET
+        runs = excluded.runs, failures = excluded.failures, jobs = excluded.jobs
+    WHERE excluded.runs > cronwrap.hours.runs;  -- else the host has forgotten some of them by now
 
-    -- A batch that was sent before may arrive behind the one after it.
     INSERT INTO cronwrap.jobs (
         host, user_name, job, run, result, exit_code, signal, started, ended, duration, usual, results, failures,
         failing_since, last_success, running, running_since, paused, paused_until, muted, schedule, next,
-        grace)
+        grace, every)
     SELECT
         p_host, j.user_name, j.job, j.run, j.result, j.exit_code, j.signal, to_timestamp(j.started),
         to_timestamp(j.ended), j.duration, j.usual, j.results, j.failures, to_timestamp(j.failing_since),
         to_timestamp(j.last_success), j.running, to_timestamp(j.running_since), j.paused,
-        to_timestamp(j.paused_until), j.muted, j.schedule, to_timestamp(j.next), j.grace
+        to_timestamp(j.paused_until), j.muted, j.schedule, to_timestamp(j.next), j.grace,
+        j.every
     FROM jsonb_to_recordset(p_jobs) AS j (
         user_name text, job text, run text, result text, exit_code integer, signal integer,
         started double precision, ended double precision, duration double precision, usual double precision,
         results text, failures integer, failing_since double precision, last_success double precision,
         running text, running_since double precision, paused boolean, paused_until double precision,
-        muted boolean, schedule text, next double precision, grace double precision)
+        muted boolean, schedule text, next double precision, grace double precision, every double precision)
+    WHERE latest
     ON CONFLICT (host, user_name, job) DO UPDATE SET
         run = excluded.run, result = excluded.result, exit_code = excluded.exit_code, signal = excluded.signal,
         started = excluded.started, ended = excluded.ended, duration = excluded.duration, usual = excluded.usual,
@@ -276,17 +342,22 @@ BEGIN
         last_success = excluded.last_success, running = excluded.running,
         running_since = excluded.running_since, paused = excluded.paused, paused_until = excluded.paused_until,
         muted = excluded.muted, schedule = excluded.schedule, next = excluded.next, grace = excluded.grace,
-        told = clock_timestamp()
-    WHERE cronwrap.jobs.ended IS NULL OR excluded.ended >= cronwrap.jobs.ended;
-    RETURN stored;
+        every = excluded.every, told = present;
 END $$;
 
 -- Claim a minute of a job for a run; give the host and the run that have it. Asked again, it gives the same again.
+-- A minute that is far from ours is none: nobody takes what is to come, and nobody what is forgotten.
 CREATE FUNCTION cronwrap.claim(
     p_host text, p_job text, p_user text, p_minute double precision, p_run text, OUT host text, OUT run text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM cronwrap.own_host(p_host);
+    PERFORM cronwrap.own_host(p_host, p_user);
+    IF p_job = '' OR p_minute NOT BETWEEN extract(epoch FROM clock_timestamp()) - 86400
+        AND extract(epoch FROM clock_timestamp()) + 3600
+    THEN
+        RAISE EXCEPTION 'this host''s clock is too far from the database''s to claim a minute'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     INSERT INTO cronwrap.ticks (job, user_name, minute, host, run)
     VALUES (p_job, p_user, to_timestamp(p_minute), p_host, p_run) ON CONFLICT DO NOTHING;
     SELECT t.host, t.run INTO STRICT claim.host, claim.run FROM cronwrap.ticks AS t
@@ -303,7 +374,7 @@ DECLARE
     held cronwrap.leases%ROWTYPE;
     life interval := make_interval(secs => least(greatest(p_seconds, 1), 3600));
 BEGIN
-    PERFORM cronwrap.own_host(p_host);
+    PERFORM cronwrap.own_host(p_host, p_user);
     INSERT INTO cronwrap.leases (job, user_name, host, run, fence, until)
     VALUES (p_job, p_user, '', '', 0, 'epoch') ON CONFLICT DO NOTHING;
     SELECT * INTO STRICT held FROM cronwrap.leases AS l WHERE l.job = p_job AND l.user_name = p_user FOR UPDATE;
@@ -338,7 +409,7 @@ CREATE FUNCTION cronwrap.renew(
     OUT kept boolean, OUT wanted boolean, OUT host text, OUT run text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM cronwrap.own_host(p_host);
+    PERFORM cronwrap.own_host(p_host, p_user);
     UPDATE cronwrap.leases AS l
     SET until = clock_timestamp() + make_interval(secs => least(greatest(p_seconds, 1), 3600))
     WHERE l.job = p_job AND l.user_name = p_user AND l.host = p_host AND l.run = p_run AND l.fence = p_fence
@@ -352,7 +423,7 @@ END $$;
 CREATE FUNCTION cronwrap.release(p_host text, p_job text, p_user text, p_run text, p_fence bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM cronwrap.own_host(p_host);
+    PERFORM cronwrap.own_host(p_host, p_user);
     UPDATE cronwrap.leases AS l SET until = 'epoch', wanted = false
     WHERE l.job = p_job AND l.user_name = p_user AND l.host = p_host AND l.run = p_run AND l.fence = p_fence;
     RETURN FOUND;
@@ -363,7 +434,7 @@ END $$;
 CREATE FUNCTION cronwrap.peers(p_host text) RETURNS SETOF text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM cronwrap.own_host(p_host);
+    PERFORM cronwrap.own_host(p_host, NULL);
     RETURN QUERY SELECT h.host FROM cronwrap.hosts AS h
     WHERE h.seen > clock_timestamp() - interval '1 day' ORDER BY h.host;
 END $$;
@@ -375,29 +446,38 @@ RETURNS TABLE (what text, host text, user_name text, job text, schedule text, du
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-    present timestamptz := clock_timestamp();
+    present timestamptz := cronwrap.present();
 BEGIN
-    PERFORM cronwrap.own_host(p_host);
+    PERFORM cronwrap.own_host(p_host, NULL);
     INSERT INTO cronwrap.ticks (job, user_name, minute, host, run)
     VALUES ('', 'watch', date_trunc('minute', present), p_host, '') ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RETURN;
     END IF;
     RETURN QUERY
-    WITH late AS (
-        SELECT j.host, j.user_name, j.job, j.schedule, h.seen, h.seen < j.next - clock.ahead AS silent, j.next AS due
-        FROM cronwrap.jobs AS j
-        JOIN cronwrap.hosts AS h ON h.host = j.host
-        CROSS JOIN cronwrap.settings AS s
-        CROSS JOIN LATERAL (SELECT make_interval(secs => coalesce(h.skew, 0)) AS ahead) AS clock
-        WHERE j.next < present + clock.ahead - make_interval(secs => j.grace)
-            AND j.running = '' AND NOT h.quiet
-            AND NOT (j.paused AND (j.paused_until IS NULL OR j.paused_until > j.next))
-            AND (present > s.patient_until OR h.seen > s.back_since)
+    WITH up AS (  -- the hosts that have no leave to be away
+        SELECT h.host, h.seen, h.back, make_interval(secs => coalesce(h.skew, 0)) AS ahead
+        FROM cronwrap.hosts AS h CROSS JOIN cronwrap.settings AS s
+        WHERE NOT h.quiet AND (present > s.patient_until OR h.seen > s.back_since)
     ), found AS (
-        SELECT 'missed' AS what, l.host, l.user_name, l.job, l.schedule, l.due, l.seen FROM late AS l WHERE NOT l.silent
+        SELECT 'missed' AS what, j.host, j.user_name, j.job, j.schedule, j.next AS due, u.seen
+        FROM cronwrap.jobs AS j JOIN up AS u ON u.host = j.host
+        WHERE j.next < present + u.ahead - make_interval(secs => j.grace) AND j.next <= u.seen + u.ahead
+            AND j.running = '' AND NOT j.muted
+            -- A host that comes back has a moment to start what it starts.
+            AND (u.back IS NULL OR u.back < present - make_interval(secs => j.grace))
+            -- What was due while it was silent is not told of one by one; it has until its next time.
+            AND NOT EXISTS (
+                SELECT 1 FROM cronwrap.alarms AS a
+                WHERE a.host = j.host AND a.job = '' AND a.told IS NOT NULL AND j.next >= a.due
+                    AND (a.over IS NULL OR j.next <= a.over + u.ahead
+                        AND present < a.over + make_interval(secs => j.every + j.grace)))
+            AND NOT (j.paused AND (j.paused_until IS NULL OR j.paused_until > j.next))
         UNION ALL
-        SELECT 'silent', l.host, '', '', '', min(l.due), min(l.seen) FROM late AS l WHERE l.silent GROUP BY l.host
+        SELECT 'silent', s.host, '', '', '', min(s.next), min(u.seen)
+        FROM cronwrap.senders AS s JOIN up AS u ON u.host = s.host
+        WHERE s.next < present + u.ahead - make_interval(secs => s.grace) AND s.next > u.seen + u.ahead
+        GROUP BY s.host
     ), claimed AS (
         INSERT INTO cronwrap.alarms AS a (host, user_name, job, due, by_host, at)
         SELECT f.host, f.user_name, f.job, f.due, p_host, present FROM found AS f
@@ -408,30 +488,37 @@ BEGIN
         ON CONFLICT ON CONSTRAINT alarms_pkey DO UPDATE SET by_host = excluded.by_host, at = excluded.at
             WHERE a.told IS NULL AND a.at < present - interval '5 minutes'
         RETURNING a.host, a.user_name, a.job, a.due
+    ), ended AS (
+        UPDATE cronwrap.alarms AS a SET over_by_host = p_host, over_at = present
+        FROM cronwrap.hosts AS h
+        WHERE h.host = a.host AND a.told IS NOT NULL AND a.over IS NULL
+            AND (a.over_at IS NULL OR a.over_at < present - interval '5 minutes')
+            AND CASE a.job WHEN '' THEN h.seen > a.told ELSE EXISTS (
+                SELECT 1 FROM cronwrap.jobs AS j
+                WHERE j.host = a.host AND j.user_name = a.user_name AND j.job = a.job
+                    AND greatest(j.started, j.running_since) >= a.due) END
+        RETURNING a.host, a.user_name, a.job, a.due, h.seen
     )
     SELECT f.* FROM found AS f JOIN claimed AS c USING (host, user_name, job, due)
     UNION ALL
-    SELECT CASE a.job WHEN '' THEN 'heard' ELSE 'ran' END, a.host, a.user_name, a.job, coalesce(j.schedule, ''), a.due,
-        h.seen
-    FROM cronwrap.alarms AS a
-    JOIN cronwrap.hosts AS h ON h.host = a.host
-    LEFT JOIN cronwrap.jobs AS j ON j.host = a.host AND j.user_name = a.user_name AND j.job = a.job
-    WHERE a.told IS NOT NULL AND a.over IS NULL
-        AND CASE a.job WHEN '' THEN h.seen > a.told ELSE greatest(j.started, j.running_since) >= a.due END;
+    SELECT CASE e.job WHEN '' THEN 'heard' ELSE 'ran' END, e.host, e.user_name, e.job, coalesce(j.schedule, ''), e.due,
+        e.seen
+    FROM ended AS e
+    LEFT JOIN cronwrap.jobs AS j ON j.host = e.host AND j.user_name = e.user_name AND j.job = e.job;
 END $$;
 
--- Take note that what `watch` gave has been told.
+-- Take note that what `watch` gave has been told, by the host to which it was given.
 CREATE FUNCTION cronwrap.told(p_host text, p_alarms jsonb) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM cronwrap.own_host(p_host);
+    PERFORM cronwrap.own_host(p_host, NULL);
     UPDATE cronwrap.alarms AS a SET
-        told = coalesce(a.told, clock_timestamp()),
-        over = CASE WHEN t.what IN ('heard', 'ran') THEN clock_timestamp() END
+        told = coalesce(a.told, cronwrap.present()),
+        over = CASE WHEN t.what IN ('heard', 'ran') THEN cronwrap.present() END
     FROM jsonb_to_recordset(p_alarms) AS t (
         what text, host text, user_name text, job text, due double precision)
-    WHERE a.host = t.host AND a.user_name = t.user_name AND a.job = t.job
-        AND (a.by_host = p_host OR t.what IN ('heard', 'ran'))
+    WHERE a.host = t.host AND a.user_name = t.user_name AND a.job = t.job AND a.over IS NULL
+        AND CASE WHEN t.what IN ('heard', 'ran') THEN a.over_by_host ELSE a.by_host END = p_host
         AND a.due BETWEEN to_timestamp(t.due - 0.001) AND to_timestamp(t.due + 0.001);
 END $$;
 
@@ -440,7 +527,7 @@ END $$;
 CREATE FUNCTION cronwrap.housekeep(p_host text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM cronwrap.own_host(p_host);
+    PERFORM cronwrap.own_host(p_host, NULL);
     INSERT INTO cronwrap.ticks (job, user_name, minute, host, run)
     VALUES ('', 'housekeeping', date_trunc('hour', clock_timestamp()), p_host, '') ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
@@ -451,8 +538,9 @@ BEGIN
 END $$;
 
 -- Make the partitions of today and the two days after it, and drop those before the days that are kept.
+-- Where somebody looks at a table just then it gives up soon, since all that is sent would wait behind it.
 CREATE FUNCTION cronwrap.prune() RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '3s' AS $$
 DECLARE
     today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
     parent text;
@@ -492,6 +580,8 @@ BEGIN
     DELETE FROM cronwrap.ticks WHERE at < clock_timestamp() - interval '2 days';
     DELETE FROM cronwrap.lost_leases WHERE at < oldest;
     DELETE FROM cronwrap.alarms WHERE at < oldest;
+    -- A job that was renamed, or is no more.
+    DELETE FROM cronwrap.jobs WHERE told < oldest AND next IS NULL AND running = '';
     RETURN dropped;
 END $$;
 
@@ -508,7 +598,8 @@ BEGIN
     RETURN FOUND;
 END $$;
 
-REVOKE ALL ON FUNCTION cronwrap.own_host(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronwrap.present() FROM PUBLIC;
+REVOKE ALL ON FUNCTION cronwrap.own_host(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cronwrap.ship(text, jsonb, jsonb, jsonb, jsonb, jsonb) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cronwrap.claim(text, text, text, double precision, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION cronwrap.lease(text, text, text, text, double precision, boolean) FROM PUBLIC;
