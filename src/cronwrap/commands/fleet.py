@@ -44,7 +44,7 @@ def command() -> None:
 def init(  # one each option
     app: App, host: str | None, role: str | None, viewer: str | None, user: str, keep: int | None
 ) -> None:
-    """Make the schema, or upgrade it, and print the grants for a host's role."""
+    """Make or upgrade the schema; print the grants of a host."""
     fleet = in_force(app.settings())
     with connected(fleet) as database:
         before, after = upgrade(database)
@@ -76,7 +76,7 @@ def _upgraded(before: int, after: int) -> str:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a host.")
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
-    """List the hosts: when they were heard of, how far behind they are, how their clocks differ."""
+    """List the hosts: when heard of, how far behind."""
     app: App = ctx.obj
     fleet = in_force(app.settings())
     behind = shipping(app.settings().state_dir)
@@ -117,7 +117,7 @@ def forget(app: App, host: str, yes: bool) -> None:
 @click.option("--keep", metavar="DAYS", type=click.IntRange(1, 36500), help="Keep runs so long from now on.")
 @click.pass_obj
 def prune(app: App, keep: int | None) -> None:
-    """Drop the days that are too old; else done once an hour by whichever host comes first."""
+    """Drop the days that are too old, as hosts do once an hour."""
     with connected(in_force(app.settings())) as database:
         if keep is not None:
             database.transaction(
