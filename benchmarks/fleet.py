@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 HOSTS, JOBS, MINUTES = 10_000, 100, 60
 """Of the fleet that is reckoned with: each job once a minute, for an hour."""
-SAMPLE = 100
-"""Hosts that are really played; the rest is multiplied."""
+SAMPLE = 400
+"""Hosts that are really played; the rest is multiplied, and so is what any table takes, however empty.
+Measured with 100, 250, 400 and 1,000: 6.37, 5.65, 5.84 and 5.64 GB a day."""
 FAILING = 0.01
 GIGABYTES_A_DAY = 6.0
 CALLS_A_SECOND = HOSTS / 60
