@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.made-from-pyproject
+TOOLS  := $(VENV)/.has-packaging-tools
 # Two workers a core: a test waits for processes and sockets half of its time.
 WORKERS ?= $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN))
 PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
@@ -12,20 +13,25 @@ PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-fleet test test-system test-bare fuzz campaign campaign-fleet coverage check format completions schema bench clean
+.PHONY: help venv demo demo-fleet demo-web screenshots test test-system fuzz campaign campaign-fleet coverage check \
+	format completions schema bench clean dist deb rpm single-file lock
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
 	@echo 'make demo-fleet  three hosts on a throw-away PostgreSQL, one of them dying'
+	@echo 'make demo-web  the page, with thirty jobs of all fates on a throw-away state'
+	@echo 'make screenshots  pictures of every page, by Debian'"'"'s Chromium, into docs/images'
 	@echo 'make test      every test that this machine has the means for; installs nothing outside of .venv'
 	@echo 'make test-system  the others: installs programs by apt-get, as root, and leaves out nothing'
-	@echo 'make test-bare    the README'"'"'s two commands on a bare Debian 13'
 	@echo 'make fuzz      what reads from outside, for SECONDS=60, or one TARGET alone'
 	@echo 'make campaign  kills and faults at every system call, and what became of job, status and report'
 	@echo 'make campaign-fleet  kills of shippers and of the database: nothing lost, doubled, or run twice'
 	@echo 'make check     lint, format, types, and the layers of the design'
 	@echo 'make bench     what it costs, against what people use today'
 	@echo 'make coverage  the tests again, with what they leave out'
+	@echo 'make dist      wheel and sdist, into dist/'
+	@echo 'make deb       Debian packages, into dist/ (needs dpkg-deb); likewise make rpm, make single-file'
+	@echo 'make lock      the versions of the libraries in those packages anew'
 	@echo 'make format    let ruff put the code into shape'
 	@echo 'make completions  write the files for shell completion anew'
 	@echo 'make schema    write the JSON schema of the configuration anew'
@@ -41,6 +47,12 @@ $(STAMP): pyproject.toml scripts/cronwrap scripts/cronwrap-shell
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	@touch $@
 
+demo-web: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tools/demo_web.py $(ARGS)
+
+screenshots: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tools/screenshots.py
+
 demo: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python tools/demo.py
 
@@ -50,11 +62,8 @@ demo-fleet: $(STAMP)
 test: $(STAMP)
 	@$(PYTEST)
 
-test-system: $(STAMP)
-	@$(BIN)/pytest -q -m 'system and not bare' --complete
-
-test-bare: $(STAMP)
-	@$(BIN)/pytest -q -m bare --complete
+test-system: $(TOOLS)
+	@$(BIN)/pytest -q -m system --complete
 
 fuzz: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python tools/fuzz.py --seconds $(or $(SECONDS),60) $(if $(TARGET),--target $(TARGET))
@@ -87,7 +96,28 @@ completions: $(STAMP)
 bench: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 
+# Tools that only packages need stay out of .venv until then.
+$(TOOLS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group packaging
+	@touch $@
+
+dist: $(TOOLS)
+	$(BIN)/python -m build --quiet
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+
+deb: $(STAMP)
+	@$(BIN)/python packaging/deb.py $(ARCH)
+
+rpm: $(TOOLS)
+	@$(BIN)/python packaging/rpm.py $(ARCH)
+
+single-file: $(STAMP)
+	@$(BIN)/python packaging/single_file.py
+
+lock: $(STAMP)
+	$(BIN)/python packaging/libraries.py
+
 clean:
 	rm -rf $(VENV) .bench dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache
-	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks tools packaging -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,6 +15,7 @@ from benchmarks import (
     quiet_run,
     sleeping,
     storm,
+    web,
 )
 from benchmarks.bench import Installation, Left, Row, show
 
@@ -31,6 +32,7 @@ ALL: tuple[ModuleType, ...] = (
     storm,
     history_queries,
     fleet,
+    web,
 )
 
 

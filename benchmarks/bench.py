@@ -111,6 +111,11 @@ class Installation:
         # The version stays the same while the sources change, so pip would leave the old one in place.
         subprocess.run([*pip, "--force-reinstall", "--no-deps", PROJECT], check=True)
 
+    def add(self, extra: str) -> None:
+        """Have an extra's libraries there too."""
+        pip = [self.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, f"{PROJECT}[{extra}]"], check=True)
+
 
 def _newest() -> float:
     times = []

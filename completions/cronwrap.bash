@@ -6,7 +6,7 @@ _cronwrap_node() {
         '')
             flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --once --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
             valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
-            words='init doctor status history show tail stop run pause resume mute unmute outbox crontab config fleet metrics sendmail'
+            words='init doctor status history show tail stop run pause resume mute unmute outbox crontab config fleet web metrics sendmail'
             ;;
         'init')
             flags='--relay --user --password-file --password-stdin --ca-file --fingerprint --mailto --mailfrom -y --yes -h --help'
@@ -130,6 +130,10 @@ _cronwrap_node() {
             ;;
         'fleet status')
             flags='--json -h --help'
+            ;;
+        'web')
+            flags='--listen --socket --read-only --open --idle-exit -h --help'
+            valued='--listen --socket --idle-exit'
             ;;
         'metrics')
             flags='-h --help'

@@ -9,11 +9,11 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
         else if test "$word" = --; and not set -q path[1]
             echo -- --
             return
-        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint --host -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output --role --viewer --keep
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint --host -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output --role --viewer --keep --listen --socket --idle-exit
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
-                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' fleet' ' metrics' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show' 'fleet forget' 'fleet init' 'fleet prune' 'fleet ship' 'fleet status'
+                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' fleet' ' web' ' metrics' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show' 'fleet forget' 'fleet init' 'fleet prune' 'fleet ship' 'fleet status'
                     set -a path $word
             end
         end
@@ -49,6 +49,7 @@ complete -c cronwrap -n '__cronwrap_at ""' -a outbox -d 'List, show, send or dro
 complete -c cronwrap -n '__cronwrap_at ""' -a crontab -d 'Wrap the jobs of a crontab, find mistakes, find jobs that did not run'
 complete -c cronwrap -n '__cronwrap_at ""' -a config -d 'Show the settings in force, find mistakes in them, import another program\'s'
 complete -c cronwrap -n '__cronwrap_at ""' -a fleet -d 'One history over many hosts, in a PostgreSQL'
+complete -c cronwrap -n '__cronwrap_at ""' -a web -d 'Serve the page: your jobs, runs, crontab and outbox; root\'s shows everyone\'s'
 complete -c cronwrap -n '__cronwrap_at ""' -a metrics -d 'Print what Prometheus is told of the jobs, as [metrics] textfile has it'
 complete -c cronwrap -n '__cronwrap_at ""' -a sendmail -d 'Take a whole message on standard input and send it, as sendmail(8) does'
 complete -c cronwrap -n '__cronwrap_at ""' -s n -l name -x -d 'the job\'s name [from the command]'
@@ -221,4 +222,10 @@ complete -c cronwrap -n '__cronwrap_at "fleet prune"' -s h -l help -d 'Show this
 complete -c cronwrap -n '__cronwrap_at "fleet ship"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "fleet status"' -l json -d 'One JSON object a host'
 complete -c cronwrap -n '__cronwrap_at "fleet status"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "web"' -l listen -x -d 'An address of the loopback'
+complete -c cronwrap -n '__cronwrap_at "web"' -l socket -x -d 'A Unix socket: the kernel says who comes'
+complete -c cronwrap -n '__cronwrap_at "web"' -l read-only -d 'Nothing can be changed'
+complete -c cronwrap -n '__cronwrap_at "web"' -l open -d 'Open it in a browser'
+complete -c cronwrap -n '__cronwrap_at "web"' -l idle-exit -x -d 'End when nobody has looked for D'
+complete -c cronwrap -n '__cronwrap_at "web"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "metrics"' -s h -l help -d 'Show this message and exit'

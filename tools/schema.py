@@ -159,7 +159,8 @@ def _addresses() -> str:
     """Give an expression for a list of addresses, as ``cronwrap.address`` takes it apart."""
     comment, quoted = r"\((?:[^()\\]|\\[\s\S])*\)", r'"(?:[^"\\]|\\[\s\S])*"'
     atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-    local = rf"(?:(?![^@,<>\s()\"]{{65}}){atom}(?:\.{atom})*|{quoted})"
+    ascii_quoted = r'"(?:[ !#-\[\]-~]|\\[ -~]){0,62}"'
+    local = rf"(?:(?![^@,<>\s()\"]{{65}}){atom}(?:\.{atom})*|{ascii_quoted})"
     letter = r"[A-Za-z0-9_]|[^\u0000-\u007f\s]"
     label = rf"(?:{letter})(?:(?:{letter}|-){{0,61}}(?:{letter}))?"
     network = rf"(?:[^.@,<>\s]+\.)*[0-9]+\.?(?:[\s,>(]|{END})"
@@ -173,6 +174,7 @@ TEXT: Schema = {"type": "string", "not": {"pattern": "\\u0000"}}
 ADDRESSES: Schema = {"type": "string", "pattern": _addresses()}
 ONE_ADDRESS: Schema = {**ADDRESSES, "anyOf": [{"not": {"pattern": ","}}, {"pattern": '"'}]}
 EXPRESSION: Schema = {**TEXT, "format": "regex"}
+HOST = "[A-Za-z0-9+._-]+"
 DURATION = _durations(values.LONGEST_DURATION, bare=True)
 
 READERS: dict[Any, Schema] = {
@@ -190,6 +192,13 @@ READERS: dict[Any, Schema] = {
     },
     values.plain_text: TEXT,
     values.directory: {**TEXT, "pattern": f"^(?:/|{END})"},
+    values.header_name: {"type": "string", "pattern": f"^[A-Za-z0-9_-]+{END}"},
+    values.hosts: {
+        "anyOf": [
+            {"type": "string", "pattern": rf"^\s*(?:{HOST}\s*(?:,\s*{HOST}\s*)*)?{END}"},
+            {"type": "array", "items": {"type": "string", "pattern": f"^{HOST}{END}"}},
+        ]
+    },
     values.url: {"type": "string", "pattern": rf"^https?://[^\u0000-\u0020]*{END}"},
     values.addresses: {"anyOf": [ADDRESSES, {"type": "array", "items": ADDRESSES}]},
     values.address: {"anyOf": [ONE_ADDRESS, {"type": "array", "items": ONE_ADDRESS, "maxItems": 1}]},

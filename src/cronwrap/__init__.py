@@ -6,7 +6,8 @@ module, done for the set: to find, check and read each of some thirty modules co
 quiet run does. The file lies in that same folder. It counts only if it was written for this very Python,
 by somebody who might have written the modules themselves, and from just the sources that are there now.
 Otherwise the modules are imported as ever, and a run that may do so writes the file anew
-(``bundle_writer``): docs/decisions/0007-modules-as-one.md.
+(``bundle_writer``): docs/decisions/0007-modules-as-one.md. What only some runs need has files of its own
+(``load_also``).
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     Member = tuple[str, str, str, SourceState, CodeType]
     """Name; source and byte code, both below the package's folder; the state of the source; the code."""
 
-SUFFIX = ".quiet-run"
+QUIET_RUN = "quiet-run"
+"""What the first of the files holds; it is the end of the file's name."""
 HEADER = b"cronwrap modules 1 " + machinery.MAGIC_NUMBER
 """Format, and Python's own number for its kind of byte code (PEP 3147)."""
 SIZE_LENGTH = 8
@@ -42,14 +44,24 @@ UNUSABLE = (OSError, ValueError, EOFError, TypeError)
 
 ModuleType = type(sys)
 DIRECTORY = os.path.dirname(__file__)
-bundle_due = ""
-"""Where a run is to write the file, since there is none that counts; empty when it need not or must not."""
+bundles_due: dict[str, str] = {}
+"""What a run is to write, since there is none that counts, and where; empty when it need not or must not."""
+_asked_for: list[str] = []
 
 
-def load_bundle() -> None:
-    """Load the modules of a quiet run; quietly nothing where they cannot be had as one."""
-    global bundle_due  # noqa: PLW0603  # settled once, before anything else of cronwrap is loaded
-    path = bundle_path()
+def load_also(what: str) -> None:
+    """Load what only some runs need, before it is imported; nothing where no such file is made use of."""
+    if _asked_for and what not in _asked_for:
+        try:
+            load_bundle(what)
+        except Exception:  # noqa: BLE001  # whoever needs what cannot be loaded imports it, and is told why
+            return
+
+
+def load_bundle(what: str = QUIET_RUN) -> None:
+    """Load the modules of a quiet run, say, as one; quietly nothing where they cannot be had so."""
+    _asked_for.append(what)
+    path = bundle_path(what)
     if not path:
         return
     try:
@@ -60,15 +72,15 @@ def load_bundle() -> None:
         for member in members:
             _execute(*member)
     elif _may_write(path):
-        bundle_due = path
+        bundles_due[what] = path
 
 
-def bundle_path() -> str:
+def bundle_path(what: str = QUIET_RUN) -> str:
     """Give where the file belongs; empty where there is to be none: in an archive, with a cache elsewhere."""
     loader, cached = __spec__.loader, __spec__.cached
     if type(loader) is not machinery.SourceFileLoader or sys.pycache_prefix is not None or not cached:
         return ""
-    return cached.removesuffix(".pyc") + SUFFIX
+    return f"{cached.removesuffix('.pyc')}.{what}"
 
 
 def source_state(path: str) -> SourceState:

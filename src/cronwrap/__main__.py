@@ -10,14 +10,13 @@ import gc
 import os
 import sys
 
-from cronwrap.errors import (
+from cronwrap import load_also
+from cronwrap.exit_status import (
     EXIT_INTERNAL,
     EXIT_NOT_EXECUTABLE,
     EXIT_NOT_FOUND,
     EXIT_USAGE,
     AftermathError,
-    CronwrapError,
-    UsageError,
 )
 from cronwrap.settings.command_line import Invocation, parse
 
@@ -26,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NoReturn
 
+if sys.argv[1:2] != ["--"] and (sys.argv[1:2] != ["-c"] or len(sys.argv) > 3):
+    # A run without options can do without their table. Here the script still has the job run if this fails.
+    load_also("options")
+    from cronwrap.settings import options as _options  # noqa: F401
 
 ALIASES = {"sendmail": ["sendmail"], "mailq": ["sendmail", "-bp"], "newaliases": ["sendmail", "-bi"]}
 """What cronwrap is when a link of that name leads to it, as other programs call /usr/sbin/sendmail."""
@@ -113,20 +116,31 @@ def _bounded(work: Callable[[], int], words: Sequence[str]) -> int:
     try:
         _open_standard_streams()
         return work()
-    except UsageError as error:
-        from cronwrap.commands.mistaken import tell  # noqa: PLC0415
-
-        tell(words, error)
-        return EXIT_USAGE
-    except CronwrapError as error:
-        _say(str(error))
-        return error.status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 141
-    except Exception as error:  # noqa: BLE001  # a bug: no traceback reaches a person
+    except AftermathError as error:
         return _bug(error)
+    except Exception as error:  # noqa: BLE001  # no traceback reaches a person
+        return _told(words, error)
+
+
+def _told(words: Sequence[str], error: Exception) -> int:
+    """Tell a person what is wrong, in a line; give the exit status."""
+    try:
+        from cronwrap.errors import CronwrapError, UsageError  # noqa: PLC0415  # whoever raised one has loaded it
+    except Exception:  # noqa: BLE001  # so it is none of them
+        return _bug(error)
+    if isinstance(error, UsageError):
+        from cronwrap.commands.mistaken import tell  # noqa: PLC0415
+
+        tell(words, error)
+        return EXIT_USAGE
+    if isinstance(error, CronwrapError):
+        _say(str(error))
+        return error.status
+    return _bug(error)
 
 
 def _bug(error: Exception) -> int:

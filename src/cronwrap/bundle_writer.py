@@ -1,4 +1,4 @@
-"""Writes the file from which ``cronwrap.load_bundle`` loads the modules of a quiet run.
+"""Writes the files from which ``cronwrap.load_bundle`` loads the modules of a quiet run, and of others.
 
 A run does so once its job has ended, when it had to import the modules one by one; it never fails for that.
 """
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from cronwrap import Member
 
 MODULES = (
-    "errors",
+    "exit_status",
     "settings",
+    "settings.defaults",
     "model",
-    "settings.values",
-    "settings.options",
     "settings.command_line",
     "__main__",
     "job",
@@ -53,6 +52,74 @@ MODULES = (
     "pipeline.housekeeping",
 )
 """What a quiet run loads, each after what it imports; a test keeps the list to just that."""
+OPTIONS = ("settings.values", "settings.options")
+"""What a run needs that was given an option, or a variable of ours."""
+HISTORY = (
+    "errors",
+    "history.damaged",
+    "history.live_output",
+    "history.records",
+    "history.totals",
+    "history.database",
+    "history.kept_output",
+    "history.so_far",
+    "past",
+    "history.tally",
+    "history.arrivals",
+    "history.runs",
+)
+"""What a look into the history takes: of a run that fails, say, or is the 64th."""
+REPORT = (
+    "errors",
+    "history.damaged",
+    "history.live_output",
+    "history.records",
+    "history.stopping",
+    "log",
+    "pipeline.under_way",
+    "pipeline.telling",
+    "past",
+    "history.tally",
+    "text",
+    "address",
+    "mail",
+    "outbox",
+    "forked",
+    "outbox.backoff",
+    "outbox.message_file",
+    "outbox.sent",
+    "outbox.store",
+    "outbox.sender",
+    "outbox.dispatch",
+    "outbox.from_memory",
+    "outbox.lanes",
+    "job.holds",
+    "pipeline.held_back",
+    "report.notification",
+    "history.as_object",
+    "pipeline.notifying",
+    "pipeline.redacted",
+    "channels",
+    "channels.ping",
+    "redact.known_secrets",
+    "redact.redactor",
+    "pipeline.monitor",
+    "report.mime",
+    "report.ansi",
+    "report.charset",
+    "report.body",
+    "report.details",
+    "report.palette",
+    "report.html",
+    "report.compose",
+    "report.unfinished",
+    "pipeline.reporting",
+    "outbox.order",
+    "outbox.waiter",
+    "outbox.tend",
+)
+"""What a run needs to tell of itself; the first few whether it has looked into the history or not."""
+BUNDLES = {cronwrap.QUIET_RUN: MODULES, "options": OPTIONS, "history": HISTORY, "report": REPORT}
 SETTLED = 1.1
 """Seconds. A source that changed less long ago may change again without another time stamp: some file systems
 know whole seconds only."""
@@ -60,11 +127,11 @@ READABLE = 0o644
 """The most that the file is open to others; as far as the sources are."""
 
 
-def write(path: str) -> None:
+def write(path: str, what: str = cronwrap.QUIET_RUN) -> None:
     """Write the file; what cannot be written now is tried by the next run."""
     temporary = f"{path}.{os.getpid()}"
     try:
-        body = marshal.dumps([_member(name) for name in MODULES])
+        body = marshal.dumps([_member(name) for name in BUNDLES[what]])
         content = cronwrap.bundle_head(len(body)) + body
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except Exception:  # noqa: BLE001  # a source that is just being replaced: anything may be in it

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import marshal
 import os
+import select
+import time
+from errno import ETIMEDOUT
+
+from cronwrap.state import NO_ANSWER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +29,7 @@ DEFAULTED = (
     _signal.SIGCHLD,
 )
 
+SLICES = 4
 DESCRIPTORS = 256
 """How many are looked at where they cannot be listed: what shells and crond hand on has small numbers."""
 
@@ -63,8 +69,37 @@ def _handed_on() -> list[int]:
     return found
 
 
-def compute(work: Callable[[], T]) -> T:
-    """Give what ``work`` gives, of types that ``marshal`` knows; done here where no process is to be had."""
+def become(name: str, uid: int, gid: int) -> None:
+    """Become a user for good, with their groups; only root can. OSError when that cannot be done."""
+    os.initgroups(name, gid)
+    os.setgid(gid)
+    os.setuid(uid)  # last: it takes the right to do the others away, and for root the saved id with it
+
+
+def _read_in_time(descriptor: int, patience: float) -> bytes | None:
+    """Give what a pipe has, to its end; None when it does not come within ``patience`` in seconds."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    left = [patience / SLICES] * SLICES  # as in ``lock.Beside``: who was stopped looks once more
+    content = b""
+    while left:
+        began = time.monotonic()
+        if not poll.poll(left[-1] * 1000):
+            left.pop()
+            continue
+        left[-1] = max(0.0, left[-1] - (time.monotonic() - began))
+        chunk = os.read(descriptor, 1 << 16)
+        if not chunk:
+            return content
+        content += chunk
+    return None
+
+
+def compute(work: Callable[[], T], patience: float) -> T:
+    """Give what ``work`` gives, of types that ``marshal`` knows; done here where no process is to be had.
+
+    TimeoutError when it takes longer than ``patience`` in seconds: it reads from a file system that hangs.
+    """
     try:
         ours, theirs = os.pipe()
         pid = os.fork()
@@ -80,10 +115,11 @@ def compute(work: Callable[[], T]) -> T:
         finally:
             os._exit(0)
     os.close(theirs)
-    content = b""
-    while chunk := os.read(ours, 1 << 16):
-        content += chunk
+    content = _read_in_time(ours, patience)
     os.close(ours)
+    if content is None:
+        os.kill(pid, _signal.SIGKILL)  # and if it cannot die, it is nobody's concern any more
+        raise TimeoutError(ETIMEDOUT, NO_ANSWER)
     try:
         os.waitpid(pid, 0)
     except ChildProcessError:

@@ -10,6 +10,8 @@ import fcntl
 import os
 from stat import S_ISREG
 
+from cronwrap.state import NO_ANSWER, silent
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,12 @@ NAME_LIMIT = 240
 """Octets of a file name made from a job's; file systems take 255, and a suffix follows."""
 PATIENCE = 3.0
 """Seconds within which flock(2), which never waits for another holder here, has to answer at all."""
+
+SLICES = 4
+"""Waits that a patience is made of: who was stopped himself meanwhile finds an answer in the next one."""
+STATE_PATIENCE = 10.0
+"""Seconds within which the file system of the state has to answer where a job, or crond, waits for it: a disk
+that has to spin up, or is frozen for a snapshot, may need some."""
 
 _answered: list[bool] = []
 
@@ -113,6 +121,8 @@ class Beside:
         import _thread  # noqa: PLC0415  # builtin
 
         self._work, self._late = work, late
+        self.gave_up = False
+        """Whether it was waited for in vain."""
         self._result: Any = None
         self._raised: BaseException | None = None
         self._over, self._decided = _thread.allocate_lock(), _thread.allocate_lock()
@@ -134,15 +144,34 @@ class Beside:
 
     def wait(self, seconds: float = PATIENCE) -> Any:
         """Give what the work gives, or raise what it raised; TimeoutError when it takes too long. Once."""
-        if not self._over.acquire(timeout=seconds):
+        if not any(self._over.acquire(timeout=seconds / SLICES) for _ in range(SLICES)):
             if self._decided.acquire(blocking=False):
                 from errno import ETIMEDOUT  # noqa: PLC0415  # rare, and not loaded yet
 
-                raise TimeoutError(ETIMEDOUT, "the file system does not answer")
+                self.gave_up = True
+                raise TimeoutError(ETIMEDOUT, NO_ANSWER)
             self._over.acquire()
         if self._raised:
             raise self._raised
         return self._result
+
+
+def answered(state_dir: str, work: Callable[[], Any]) -> Any:
+    """Give what work in a state directory gives; TimeoutError when its file system does not answer.
+
+    From then on ``state`` refuses the directory, so that a hang is waited for once in a run.
+    """
+    if state_dir in silent:
+        from cronwrap.state_setup import no_answer  # noqa: PLC0415
+
+        raise no_answer(NO_ANSWER, state_dir)
+    beside = Beside(work, lambda _result: silent.discard(state_dir))
+    try:
+        return beside.wait(STATE_PATIENCE)
+    except TimeoutError:
+        if beside.gave_up:
+            silent.add(state_dir)
+        raise
 
 
 def file_name(name: str) -> str:

@@ -5,7 +5,8 @@ Apart from ``model`` since a quiet run has no use for them.
 
 from __future__ import annotations
 
-from cronwrap.model import Outcome, Past, Record, Verdict
+from cronwrap.model import Outcome, Record, Verdict
+from cronwrap.past import Past
 
 
 class Report(Record):

@@ -7,7 +7,7 @@ keyword-only dataclass.
 
 from __future__ import annotations
 
-from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE
+from cronwrap.exit_status import EXIT_ENDED, EXIT_SIGNAL_BASE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,27 +155,6 @@ class Outcome(Record):
         if self.signal is not None:
             return EXIT_SIGNAL_BASE + self.signal
         return self.exit_code or 0
-
-
-class Past(Record):
-    """What is known of the earlier runs of a job, newest last."""
-
-    results: tuple[str, ...] = ()
-    """The results of the last runs, oldest first (``ok``, ``failed``, ``signal``, …), at most 20."""
-    durations: tuple[float, ...] = ()
-    """Seconds each of the last runs took, oldest first; successful runs only."""
-    failures_in_a_row: int = 0
-    """Failed runs since the last good one, this run not counted."""
-    failing_since: float | None = None
-    """Unix time of the first of them."""
-    last_success: float | None = None
-    """Unix time when the last good run ended."""
-    last_failure_mailed: float | None = None
-    """Unix time of the last failure mail of the present row of failures; None when there was none."""
-    failures_since_mail: int = 0
-    """Failures in the present row that came after that mail (and were not mailed)."""
-    last_failure_digest: str = ""
-    """Digest of the last failed run's output, to say "same as last time"."""
 
 
 class Verdict(Record):

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-import time
+import posix
+import sys
 
-from cronwrap.errors import EXIT_ENDED, EXIT_SIGNAL_BASE, EXIT_SKIPPED, AftermathError, StateError
+from cronwrap import load_also
+from cronwrap.exit_status import EXIT_SIGNAL_BASE, AftermathError
 from cronwrap.job.signals import Signals
 from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
-from cronwrap.lock import PATIENCE, Beside
+from cronwrap.lock import PATIENCE, Beside, answered
 from cronwrap.paths import home
 from cronwrap.pipeline.context import (
     BY_HAND,
     RunContext,
     Tries,
     has_pythons_locale,
+    in_its_place,
+    judged,
     mark,
-    may_be_paused,
     new_run,
+    policy_of,
     unmark,
 )
 from cronwrap.settings.command_line import job_shell
@@ -34,9 +38,9 @@ if TYPE_CHECKING:
     from cronwrap.history.journal import Entry
     from cronwrap.job.overlap import Guard
     from cronwrap.job.publisher import Publisher
-    from cronwrap.model import Command, Outcome, Output, Past, Verdict
-    from cronwrap.pipeline.notifying import Told
+    from cronwrap.model import Command, Outcome, Verdict
     from cronwrap.pipeline.shared import Fleet
+    from cronwrap.pipeline.still_due import StillDue
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
     from cronwrap.settings.load import Settings
@@ -58,20 +62,18 @@ def main(invocation: Invocation) -> int:
         signals = Signals(terminal=watched())
     except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
         return _unwatched(_start_without_settings(invocation, command), signals, error)
+    fleet: Fleet | None = None
+    if not settings["dry-run"] and (settings["once"] or settings["scope"] != "host"):
+        fleet, run = _shared(run, signals)
+        if fleet and fleet.why_not:
+            return _skip(run, fleet.why_not, signals, fleet.interrupted)
+    if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
+        why = f"signal {number} came while it waited for its time (--jitter)"
+        return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skip(run, why, signals, number)
     if settings["dry-run"]:
         from cronwrap.pipeline.reporting import rehearse  # noqa: PLC0415
 
-        if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
-            return EXIT_SIGNAL_BASE + int(number)
-        return rehearse(run, supervise(run, signals, None), _policy(settings))
-    fleet: Fleet | None = None
-    if settings["once"] or settings["scope"] != "host":
-        fleet, run = _shared(run, signals)
-        if fleet and fleet.why_not:
-            return _skipped(run, fleet.why_not, signals, fleet.interrupted)
-    if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
-        why = f"signal {number} came while it waited for its time (--jitter)"
-        return _skipped(run, why, signals, number)
+        return rehearse(run, supervise(run, signals, None), policy_of(settings))
     return _alone(run, signals, fleet)
 
 
@@ -81,24 +83,26 @@ def _alone(run: RunContext, signals: Signals, fleet: Fleet | None) -> int:
     try:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
-        guard = Guard(settings.state_dir, run.job, run.run_id)
-        guard.waits = lambda: _under_way("place", run)
-        pause = ""
-        if may_be_paused(run, guard.name):
-            from cronwrap.pipeline.held_back import paused  # noqa: PLC0415  # rare
+        place = (settings.state_dir, run.job, run.run_id)
+        guard, turn = Guard(*place), None
+        if settings["overlap"] != "allow":
+            from cronwrap.job.turn import Turn  # noqa: PLC0415  # for those who ask for it
 
-            pause, fault = paused(settings.state_dir, run.job)
-            run = run.replace(settings=settings.replace(faults=(*settings.faults, fault))) if fault else run
+            guard = turn = Turn(*place)
+            turn.waits = lambda: _under_way("place", run)
+        pause, fault = _pause(run, guard)
+        run = run.replace(settings=settings.replace(faults=(*settings.faults, fault))) if fault else run
         why = pause
-        if not pause and settings["overlap"] != "allow":
-            why = guard.enter(settings["overlap"], settings["overlap-wait"], signals)
+        if turn and not pause:
+            why = turn.enter(settings["overlap"], settings["overlap-wait"], signals)
             if fleet and not why and settings["scope"] == "fleet":
                 run = fleet.lease(run, signals)
-                why, guard.interrupted = fleet.why_not, fleet.interrupted
+                why, turn.interrupted = fleet.why_not, fleet.interrupted
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
+        unmark(run)
         return _unwatched(_start(run), signals, error)
     if why:
-        return _skipped(run, why, signals, guard.interrupted, None if pause else guard)
+        return _skip(run, why, signals, guard.interrupted, None if pause else guard)
     return _watched(run, signals, guard, fleet)
 
 
@@ -112,6 +116,34 @@ def _shared(run: RunContext, signals: Signals) -> tuple[Fleet | None, RunContext
         return None, run.replace(note=f"the fleet was not asked: {type(error).__name__}: {error}")
 
 
+def _pause(run: RunContext, guard: Guard) -> tuple[str, str]:
+    """Give why the job is paused, or an empty text, and a fault; leave word of a run that takes place."""
+    try:
+        if not answered(run.settings.state_dir, lambda: in_its_place(run, guard.name)):
+            return "", ""
+    except TimeoutError as error:
+        return "", f"the job runs, though it may be paused: {run.settings.state_dir}: {error.strerror}"
+    from cronwrap.pipeline.held_back import paused  # noqa: PLC0415  # rare
+
+    pause, fault = paused(run.settings.state_dir, run.job)
+    if not pause and run.settings["overlap"] == "allow":
+        _mark(run)  # the pause has just ended
+    return pause, fault
+
+
+def _mark(run: RunContext) -> None:
+    try:
+        answered(run.settings.state_dir, lambda: mark(run))
+    except TimeoutError:
+        return  # that the run is not on record is said when it is put there in vain
+
+
+def _skip(run: RunContext, why: str, signals: Signals, number: int, guard: Guard | None = None) -> int:
+    from cronwrap.pipeline.skipping import Skip, skip  # noqa: PLC0415  # rare
+
+    return skip(run, Skip(why=why, interrupted=number, guard=guard), signals, _begin)
+
+
 def _watched(run: RunContext, signals: Signals, guard: Guard, fleet: Fleet | None) -> int:
     """Run the job and see to its report; give its exit status."""
     try:
@@ -121,10 +153,9 @@ def _watched(run: RunContext, signals: Signals, guard: Guard, fleet: Fleet | Non
         return _unwatched(error.start, signals, error.__cause__ or error)
     status = tries.outcomes[-1].exit_status
     try:
-        guard.leave()
         if fleet:
             fleet.close()
-        conclude(run, tries, signals)
+        conclude(run, tries, signals, guard)
     except Exception as error:  # whatever is wrong with us, the status is the job's
         if not run.posted:
             _print_output(run, tries, error)
@@ -206,11 +237,11 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None, fleet: Fle
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
     ping = _ping(run, faults) if guard else None
-    still = _Still(run)
-    if guard:
-        mark(run)
+    still = _still(run, faults)
+    if guard and settings["overlap"] != "allow":
+        _mark(run)
     while True:
-        supervisor, why_not = _spawned(start, _limits(settings, still.left()), signals)
+        supervisor, why_not = _spawned(start, _limits(settings, still.left() if still else None), signals)
         if why_not and not outcomes and guard:
             raise NotStartedError(start) from why_not
         # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
@@ -219,7 +250,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None, fleet: Fle
             supervisor.end_asked = lambda: _under_way("asked_by", run, guard) or ("", "")
         supervisor.publisher = publisher
         supervisor.on_long_run = record.settle(outcomes, publisher)
-        supervisor.on_still_running = still.tell
+        supervisor.on_still_running = still.tell if still else None
         supervisor.lease = fleet if fleet and fleet.holds else None
         try:
             outcomes.append(supervisor.watch())
@@ -233,48 +264,32 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None, fleet: Fle
             outcomes[-1] = _under_way("asked_while_it_waited", run, outcomes[-1]) or outcomes[-1]
             break
         delay *= 2
-    if guard and not entry:
-        unmark(run)
+    if guard and not entry and not unmark(run):
+        _under_way("unmark_late", run)
     if publisher or outcomes[-1].ended_by:
         _under_way("leave", run, publisher, entry, outcomes[-1])
     faults += [fleet.fault] if fleet and fleet.fault else []
-    told = still.told()
-    return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping, told_running=told)
+    told = still is not None and still.told()
+    return Tries(
+        outcomes=tuple(outcomes),
+        entry=entry,
+        faults=tuple(faults),
+        ping=ping,
+        told_running=told,
+        note=run.note,
+    )
 
 
-class _Still:
-    """Telling, once in a run, that it still goes on: ``--still-running``, over all its tries."""
+def _still(run: RunContext, faults: list[str]) -> StillDue | None:
+    if run.settings["still-running"] is None:
+        return None
+    try:
+        from cronwrap.pipeline.still_due import StillDue  # noqa: PLC0415  # for those who ask for it
 
-    def __init__(self, run: RunContext) -> None:
-        self._run = run
-        self._began = time.monotonic()
-        self._due = run.settings["still-running"]
-        self._word = -1
-        """The end of a pipe in which the child says that its mail is stored."""
-
-    def left(self) -> float | None:
-        """Give the seconds until it is due, None when it never is, or not any more."""
-        return None if self._due is None else max(0.0, self._began + self._due - time.monotonic())
-
-    def tell(self, output: Callable[[], Output]) -> int:
-        """Tell it in a process of its own; give its pid."""
-        elapsed = time.monotonic() - self._began
-        self._due = None
-        from cronwrap.pipeline.still_running import tell  # noqa: PLC0415  # rare
-
-        pid, self._word = tell(self._run, _policy(self._run.settings), elapsed, output)
-        return pid
-
-    def told(self) -> bool:
-        """Say whether a mail that told it is stored."""
-        if self._word < 0:
-            return False
-        try:
-            return os.read(self._word, 1) == b"1"
-        except OSError:
-            return False  # it is at it, or hangs: the end is told as if it were not
-        finally:
-            os.close(self._word)
+        return StillDue(run, policy_of(run.settings))
+    except Exception as error:  # noqa: BLE001  # a module that has gone: it costs that mail, no more
+        faults.append(f"nobody could be told that it still runs: {type(error).__name__}: {error}")
+        return None
 
 
 def _spawned(start: Start, limits: Limits, signals: Signals) -> tuple[Supervisor, Exception | None]:
@@ -333,6 +348,7 @@ class _OnRecord:
                 self._await()
         except Exception as error:  # noqa: BLE001  # a module that has gone, say: the job runs
             self._faults.append(f"this run is not safely on record: {error}")
+            _under_way("in_reach", self._run)  # a lock may hang, or the file system as a whole
         return self._entry
 
     def _await(self) -> None:
@@ -356,78 +372,43 @@ def _withdraw(entry: Entry | None) -> None:
         entry.withdraw()
 
 
-def conclude(run: RunContext, tries: Tries, signals: Signals) -> None:
-    """Judge the run, report it if that is due, put it on record."""
+def conclude(run: RunContext, tries: Tries, signals: Signals, guard: Guard) -> None:
+    """Judge the run, report it if that is due, put it on record; let the next one go before that."""
     tries = _without_secrets(run, tries)
     last = tries.outcomes[-1]
     if last.error and _live(run.settings):
         from cronwrap.pipeline.reporting import say  # noqa: PLC0415
 
         say(last.error)
-    policy = _policy(run.settings)
-    verdict = _judged(tries, policy, None)
-    past: Past | None = None
-    recovery = "recovery" in policy.on or (run.settings.notify and "recovery" in _asked_for(run.settings))
-    if verdict.failed or verdict.mail or recovery:
-        past, fault = _past(run)
-        verdict = _judged(tries, policy, past)
-        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
-    if run.note:
-        verdict = verdict.replace(reasons=(*verdict.reasons, run.note))
-    if tries.ping:
-        tries = _tell_monitor(run, tries, verdict, past)
-    told: tuple[Told, ...] = ()
-    if run.settings.notify:
-        events = (*verdict.events, "recovery") if past and past.failures_in_a_row else verdict.events
-        told, fault = _whom_to_notify(run, events, lambda policy: _judged(tries, policy, past))
-        tries = tries.replace(faults=(*tries.faults, fault)) if fault else tries
-    if (
-        verdict.mail
-        or verdict.failed
-        or tries.faults
-        or last.output.total_bytes
-        or tries.told_running
-        or told
-    ):
-        from cronwrap.pipeline.reporting import Judged, report  # noqa: PLC0415  # a quiet run has no use for it
+    policy = policy_of(run.settings)
+    verdict = judged(tries, policy, None)
+    loud = verdict.mail or verdict.failed or tries.faults or last.output.total_bytes or tries.told_running
+    if loud or tries.ping or run.settings.notify or "recovery" in policy.on:
+        load_also("report")
+        tries = _under_way("within_reach", run, tries, guard) or tries
+        from cronwrap.pipeline.telling import tell  # noqa: PLC0415  # a quiet run has no use for it
 
-        report(run, tries, Judged(verdict=verdict, past=past, told=told), signals)
-    elif tries.entry:
-        from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
-
-        finish(tries.entry, verdict, tries.outcomes)
+        verdict = tell(run, tries, verdict, signals)
+    else:
+        _end_quietly(run, tries, verdict, guard)
     run.posted.append(run.run_id)  # what is left is for others
     from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
 
     do_for_others(run, tries.entry, signals, mailed=verdict.mail)
 
 
-def _judged(tries: Tries, policy: Policy, past: Past | None) -> Verdict:
-    from cronwrap.report.verdict import judge  # noqa: PLC0415
+def _end_quietly(run: RunContext, tries: Tries, verdict: Verdict, guard: Guard) -> None:
+    from cronwrap.pipeline.run_entry import finish  # noqa: PLC0415
 
-    verdict = judge(tries.outcomes[-1], policy, past, time.time(), tries.outcomes[:-1])
-    if not tries.told_running:
-        return verdict
-    from cronwrap.report.verdict import ended_after_all  # noqa: PLC0415
+    def end() -> None:
+        guard.leave()
+        if tries.entry:
+            finish(tries.entry, verdict, tries.outcomes)
 
-    return ended_after_all(verdict, policy)
-
-
-def _asked_for(settings: Settings) -> set[str]:
-    """Give the events that the targets of ``[[notify]]`` want to hear of, all together."""
-    return {event for _key, _name, on, _jobs in settings.notify for event in on or settings["on"]}
-
-
-def _whom_to_notify(run: RunContext, events: tuple[str, ...], decide: Decide) -> tuple[tuple[Told, ...], str]:
-    """Give the targets of ``[[notify]]`` that are to be told of events, and what kept us from finding out."""
-    if not _asked_for(run.settings) & {*events, "always"}:
-        return (), ""  # as a rule: nothing need be loaded
     try:
-        from cronwrap.pipeline.notifying import due  # noqa: PLC0415  # for those who have any
-
-        return due(run.settings, _policy(run.settings), decide), ""
-    except Exception as error:  # noqa: BLE001  # a module that has gone: it costs the notification, no more
-        return (), f"nobody could be notified: {type(error).__name__}: {error}"
+        answered(run.settings.state_dir, end)
+    except TimeoutError as error:
+        _under_way("end_late", run, tries, verdict, error)
 
 
 def _without_secrets(run: RunContext, tries: Tries) -> Tries:
@@ -443,17 +424,6 @@ def _without_secrets(run: RunContext, tries: Tries) -> Tries:
     return tries.replace(outcomes=outcomes, faults=(*tries.faults, *redactor(patterns).faults))
 
 
-def _tell_monitor(run: RunContext, tries: Tries, verdict: Verdict, past: Past | None) -> Tries:
-    try:
-        from cronwrap.pipeline.monitor import tell_monitor  # noqa: PLC0415
-
-        tell_monitor(run, tries, verdict, past)
-    except Exception as error:  # noqa: BLE001  # it costs the monitor's word, no more
-        fault = f"the monitor could not be told of the end: {type(error).__name__}: {error}"
-        return tries.replace(faults=(*tries.faults, fault))
-    return tries
-
-
 def job_environment(
     run_id: str, secrets: tuple[str, ...] = (), fence: int | None = None
 ) -> dict[bytes, bytes]:
@@ -461,7 +431,7 @@ def job_environment(
 
     ``secrets`` are the variables that ``password-env`` names; ``fence`` is the number of its lease, if any.
     """
-    found = os.environb.copy()
+    found = dict(posix.environ)  # as it was at our start; `os.environb` would decode and encode all of it
     for name in ("CRONWRAP_RELAY_PASSWORD", BY_HAND, *secrets):
         found.pop(os.fsencode(name), None)
     if has_pythons_locale(os.environ):
@@ -479,58 +449,20 @@ def _begin(run: RunContext, faults: list[str]) -> Entry | None:
         from cronwrap.pipeline.run_entry import begin  # noqa: PLC0415  # the job runs already
 
         return begin(run)
-    except StateError as error:
-        why = str(error)
     except OSError as error:
         why = f"{error.filename}: {error.strerror}"
     except Exception as error:  # noqa: BLE001  # a module that has gone, say
-        why = f"{type(error).__name__}: {error}"
+        why = _words(error)
     faults.append(f"this run is not on record: {why}")
     return None
 
 
-def _past(run: RunContext) -> tuple[Past | None, str]:
-    """Give what is known of the job's earlier runs, or None and the reason why nothing is."""
-    try:
-        from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
-
-        return past(run.settings.state_dir, run.job, run.user), ""
-    except StateError as error:
-        return None, f"the history could not be asked: {error}"
-    except Exception as error:  # noqa: BLE001  # no `_sqlite3`, say: it costs the history, no more
-        return None, f"the history could not be asked: {type(error).__name__}: {error}"
-
-
-def _skipped(
-    run: RunContext, why: str, signals: Signals, interrupted: int, guard: Guard | None = None
-) -> int:
-    """Record, and report if that is wanted, a run that does not take place."""
-    from cronwrap.pipeline.housekeeping import do_for_others  # noqa: PLC0415
-    from cronwrap.pipeline.reporting import Judged, report, say  # noqa: PLC0415
-    from cronwrap.report.verdict import skipped, stopped  # noqa: PLC0415
-
-    by = _under_way("stopped_by", run) if interrupted else ""
-    if os.isatty(2):
-        say(f"not run: {f'stopped {by}' if by else why}")
-    faults = list(run.settings.faults)
-
-    def decide(policy: Policy) -> Verdict:
-        verdict = stopped(by, policy) if by else skipped(why, policy)
-        if guard and not interrupted and run.settings["overlap"] in ("skip", "wait"):
-            from cronwrap.pipeline.stuck import stuck_or  # noqa: PLC0415
-
-            return stuck_or(verdict, run, why, guard.in_the_way, policy)
-        return verdict
-
-    verdict = decide(_policy(run.settings))
-    told, fault = _whom_to_notify(run, verdict.events, decide)
-    faults += [fault] if fault else []
-    tries = Tries(outcomes=(), entry=_begin(run, faults), faults=tuple(faults))
-    report(run, tries, Judged(verdict=verdict, told=told), signals)
-    do_for_others(run, tries.entry, signals, mailed=False)
-    if by:
-        return EXIT_ENDED
-    return EXIT_SIGNAL_BASE + interrupted if interrupted else EXIT_SKIPPED
+def _words(error: Exception) -> str:
+    """Say what was wrong: an error that was made for people speaks for itself."""
+    errors = sys.modules.get("cronwrap.errors")  # not imported: whoever raised one of them has done so
+    if errors and isinstance(error, errors.StateError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def _again(run: RunContext, outcome: Outcome, asked_to_end: int) -> bool:
@@ -539,7 +471,7 @@ def _again(run: RunContext, outcome: Outcome, asked_to_end: int) -> bool:
         return False
     from cronwrap.report.verdict import judge  # noqa: PLC0415
 
-    return judge(outcome, _policy(run.settings), None, 0.0).failed
+    return judge(outcome, policy_of(run.settings), None, 0.0).failed
 
 
 def _directory(named: str) -> str:
@@ -547,19 +479,6 @@ def _directory(named: str) -> str:
     if named == "~" or named.startswith("~/"):
         return os.path.join(home(os.environ), named[2:])
     return named
-
-
-def _policy(settings: Settings) -> Policy:
-    from cronwrap.report.verdict import Policy  # noqa: PLC0415
-
-    return Policy(
-        on=settings["on"],
-        ok_codes=settings["ok-codes"],
-        min_duration=settings["min-duration"],
-        max_duration=settings["max-duration"],
-        after=settings["after"],
-        remind=settings["remind"],
-    )
 
 
 def _live(settings: Settings) -> bool:

@@ -22,6 +22,10 @@ PAUSES = "pauses"
 MOST_HELD = 16
 """Directories that are kept open; a state has nine."""
 
+NO_ANSWER = "the file system does not answer"
+silent: set[str] = set()
+"""State directories whose file system did not answer (``lock.answered``): refused at once, until it does."""
+
 _held: dict[str, Directory] = {}
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _DIRECTORY = os.O_DIRECTORY | _FILE
@@ -106,10 +110,15 @@ def state(path: str, *names: str, make: bool = False) -> Directory:
     Each is opened once, and stays open as long as this process uses it.
     """
     place = "/".join((path, *names))
+    if path in silent:
+        from cronwrap.state_setup import no_answer  # noqa: PLC0415
+
+        raise no_answer(NO_ANSWER, place)
     if held := _held.get(place):
         found = os.fstat(held.fd)
         if found.st_nlink and _ours(found):
             return held
+        _held.pop(place, None)
     outer = state(path, *names[:-1], make=make) if names else None
     name, dir_fd = (names[-1], outer.fd) if outer else (path, None)
     try:
@@ -132,8 +141,29 @@ def state(path: str, *names: str, make: bool = False) -> Directory:
         close_to_others(fd, found, place, inner=bool(names))
     if len(_held) >= MOST_HELD:
         _held.clear()
-    _held[place] = held
-    return held
+    # Of two threads the first one's: whoever took its descriptor would find it closed, or another's.
+    return _held.setdefault(place, held)
+
+
+def put(place: int, name: str, content: bytes, new: str, mode: int = 0o600) -> None:
+    """Write a file whole into a directory, by way of ``new``, a name of this process alone; OSError."""
+    try:
+        handle = os.open(new, _NEW, 0o600, dir_fd=place)
+    except FileExistsError:  # its writer died
+        os.unlink(new, dir_fd=place)
+        handle = os.open(new, _NEW, 0o600, dir_fd=place)
+    try:
+        try:
+            if os.write(handle, content) != len(content):
+                raise OSError("short write")  # a full disk says it this way, too
+            if mode != 0o600:
+                os.fchmod(handle, mode)
+        finally:
+            os.close(handle)
+        os.rename(new, name, src_dir_fd=place, dst_dir_fd=place)
+    except OSError:
+        os.unlink(new, dir_fd=place)
+        raise
 
 
 def _ours(found: os.stat_result) -> bool:

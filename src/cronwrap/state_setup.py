@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import ELOOP, ENOTDIR, EPERM
+from errno import ELOOP, ENOTDIR, EPERM, ETIMEDOUT
 from stat import S_ISREG
 
 OWN_NAMES = ("outbox", "locks", "runs", "pauses", "history.db", "settings.cache", "init.answers")
@@ -62,6 +62,11 @@ def foreign_file(found: os.stat_result, path: str) -> PermissionError:
     else:
         why = "can be written by other users"
     return PermissionError(EPERM, why, path)
+
+
+def no_answer(words: str, path: str) -> TimeoutError:
+    """Give the error for a directory on a file system that did not answer."""
+    return TimeoutError(ETIMEDOUT, words, path)
 
 
 def explained(error: OSError, path: str) -> OSError:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
-from errno import EISDIR, ELOOP
+from errno import EINVAL, EISDIR, ELOOP
 from typing import Self
 
 MOST_LINKS = 40
 """As many as Linux follows in one name (path_resolution(7))."""
+NOT_REGULAR = "not a regular file"
+HANDED = ("/dev/fd/", "/proc/self/fd/")
+"""Where what a process was handed open has a name."""
 LOOKING = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
 """To look at a directory takes no right to read it."""
 OPENING = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -194,3 +197,21 @@ def untrusted(path: str) -> str:
         return ""
     os.close(fd)
     return why
+
+
+def read_regular(path: str, limit: int) -> bytes:
+    """Give the beginning of a file that a person names, ``limit`` octets at most; OSError.
+
+    A pipe, a socket or a device is refused: reading it might wait, or go on, for ever. One that the caller
+    was handed open (``<(...)`` of a shell) ends with whoever writes to it, as standard input does.
+    """
+    handed = path.startswith(HANDED)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | (0 if handed else os.O_NONBLOCK))
+    with open(fd, "rb") as file:
+        kind = os.fstat(fd).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR), path)
+        usual = path == os.devnull  # the word for "none"
+        if not stat.S_ISREG(kind) and not usual and not (handed and stat.S_ISFIFO(kind)):
+            raise OSError(EINVAL, NOT_REGULAR, path)
+        return file.read(limit)

@@ -26,6 +26,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from cronwrap.outbox.store import PLACES
 from support.cli import CRONWRAP, write_private
 from support.hook import Hook
 from support.pki import Authority
@@ -49,7 +50,10 @@ ERRORS = {
     "rt_sigprocmask": ("EINVAL",), "setsid": ("EPERM",), "chdir": ("EACCES",), "dup2": ("EBUSY",),
 }  # fmt: skip
 _CALL = re.compile(r"(\d+) +(\w+)\(")
-_OURS = "cronwrap"
+_OURS = "cronwrap/__init__"
+"""In the name of the first file that is ours, but for the script; what fails before that is Python's own."""
+STATE = "state:"
+"""What an injection begins with that is for calls that concern the state alone, by whatever thread."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Case:
     words: tuple[str, ...]
     status: int
     reports: int
+    running: bool = False
+    """Whether it is told, once, that it still runs."""
     hook: bool = False
     """Whether a target of ``[[notify]]`` is told, and nobody mailed."""
 
@@ -73,6 +79,19 @@ CASES = (
         "a run that notifies", ("-n", "j", "--", "sh", "-c", "mkdir $RAN; echo said; exit 7"), 7, 1, hook=True
     ),
     Case("a sender of notifications", (), 0, 1, hook=True),
+    Case(
+        "a run that takes its time",
+        ("-n", "j", "--", "sh", "-c", "mkdir $RAN; echo said; sleep 1.2; echo more; exit 7"),
+        7,
+        1,
+    ),
+    Case(
+        "a run that still runs",
+        ("-n", "j", "--still-running", "0.3s", "--", "sh", "-c", "mkdir $RAN; echo said; sleep 0.8; exit 7"),
+        7,
+        1,
+        running=True,
+    ),
 )
 
 
@@ -82,12 +101,17 @@ class Matrix:
 
     rows: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     bad: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    """Killed between a relay's answer and the note of it: to be looked at, and no fault."""
 
     def lines(self):
         columns = ("points", "job run", "status right", "report once", "not hung", "loud or right")
         yield f"{'':34}" + "".join(f"{name:>15}" for name in columns)
         for key in sorted({(case, kind) for case, kind, _ in self.rows}):
             yield f"{key[0] + ', ' + key[1]:34}" + "".join(f"{self.rows[*key, name]:15}" for name in columns)
+        if self.twice:
+            yield "sent twice under one Message-ID, killed before the relay's answer was noted:"
+            yield from self.twice
         yield from self.bad
 
 
@@ -146,7 +170,20 @@ class Ground:
         """Give what there is of the job's failure: mails or, told once for each id, notifications."""
         if case.hook:
             return {call.headers["webhook-id"] for call in self.hook.calls if call.data["job"] == "j"}
-        return [mail for mail in self.relay.messages if not mail.subject.endswith("true")]
+        mails = [mail for mail in self.relay.messages if not mail.subject.endswith("true")]
+        return [mail for mail in mails if mail.parsed["X-Cronwrap-Result"] != "running"]
+
+    def told_running(self):
+        """Give the mails that told that the run still goes on."""
+        return [mail for mail in self.relay.messages if mail.parsed["X-Cronwrap-Result"] == "running"]
+
+    def twice(self):
+        """Tell whether a mail came more than once under its Message-ID, as SMTP cannot rule out.
+
+        Where a process is killed between a relay's answer and its note of it; nothing else excuses it.
+        """
+        ids = [mail.parsed["Message-ID"] for mail in self.relay.messages]
+        return len(ids) > len(set(ids))
 
     def make_due(self):
         queue = f"{self.env['CRONWRAP_STATE_DIR']}/outbox/queue"
@@ -173,9 +210,10 @@ class Ground:
             return None, b""
         return process.returncode, out + err
 
-    def traced(self, case, *inject):
+    def traced(self, case, *inject, paths=()):
         trace = f"{self.directory}/trace"
         injections = [word for text in inject for word in ("-e", f"inject={text}")]
+        injections += [word for path in paths for word in ("-P", path)]
         words = ["strace", "-f", "-qq", "-s", "400", "-o", trace, *injections, *self.words(case)]
         status, said = self.run(words, limit=WAITER_LIMIT if case.name == "a waiter" else LIMIT)
         with open(trace, encoding="utf-8", errors="replace") as file:
@@ -195,6 +233,22 @@ class Ground:
                     found.append((seen[2], counts[seen[2]]))
         return found
 
+    def places(self):
+        """Give what there is of the state with the same name each time."""
+        state = self.env["CRONWRAP_STATE_DIR"]
+        inner = ("runs", "locks", "output", "pauses", "outbox", *(f"outbox/{name}" for name in PLACES))
+        return [state, f"{state}/settings.cache", *(f"{state}/{name}" for name in inner)]
+
+    def points_in_state(self, case):
+        """Give each call that concerns the state, of whatever thread or process; each counts its own."""
+        self.prepare(case)
+        _status, _said, lines = self.traced(case, paths=self.places())
+        counts = Counter(match.groups() for match in map(_CALL.match, lines) if match)
+        most = Counter()
+        for (_pid, call), number in counts.items():
+            most[call] = max(most[call], number)
+        return [(f"{STATE}{call}", number + 1) for call in sorted(most) for number in range(most[call])]
+
     def settle(self, case):
         """Do what the next runs of the job would: find what died, send what waits."""
         if case.words:
@@ -207,7 +261,8 @@ class Ground:
     def judged(self, case, inject):
         """Give what was right at one point, by the columns of the matrix."""
         self.prepare(case)
-        status, said, _ = self.traced(case, inject)
+        paths = self.places() if inject.startswith(STATE) else ()
+        status, said, _ = self.traced(case, inject.removeprefix(STATE), paths=paths)
         killed = "signal=KILL" in inject
         self.settle(case)
         reports = self.reports(case)
@@ -226,11 +281,19 @@ class Ground:
             once = len(reports) == 1 or (len(reports) == 0 and (wanted == 0 or not ran))
         else:  # a quiet run may have to tell of the fault
             once = len(reports) == wanted or printed or (wanted == 0 and loud and len(reports) == 1)
-        if once:
+        told = len(self.told_running())
+        if killed and self.twice():
+            right.add("twice")
+            once = once or len({mail.parsed["Message-ID"] for mail in reports}) == 1
+            told = len({mail.parsed["Message-ID"] for mail in self.told_running()})
+        if once and (told == case.running or (not told and (killed or loud))):
             right.add("report once")
         if "report once" in right or loud:
             right.add("loud or right")
-        return right, f"status {status}, {len(reports)} reports, ran {ran}, {said[-150:]!r}"
+        return (
+            right,
+            f"status {status}, {len(reports)} reports, {told} of running, ran {ran}, {said[-150:]!r}",
+        )
 
 
 def spread(points, most):
@@ -243,7 +306,9 @@ def injections(points, kills, errors):
     """Give what is to be injected: a kind of row, and strace's words for it."""
     for call, number in spread(points, kills):
         yield "killed", f"{call}:signal=KILL:when={number}"
-    failing = [(call, error, number) for call, number in points for error in ERRORS.get(call, ())]
+    failing = [
+        (call, error, number) for call, number in points for error in ERRORS.get(call.removeprefix(STATE), ())
+    ]
     for call, error, number in spread(failing, errors):
         yield "an error", f"{call}:error={error}:when={number}"
 
@@ -269,13 +334,15 @@ def campaign(program, kills, errors, jobs, minutes=None):
             ]
             for case_number, case in enumerate(CASES, 1):
                 end = None if minutes is None else began + minutes * 60 * case_number / len(CASES)
-                points = grounds[0].points(case)
+                points = [*grounds[0].points(case), *grounds[0].points_in_state(case)]
                 work = list(injections(points, kills // len(CASES), errors // len(CASES)))
                 with ThreadPoolExecutor(jobs) as pool:
                     shares = [(grounds[number], case, work[number::jobs], end) for number in range(jobs)]
                     for results in pool.map(lambda share: _share(*share), shares):
                         for kind, inject, right, facts in results:
                             matrix.rows.update((case.name, kind, name) for name in right)
+                            if "twice" in right:
+                                matrix.twice.append(f"  {case.name}, {inject}: {facts}")
                             if {"job run", "status right", "report once", "not hung"} - right:
                                 matrix.bad.append(f"  {case.name}, {inject}: {facts}")
     return matrix

@@ -14,12 +14,14 @@ import pytest
 
 import cronwrap
 from cronwrap import bundle_writer
+from support.cli import write_private
 
 SOURCES = os.path.dirname(cronwrap.__file__)
 MODULES = {f"cronwrap.{name}" for name in bundle_writer.MODULES}
 RUN = """
 import json, os, sys
 sys.path.insert(0, LIB)
+sys.argv[1:] = WORDS
 import cronwrap
 
 class Asked:
@@ -35,9 +37,12 @@ searched = [name for name in Asked.names if name.startswith("cronwrap.")]
 import cronwrap.bundle_writer
 cronwrap.bundle_writer.SETTLED = SETTLED
 from cronwrap.__main__ import main
-status = main(["--", "true"])
+status = main()
+in_all = [name for name in Asked.names if name.startswith("cronwrap.")]
 EXTRA
-print(json.dumps({"status": status, "at_once": at_once, "searched": searched, "extra": extra}))
+print(json.dumps(
+    {"status": status, "at_once": at_once, "searched": searched, "in_all": in_all, "extra": extra}
+))
 """
 LOOKS = """
 import importlib, inspect, pickle
@@ -62,7 +67,7 @@ sys.path.insert(0, LIB)
 os.geteuid = lambda: USER
 import cronwrap
 cronwrap.load_bundle()
-print(json.dumps([cronwrap.bundle_due, "cronwrap.run" in sys.modules]))
+print(json.dumps([cronwrap.bundles_due.get("quiet-run", ""), "cronwrap.run" in sys.modules]))
 """
 
 
@@ -79,8 +84,9 @@ class Package:
     def file(self):
         return os.path.join(self.root, "__pycache__", f"__init__.{sys.implementation.cache_tag}.quiet-run")
 
-    def run(self, extra="extra = None", *, settled=0, **env):
+    def run(self, extra="extra = None", *, settled=0, words=("--", "true"), status=0, **env):
         text = RUN.replace("LIB", repr(self.lib)).replace("SETTLED = SETTLED", f"SETTLED = {settled}")
+        text = text.replace("WORDS", repr(words))
         text = text.replace("EXTRA", extra.replace("LOOKED_AT", repr(sorted(MODULES))))
         process = subprocess.run(
             [sys.executable, "-c", text],
@@ -89,9 +95,9 @@ class Package:
             text=True,
             check=False,
         )
-        assert not process.stderr
+        assert not process.stderr or status
         answer = json.loads(process.stdout)
-        assert answer["status"] == 0
+        assert answer["status"] == status
         return answer
 
     def loads_as_one(self, **env):
@@ -152,6 +158,38 @@ def test_the_second_run_loads_just_the_modules_of_a_quiet_run_as_one_and_searche
     answer = bundled.run()
     assert set(answer["at_once"]) == MODULES
     assert answer["searched"] == []
+    assert answer["in_all"] == ["cronwrap.bundle_writer"]  # by this test itself
+
+
+@pytest.mark.parametrize(
+    "asked", [{"words": ("--timeout", "5m", "--", "true")}, {"MAILTO": "ops@example.test"}]
+)
+def test_a_run_with_options_searches_for_no_module_either(bundled, asked):
+    assert "cronwrap.settings.options" in bundled.run(**asked)["in_all"]
+    assert bundled.run(**asked)["in_all"] == ["cronwrap.bundle_writer"]
+
+
+def test_a_run_that_fails_searches_for_no_module_either(bundled, tmp_path):
+    config = write_private(str(tmp_path / "config.toml"), 'mailto = "ops@example.test"\n')
+    asked = {"words": ("--", "sh", "-c", "echo spoke; exit 3"), "status": 3, "CRONWRAP_CONFIG": config}
+    assert "cronwrap.pipeline.reporting" in bundled.run(**asked)["in_all"]
+    bundled.run(**asked)
+    assert bundled.run(**asked)["in_all"] == ["cronwrap.bundle_writer"]
+
+
+@pytest.mark.parametrize("name", [name for name in bundle_writer.BUNDLES if name != cronwrap.QUIET_RUN])
+def test_what_is_loaded_as_one_is_in_the_order_of_its_imports(bundled, name):
+    text = f"before = len(Asked.names); cronwrap.load_bundle({name!r}); extra = Asked.names[before:]"
+    bundled.run(f"cronwrap.bundle_writer.write(cronwrap.bundle_path({name!r}), {name!r})\nextra = None")
+    needed = [one for one in bundled.run(text)["extra"] if one.startswith("cronwrap.")]
+    assert needed == []
+
+
+def test_the_options_are_imported_where_the_modules_of_a_quiet_run_were(bundled):
+    bundled.run(words=("--timeout", "5m", "--", "true"))
+    os.unlink(bundled.file)
+    answer = bundled.run(words=("--timeout", "5m", "--", "true"), PYTHONPYCACHEPREFIX=bundled.lib)
+    assert {"cronwrap.run", "cronwrap.settings.options"} <= set(answer["in_all"])
 
 
 def test_modules_loaded_as_one_are_as_import_gives_them(package):
@@ -180,7 +218,7 @@ def test_a_traceback_shows_the_line_where_the_package_lies_now(bundled):
     assert answer["extra"] == [os.path.join(bundled.root, "spans.py")] * 2
 
 
-@pytest.mark.parametrize("name", ["errors.py", "job/capture.py"])
+@pytest.mark.parametrize("name", ["exit_status.py", "job/capture.py"])
 def test_another_version_of_the_same_size_and_time_is_what_runs(bundled, name):
     bundled.change(name, '"""', "'''")
     assert not bundled.loads_as_one()

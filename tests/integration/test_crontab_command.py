@@ -152,7 +152,7 @@ def test_a_file_that_is_not_there_is_said_so(run, tmp_path):
 
 
 def test_a_device_is_no_crontab():
-    with pytest.raises(CronwrapError, match="no crontab"):
+    with pytest.raises(CronwrapError, match="not a regular file"):
         File("/dev/zero").read()
 
 
@@ -181,9 +181,7 @@ def test_ones_own_crontab_gets_a_path_when_cron_would_not_find_the_name(run, own
     program.write_text("#!/bin/sh\n", encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setattr("sys.argv", [str(program), "crontab", "wrap"])
-    monkeypatch.setattr(
-        "cronwrap.commands.crontab.CRON_PATH", str(tmp_path / "bin")
-    )  # this host may have one
+    monkeypatch.setattr("cronwrap.crontab.here.CRON_PATH", str(tmp_path / "bin"))  # this host may have one
     run("wrap", "--yes")
     assert own.read_text() == f"@daily {program} -- tool\n"
     own.write_text(f"PATH={tmp_path}\n@daily tool\n")
@@ -220,6 +218,19 @@ def test_a_crontab_that_is_refused_is_said_so(run, own):
     done = run("wrap", "--yes")
     assert "bad command" in str(done.exception)
     assert own.read_bytes() == b"@daily refused\n"
+
+
+@pytest.mark.parametrize("table", [b"0 3 * * *\ttool\r\n@daily a \\r\n", b"@daily a \\r\n", b"a\rb\r\r\n"])
+def test_a_crontab_is_read_to_the_octet_where_its_listing_writes_out_what_ends_a_line(own, table):
+    """As Debian's does; an editor gets the octets themselves."""
+    program = own.parent / "bin" / "crontab"
+    listing = f"-l) sed 's/\\r/\\\\r/g' {own} ;;\n-e) cp {own} {own}.edited; $VISUAL {own}.edited ;;\n"
+    program.write_text(FAKE_CRONTAB.format(table=own).replace("-l)", f"{listing}-L)"), encoding="utf-8")
+    own.write_bytes(table)
+    assert crontab_store.Own().read() == table
+    crontab_store.Own().replace(table, table + b"# more\r\n")
+    assert own.read_bytes() == table + b"# more\r\n"
+    assert sorted(os.listdir(own.parent / "bin")) == ["crontab"]
 
 
 def test_ones_own_crontab_that_changed_is_not_installed(own):

@@ -35,7 +35,8 @@ def test_the_report_is_kept_or_delivered_and_the_job_keeps_its_status(cli, make_
     job = configured(cli, server)
     began = time.monotonic()
     result = job("--", "sh", "-c", "echo said; exit 7")
-    assert time.monotonic() - began < INLINE + dispatch.FAREWELL + SLACK
+    took = time.monotonic() - began
+    assert took < INLINE + dispatch.FAREWELL + SLACK
     assert (result.status, result.out) == (7, b"")
     box = Outbox(job.state)
     queued, failed = box.items()[0], box.failed()
@@ -54,7 +55,9 @@ def test_the_report_is_kept_or_delivered_and_the_job_keeps_its_status(cli, make_
     assert item.next_attempt > time.time() + 30
     assert result.stderr == f"cronwrap: the report is kept: {item.last_error}\n"
     never_answered = stage == "dot" and fault in ("hang", "drip")
-    assert (item.last_error == CUT_SHORT) == never_answered
+    cut_short = item.last_error == CUT_SHORT
+    # On a busy machine the time of the run may be over before a relay has had its own.
+    assert cut_short == never_answered or (cut_short and took >= INLINE)
     if stage != "connect":
         arrives_once_it_can(box, server)
 

@@ -53,7 +53,7 @@ def look(place):
         text = text.replace("%c", CRONWRAP)
         before = f"HOME={place}\nCRONWRAP_STATE_DIR={place}/state\n"
         dialect, _ = guess(text, path)
-        jobs = named._named("crontab", before + text, dialect, ())
+        jobs = named.named_jobs("crontab", before + text, dialect, ())
         account = Account(name="me", uid=os.geteuid(), gid=os.getegid(), home=str(place))
         environ = {"HOME": str(place), "CRONWRAP_STATE_DIR": f"{place}/state"}
         base = settings.load({"dry-run": True}, environ)
@@ -199,7 +199,7 @@ def test_who_is_told_by_a_notify_need_not_be_mailed_to(look, place):
 
 def test_busyboxs_crond_hands_on_no_variable_but_the_shell():
     text = 'MAILTO=""\nPATH=/nonexistent\nSHELL=/bin/ash\n0 3 * * * cronwrap -- ls\n'
-    (one,) = named._named("crontab", text, guess(text, "/etc/crontabs/me")[0], ())
+    (one,) = named.named_jobs("crontab", text, guess(text, "/etc/crontabs/me")[0], ())
     given = environment(one.job, Account(name="me", uid=1, gid=1, home="/x"))
     assert "MAILTO" not in given
     assert (given["PATH"], given["SHELL"]) == (PATH, "/bin/ash")
@@ -208,7 +208,7 @@ def test_busyboxs_crond_hands_on_no_variable_but_the_shell():
 def test_what_only_this_shell_knows_is_said_to_be_missing_in_the_crontab(place):
     os.rename(place / ".config" / "cronwrap" / "config.toml", place / "c.toml")
     text = f"HOME={place}\nCRONWRAP_STATE_DIR={place}/state\n0 3 * * * {CRONWRAP} -- true\n"
-    jobs = list(named._named("crontab", text, guess("")[0], ()))
+    jobs = list(named.named_jobs("crontab", text, guess("")[0], ()))
     account = Account(name="me", uid=os.geteuid(), gid=os.getegid(), home=str(place))
     lines = wrapped_lines.wrapped_lines(jobs, account)
     environ = {"HOME": str(place), "CRONWRAP_CONFIG": f"{place}/c.toml", "CRONWRAP_STATE_DIR": "/none"}
@@ -228,7 +228,7 @@ def test_a_password_in_a_variable_is_the_crontabs_and_not_the_shells(place, monk
     account = Account(name="me", uid=os.geteuid(), gid=os.getegid(), home=str(place))
     job = f"0 3 * * * {CRONWRAP} -- true\n"
     text = f"HOME={place}\nCRONWRAP_STATE_DIR={place}/state\n{job}PW=other\n{job}"
-    first, second = wrapped_lines.wrapped_lines(named._named("crontab", text, guess("")[0], ()), account)
+    first, second = wrapped_lines.wrapped_lines(named.named_jobs("crontab", text, guess("")[0], ()), account)
     assert first.relays[0].fault == "password-env: PW is not set where cron starts the job"
     assert second.relays[0].password == "other"
 
@@ -384,7 +384,7 @@ def test_of_very_many_addresses_the_rest_is_counted(monkeypatch):
 def test_a_state_directory_that_a_line_names_is_tried(place):
     text = f"HOME={place}\nCRONWRAP_STATE_DIR=/dev/null/x\n0 3 * * * {CRONWRAP} -- true\n"
     account = Account(name="me", uid=os.geteuid(), gid=os.getegid(), home=str(place))
-    lines = wrapped_lines.wrapped_lines(named._named("crontab", text, guess("")[0], ()), account)
+    lines = wrapped_lines.wrapped_lines(named.named_jobs("crontab", text, guess("")[0], ()), account)
     fault = only(mail_checks._states_of(lines, "/elsewhere"))
     assert (fault.ok, fault.text.partition(":")[0]) == (False, "line 3")
     assert not list(mail_checks._states_of(lines, "/dev/null/x"))

@@ -10,7 +10,7 @@ import re
 import click
 import pytest
 
-from cronwrap import __version__, errors
+from cronwrap import __version__, exit_status
 from cronwrap.commands import SUBCOMMANDS
 from cronwrap.commands import cli as surface
 from cronwrap.crontab import lines as crontab
@@ -177,7 +177,7 @@ class TestClaims:
     def test_the_table_of_exit_statuses_is_whole(self, document):
         first_cells = re.findall(r"^\| ([^|]+) \|", documents.read(document), re.MULTILINE)
         told = {int(number) for cell in first_cells for number in re.findall(r"\d+", cell)}
-        statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+        statuses = {value for name, value in vars(exit_status).items() if name.startswith("EXIT_")}
         assert statuses <= told
 
     def test_the_architecture_names_every_package_and_no_other(self):

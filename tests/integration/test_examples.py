@@ -54,19 +54,25 @@ def test_every_job_of_the_crontab_is_wrapped():
     assert all(" cronwrap " in line for line in before_the_shell)
 
 
-@pytest.mark.parametrize("name", ["backup.timer", "backup.service"])
+UNITS = {
+    "backup": ("timer", "Nightly backup", "/usr/local/bin/cronwrap --name backup -- "),
+    "cronwrap-outbox": ("timer", "Reports of cron jobs that wait", "/usr/local/bin/cronwrap outbox flush"),
+    "cronwrap-web": ("socket", "The page of cronwrap", "/usr/local/bin/cronwrap web --idle-exit 10m"),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
 def test_the_units_are_read_as_systemd_reads_them(name):
-    unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str
-    unit.read_string(read(f"systemd/{name}"))
-    assert unit["Unit"]["Description"] == "Nightly backup"
-    if name.endswith("service"):
-        assert unit["Service"]["ExecStart"].split()[:4] == [
-            "/usr/local/bin/cronwrap",
-            "--name",
-            "backup",
-            "--",
-        ]
+    kind, description, command = UNITS[name]
+    units = {}
+    for one in (kind, "service"):
+        units[one] = configparser.ConfigParser(strict=False, interpolation=None)
+        units[one].optionxform = str
+        units[one].read_string(read(f"systemd/{name}.{one}"))
+        assert units[one]["Unit"]["Description"].startswith(description)
+    assert units["service"]["Service"]["ExecStart"].startswith(command)
+    if kind == "socket":
+        assert units[kind]["Socket"]["ListenStream"] == "/run/cronwrap/web.sock"
 
 
 def test_cronwrap_finds_no_fault_in_the_configuration(config, tmp_path):
@@ -78,3 +84,9 @@ def test_cronwrap_finds_no_fault_in_the_configuration(config, tmp_path):
     assert settings.faults == ()
     assert settings.relays == 1
     assert settings["mailto"] == "ops@example.com"
+
+
+def test_the_containers_crontab_is_right_for_its_scheduler(cli):
+    table = os.path.join(EXAMPLES, "container", "crontab")
+    done = cli("crontab", "lint", "--no-host", "--dialect", "supercronic", table)
+    assert (done.status, done.stdout) == (0, ""), done.stdout

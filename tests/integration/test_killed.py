@@ -106,3 +106,21 @@ def test_a_sender_that_dies_is_replaced_by_one_that_waits(job, relay):
     relay.wait_for(1, timeout=30)
     for one in job.processes():
         one.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("mark", ["", ".new-"])
+def test_a_dead_run_whose_record_is_garbage_is_reported_once_by_the_next_run_of_its_job(job, relay, mark):
+    assert job("-n", "j", "--", "true").status == 0
+    path = f"{job.state}/runs/{mark}20260102T030405-0badcafe.{tag('j')}"
+    with open(path, "wb") as file:
+        file.write(b"\xff" * 400)
+    os.chmod(path, 0o600)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    assert job("-n", "other", "--", "true").status == 0
+    assert relay.messages == []
+    for _ in range(2):
+        assert job("-n", "j", "--", "true").status == 0
+    (mail,) = relay.messages
+    assert mail.parsed["X-Cronwrap-Result"] == "abandoned"
+    assert "can be read from its record" in mail.body
+    assert "0badcafe" in job("history", "--failed").stdout

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from support.cli import ATTACKER
+from support.hanging import run
 
 
 @pytest.fixture
@@ -70,3 +71,17 @@ def test_another_users_sticky_directory_is_not_written(needs, place, cli):
     assert cli("-n", "a", "--", "true").status == 0
     assert os.listdir(place) == []
     assert "belongs to another user" in cli("doctor").stdout
+
+
+def test_a_directory_that_hangs_holds_up_no_run_for_long_and_the_next_ones_hardly(place, cli, tmp_path):
+    flag = str(tmp_path / "hung")
+    assert cli("-n", "j", "--", "true").status == 0
+    before = lines(place)
+    open(flag, "wb").close()
+    for _ in range(2):
+        assert run(cli, flag, "--", "true", hung=str(place)) == (0, "", "")
+    assert lines(place) == before
+    assert "does not answer" in cli("doctor").stdout
+    os.unlink(flag)
+    assert cli("-n", "j", "--", "true").status == 0
+    assert lines(place) != before

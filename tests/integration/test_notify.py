@@ -110,8 +110,7 @@ def test_skipped_and_abandoned_runs_are_told_too(cli, notify, make_hook, wait_un
     assert cli(*options, "true").status == 75
     running.send_signal(signal.SIGKILL)
     running.wait()
-    for process in cli.processes():
-        process.kill()
+    cli.kill_left()
     assert cli(*options, "true").status == 0
     assert [call.data["event"] for call in hook.calls] == ["skip", "failure"]
     assert hook.calls[1].data["result"] == "abandoned"

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from cronwrap.mail import Envelope, Message
+from cronwrap.outbox.sent import Sent
 from cronwrap.outbox.store import FAILED, QUEUE, Outbox
 from cronwrap.outbox.waiter import waits
 
@@ -266,3 +267,15 @@ def test_status_tells_what_waits_even_if_the_history_cannot_be_used(job, box, ag
     assert result.status == 1
     assert result.stdout.startswith("outbox: 1 report waits for ")
     assert "the history cannot be used" in result.stderr
+
+
+def test_what_was_delivered_and_cannot_be_removed_is_told_as_that_and_waits_for_nothing(job, box, relay):
+    item = store(box, age=7200)
+    Sent(box).add(item.id, item.envelope.recipients)
+    for words in (("status",), ("doctor",)):
+        said = job(*words).stdout
+        assert "1 delivered report cannot be removed" in said
+        assert "2 h" not in said
+    assert "is not sent again" in job("outbox").stdout
+    assert job("--", "true").stderr == ""  # which takes it off, since now that can be done
+    assert (relay.messages, box.ids()) == ([], [])

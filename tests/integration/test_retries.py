@@ -87,12 +87,12 @@ def test_a_signal_between_two_tries_ends_the_retrying(cli, tmp_path, wait_until)
     assert len((tmp_path / "tried").read_text().splitlines()) == 1
 
 
-def test_what_an_earlier_try_left_behind_is_not_ended_with_a_later_one(cli):
+def test_what_an_earlier_try_left_behind_is_not_ended_with_a_later_one(cli, wait_until):
     line = COUNT + "[ $n = 2 ] && exec sleep 60; setsid sleep 61 >/dev/null 2>&1 & exit 1"
     options = "--retries", "1", "--retry-delay", "0.1s", "--timeout", "0.4"
     run = rehearse(cli, *options, "--", "sh", "-c", line)
     assert run.status == 124
-    assert [process.cmdline() for process in cli.processes()] == [["sleep", "61"]]
+    wait_until(lambda: [process.cmdline() for process in cli.processes()] == [["sleep", "61"]])
 
 
 def test_a_command_that_is_not_there_is_looked_for_again(cli, wait_until):

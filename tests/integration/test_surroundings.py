@@ -33,6 +33,22 @@ def test_modules_of_a_jobs_own_in_pythonpath_are_not_taken_for_the_librarys(job,
     assert str(tmp_path) in relay.messages[0].body
 
 
+@pytest.mark.parametrize("variable", ["PYTHONWARNINGS=error", "PYTHONINSPECT=1", "PYTHONIOENCODING=utf-16"])
+def test_pythons_own_variables_do_no_harm_and_reach_the_job(job, relay, variable):
+    name, _, value = variable.partition("=")
+    result = job("--", "sh", "-c", f"echo it is ${name}; exit 3", **{name: value})
+    assert (result.status, result.stderr) == (3, "")
+    assert f"it is {value}" in relay.messages[0].body
+
+
+def test_a_python_that_looks_for_us_elsewhere_runs_the_job_loudly_if_unwatched(job, relay):
+    result = job("--", "sh", "-c", "echo $PYTHONEXECUTABLE; exit 3", PYTHONEXECUTABLE="/bin/false")
+    assert result.status == 3
+    if not relay.messages:  # where Python finds us all the same it is a run like any other
+        assert "nobody watches it" in result.stderr
+        assert result.stdout == "/bin/false\n"
+
+
 def test_a_bug_after_the_job_leaves_its_status_and_no_traceback(job, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import cronwrap.pipeline.reporting as it; it.report = None")
     result = job("--", "sh", "-c", "exit 3", PYTHONPATH=str(tmp_path))

@@ -170,7 +170,7 @@ class BoundedClient(smtplib.SMTP_SSL):
 
     def _get_socket(self, host, port, timeout):
         sock = super()._get_socket(host, port, timeout)
-        self.cut = threading.Timer(0.4, lambda: socket.socket.shutdown(sock, socket.SHUT_RDWR))
+        self.cut = threading.Timer(timeout + 0.1, lambda: socket.socket.shutdown(sock, socket.SHUT_RDWR))
         self.cut.start()
         return sock
 
@@ -180,11 +180,11 @@ class BoundedClient(smtplib.SMTP_SSL):
         super().close()
 
 
-def attempt(server, authority):
+def attempt(server, authority, timeout=0.3):
     """Send as smtplib does; give the error, if any."""
     try:
         context = client_context(authority)
-        with BoundedClient("localhost", server.port, timeout=0.3, context=context) as client:
+        with BoundedClient("localhost", server.port, timeout=timeout, context=context) as client:
             client.login("cron@example.test", "secret")
             client.sendmail(USER, ["ops@example.test"], TEXT)
     except (OSError, smtplib.SMTPException, ValueError) as error:
@@ -202,16 +202,17 @@ def test_the_misbehaving_server_behaves_unless_told_otherwise(make_misbehaving, 
 
 @pytest.mark.parametrize(("stage", "fault"), CELLS)
 def test_each_fault_stops_a_client_at_its_stage(make_misbehaving, authority, stage, fault):
-    server = make_misbehaving(stage, fault, drip_interval=0.02)
-    began = time.monotonic()
-    error = attempt(server, authority)
-    assert time.monotonic() - began < 10
-    if stage == "quit":
-        assert server.accepted
-        return
-    assert error is not None
-    assert server.accepted == []
-    assert any(talk.message for talk in server.conversations) == (stage == "dot")
+    for timeout in (0.3, 3.0):
+        server = make_misbehaving(stage, fault, drip_interval=0.02)
+        began = time.monotonic()
+        error = attempt(server, authority, timeout)
+        assert time.monotonic() - began < 10
+        got_there = any(talk.message for talk in server.conversations) == (stage in ("dot", "quit"))
+        if got_there:
+            break  # else a busy machine had too little time for it
+    assert got_there
+    assert bool(server.accepted) == (stage == "quit")
+    assert stage == "quit" or error is not None
 
 
 @pytest.mark.parametrize(("stage", "fault"), [("starttls", "4xx"), ("tls", "drop")])

@@ -102,7 +102,8 @@ def test_a_secret_is_never_on_disk_in_clear_however_it_comes(cli, under_way, wai
         assert b"abcdefghij" not in content
         assert b"4711" not in content
     taken_out = seen[-1].count(b"[redacted]")
-    assert taken_out in (2, 3), "the token in one piece, or in two where the other stream came in between"
+    # The token is in one piece, or in two where the other stream came in between.
+    assert taken_out in (2, 3), seen[-1]
     shown = last(cli, "job")
     assert (shown["result"], shown["output_head"].count("[redacted]")) == ("running", taken_out)
     run.send_signal(signal.SIGTERM)

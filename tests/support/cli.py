@@ -10,6 +10,7 @@ import pwd
 import select
 import struct
 import subprocess
+import sys
 import sysconfig
 import termios
 import time
@@ -21,6 +22,8 @@ SCRIPTS = sysconfig.get_path("scripts")
 CRONWRAP = os.path.join(SCRIPTS, "cronwrap")
 CRONWRAP_SHELL = os.path.join(SCRIPTS, "cronwrap-shell")
 
+ENTRY = "\nimport sys\nfrom cronwrap.__main__ import leave, main\nleave(main(sys.argv[1:]))\n"
+"""What the installed program does, after a test has changed something in its process."""
 RUN_LIMIT = 60.0
 """Seconds; no test waits longer for one process."""
 ATTACKER = 4711
@@ -47,6 +50,11 @@ class Result:
         return self.err.decode("utf-8", "surrogateescape")
 
 
+def set_size(terminal: int, rows: int, columns: int) -> None:
+    """Set a terminal's size in characters."""
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
 class Terminal:
     """A process in a pseudo-terminal, and what it has shown so far."""
 
@@ -60,7 +68,7 @@ class Terminal:
 
     def resize(self, rows: int, columns: int) -> None:
         """Change the window's size; the foreground process group gets SIGWINCH."""
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        set_size(self.master, rows, columns)
 
     def read_until(self, wanted: bytes, timeout: float = 10.0) -> bytes:
         """Read until ``wanted`` was shown; give all that was shown so far."""
@@ -126,11 +134,25 @@ class Cli:
         return write_private(self.config, text, mode)
 
     def __call__(
-        self, *words: str | bytes, stdin: bytes = b"", timeout: float = RUN_LIMIT, **env: str
+        self,
+        *words: str | bytes,
+        stdin: bytes = b"",
+        timeout: float = RUN_LIMIT,
+        before: str = "",
+        **env: str,
     ) -> Result:
-        """Run ``cronwrap WORDS`` to its end; keywords are further variables."""
+        """Run ``cronwrap WORDS`` to its end; keywords are further variables.
+
+        ``before``: Python text that sets a limit of the program to a test's size, run in its process.
+        """
+        words, program = (("-c", before + ENTRY, *words), sys.executable) if before else (words, CRONWRAP)
         process = self.start(
-            *words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+            *words,
+            program=program,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
         )
         try:
             out, err = process.communicate(stdin, timeout)
@@ -152,6 +174,7 @@ class Cli:
         """Start ``cronwrap WORDS`` (or a shell that does) as the session leader of a terminal."""
         master, slave = pty.openpty()
         self._masters.append(master)
+        set_size(master, 24, 80)  # before anything asks for it
         process = self.start(
             *words,
             program=program,
@@ -163,9 +186,7 @@ class Cli:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
-        terminal = Terminal(process, master)
-        terminal.resize(24, 80)
-        return terminal
+        return Terminal(process, master)
 
     def processes(self) -> list[psutil.Process]:
         """Give the processes that have this state directory in their environment, zombies left out."""
@@ -176,6 +197,12 @@ class Cli:
                     found.append(process)
         return [process for process in found if process.pid != os.getpid()]
 
+    def kill_left(self) -> None:
+        """Kill those processes, but for what has ended by then."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
     def close(self) -> None:
         """End whatever is left of what was started."""
         for process in self._started:
@@ -185,9 +212,7 @@ class Cli:
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream:
                     stream.close()
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        self.kill_left()
         for master in self._masters:
             os.close(master)
 

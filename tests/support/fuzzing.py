@@ -15,6 +15,7 @@ import socket
 import tempfile
 
 from cronwrap.address import Address
+from cronwrap.crontab.edit import as_form, merged
 from cronwrap.crontab.lines import decode, encode, parse
 from cronwrap.crontab.lint import World, lint
 from cronwrap.crontab.wrap import unwrap, wrap
@@ -59,6 +60,9 @@ def crontab(octets):
         if not unwrap(text, system=system).changes:
             assert encode(unwrap(wrapped.text, system=system).text) == octets
         assert wrap(wrapped.text, system=system).text == wrapped.text
+    form = as_form(octets)
+    form.encode()  # a page has no lone surrogates
+    assert merged(octets, form.replace("\n", "\r\n")) == octets
 
 
 def submission(octets):

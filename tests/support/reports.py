@@ -7,7 +7,8 @@ import email.policy
 from email.message import EmailMessage
 
 from cronwrap.mail import Report
-from cronwrap.model import STDERR, STDOUT, Mark, Outcome, Output, Past, Verdict
+from cronwrap.model import STDERR, STDOUT, Mark, Outcome, Output, Verdict
+from cronwrap.past import Past
 
 STARTED = 1_772_420_706.0  # 2 March 2026, 03:05:06 UTC
 

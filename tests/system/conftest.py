@@ -16,11 +16,13 @@ from support.cli import Cli
 
 
 def pytest_collection_modifyitems(items):
-    """Keep all tests here in one worker: they share the daemons."""
-    here = os.path.dirname(__file__)
+    """Keep the tests that share a mail server in one worker; all others go wherever there is room."""
     for item in items:
-        if str(item.path).startswith(here):
-            item.add_marker(pytest.mark.xdist_group("system"))
+        names = getattr(item, "fixturenames", ())
+        if "server" in names:
+            item.add_marker(pytest.mark.xdist_group(item.callspec.params["server"].__name__))
+        elif "postfix" in names:
+            item.add_marker(pytest.mark.xdist_group("postfix"))
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from itertools import product
 
 import pytest
 
-from cronwrap.model import STDERR, STDOUT, Mark, Output, Past
+from cronwrap.model import STDERR, STDOUT, Mark, Output
+from cronwrap.past import Past
 from cronwrap.report import compose
 from support import debian
 from support.reports import FAILED, STARTED, outcome, parsed, report, text_of

@@ -124,13 +124,13 @@ def test_what_is_nested_deeper_than_anyone_writes_is_not_followed_to_the_end(beg
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 200_000, "a=b " * 50_000, "/" * 200_000, "cronwrap " * 20_000, "'\\''" * 50_000]
+    "text", ["a" * 60_000, "a=b " * 15_000, "/" * 60_000, "cronwrap " * 6_000, "'\\''" * 15_000]
 )
 def test_a_long_line_takes_no_time_that_anyone_notices(text):
     begun = time.process_time()
     lint(f"0 5 * * * {text}\n", WORLD)
     wrap(f"0 5 * * * {text}\n")
-    assert time.process_time() - begun < 10
+    assert time.process_time() - begun < 4
 
 
 def test_a_text_that_no_argument_can_hold_is_not_given_to_a_shell():

@@ -1,6 +1,7 @@
 """The journal: one file a run, and what becomes of it when its writer, its disk or its bytes fail."""
 
 import contextlib
+import fcntl
 import os
 import resource
 import stat
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from cronwrap.errors import StateError
 from cronwrap.history import journal, kept_output, records
+from cronwrap.history.journal import tag
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 
 START = {"command": "backup /home", "host": "db1.example.com", "user": "root", "started": 1000.0}
@@ -399,14 +401,38 @@ def test_a_file_too_large_to_be_ours_is_not_read_into_memory(state):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
-def test_unreadable_starts_that_are_nobodys_are_found_and_set_aside(state):
+def test_what_is_no_run_among_the_starts_is_found_and_set_aside(state):
     journal.begin(state, fields()).finish(END)
-    path = os.path.join(state, "runs", "r2.00000000")
-    with open(path, "wb") as file:
-        file.write(b"")  # what a power cut leaves of a file that was not synced
-    assert records.unreadable(state) == ["r2.00000000"]
-    assert os.path.exists(records.set_aside(state, "r2.00000000"))
+    with open(os.path.join(state, "runs", "stray"), "wb") as file:
+        file.write(b"")
+    assert records.abandoned(state) == []
+    assert records.unreadable(state) == ["stray"]
+    assert os.path.exists(records.set_aside(state, "stray"))
     assert records.unreadable(state) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 300, b"cronwrap-run 1 ", b"\xff" * 5000])
+def test_a_start_that_cannot_be_read_is_claimed_once_as_a_run_that_died(state, content):
+    journal.begin(state, fields()).finish(END)
+    name = f"20260102T030405-0badcafe.{tag('nightly')}"
+    path = os.path.join(state, "runs", name)
+    with open(path, "wb") as file:
+        file.write(content)
+    assert records.unreadable(state) == []
+    assert records.abandoned(state, "another") == []
+    with open(path, "rb") as held:  # as one that is under way
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert records.abandoned(state, "nightly") == []
+    (entry,) = records.abandoned(state, "nightly")
+    assert (entry.fields["run"], entry.fields["job"]) == ("20260102T030405-0badcafe", "nightly")
+    assert entry.fields["started"] == time.mktime((2026, 1, 2, 3, 4, 5, 0, 0, -1))
+    assert os.path.exists(os.path.join(state, "runs", "broken", name)) == bool(content)
+    assert "record" in records.why_abandoned(entry.fields)
+    assert records.abandoned(state, "nightly") == []
+    entry.release()  # whoever claimed it died
+    (entry,) = records.abandoned(state, known=lambda: ["x", "nightly"])
+    entry.finish({**END, "result": "abandoned"})
+    assert [end["result"] for _name, end in records.ended(state, "nightly")][-1] == "abandoned"
     assert records.abandoned(state) == []
 
 

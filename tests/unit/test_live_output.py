@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronwrap.history import live_output
+from cronwrap.history import so_far as of_the_dead
 from cronwrap.history.live_output import Reader, Writer, sweep
 from cronwrap.history.so_far import so_far
 from cronwrap.model import STDERR, STDOUT, Mark, Output
@@ -244,3 +245,12 @@ def test_what_the_killed_left_is_swept_once_their_runs_are_off_the_record(place)
     reader.close()
     sweep(place)
     assert files(place) == []
+
+
+@pytest.mark.parametrize("last", [1, 12, 13, 14, 20, 40, 41, 42, 43, 60])
+def test_the_words_of_a_hole_are_never_cut(last):
+    frames = [of_the_dead.Frame(0, 0, 0.0, 1, b"first"), of_the_dead.Frame(905, 0, 1.0, 1, b"then the last")]
+    tail = of_the_dead._output(frames, 5, last).tail
+    words = b"\n[... 900 bytes left out ...]\n"
+    assert tail.startswith((words, b"then"[-last:])) or b"left out" not in tail
+    assert b"left out" not in tail or words in tail

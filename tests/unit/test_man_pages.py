@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from cronwrap import errors
+from cronwrap import exit_status
 from cronwrap.commands import cli
 from cronwrap.settings import files as config
 from cronwrap.settings import load as settings
@@ -61,7 +61,7 @@ FLAGS = [
     for flag in parameter.opts
     if flag.startswith("--")
 ]
-STATUSES = sorted(value for name, value in vars(errors).items() if name.startswith("EXIT_"))
+STATUSES = sorted(value for name, value in vars(exit_status).items() if name.startswith("EXIT_"))
 SECTIONS = [
     section for section in options.SECTIONS if section.key != "redact.patterns"
 ]  # a list has no variable

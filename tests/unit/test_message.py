@@ -1,5 +1,6 @@
 """Claims about the message as a whole: envelope, header, body, details."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cronwrap.mail import Report
-from cronwrap.model import Mark, Outcome, Output, Past, Verdict
+from cronwrap.model import Mark, Outcome, Output, Verdict
+from cronwrap.past import Past
 from cronwrap.report import compose as message
 from support.reports import FAILED, STARTED, files_of, outcome, output, parsed, report, text_of
 
@@ -424,7 +426,12 @@ def test_any_report_makes_a_valid_message(made_from):
         "X-Cronwrap-Job",
         "X-Cronwrap-Result",
     )
-    assert all(len(mail.get_all(name)) == 1 for name in once)
+    names = [name.lower() for name in mail]
+    for name in once:
+        assert names.count(name.lower()) == 1
+        # Python's reader fails at an encoded word of nothing, as an address may look like.
+        with contextlib.suppress(IndexError):
+            assert len(mail.get_all(name)) == 1
     assert not {"bcc", "cc"} & {name.lower() for name in mail}
     assert made.envelope.recipients
     for address in (made.envelope.sender, *made.envelope.recipients):

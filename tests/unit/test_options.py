@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from cronwrap.errors import UsageError
 from cronwrap.settings import job_name as job_names
 from cronwrap.settings import values
-from cronwrap.settings.command_line import parse
+from cronwrap.settings.command_line import parse, quote
 from cronwrap.settings.job_name import NAME_LIMIT, job_name
 from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
-from cronwrap.settings.values import quote
 
 
 @pytest.mark.parametrize(

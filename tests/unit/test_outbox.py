@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -18,7 +19,9 @@ from cronwrap.outbox import message_file
 from cronwrap.outbox import store as outbox_module
 from cronwrap.outbox.backoff import LONGEST_RETRY, due, retry_after
 from cronwrap.outbox.message_file import Item, head, read_item
-from cronwrap.outbox.store import FAILED, QUEUE, TMP, Damaged, Outbox, summary
+from cronwrap.outbox.sent import Sent
+from cronwrap.outbox.store import FAILED, QUEUE, TMP, Damaged, Outbox
+from cronwrap.outbox.summary import summary
 
 NOW = 1_772_420_706.0
 CONTENT = b"Subject: x\r\n\r\n\n\ntext\r\n"
@@ -244,6 +247,19 @@ def test_what_is_no_file_moves_aside_and_nobody_waits_for_it(box, kind, tmp_path
     assert "strange is damaged and was moved" in logged[0]
 
 
+def test_a_message_that_cannot_be_opened_for_a_moment_is_not_taken_for_damaged(box, monkeypatch):
+    box.store("r1", message(), NOW)
+
+    def refuse(*_words, **_how):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cronwrap.state.Directory.open", refuse)
+        assert box.items() == ([], [])
+    assert (box.ids(), box.ids(FAILED)) == (["r1"], [])
+    assert [item.id for item in box.items()[0]] == ["r1"]
+
+
 def sample():
     envelope = Envelope(sender="cron@example.test", recipients=("a@example.test",))
     return Item(id="x", envelope=envelope, job="j", subject="s", queued=NOW, size=len(CONTENT))
@@ -342,6 +358,19 @@ def test_the_summary_tells_the_age_of_the_oldest_and_why_it_waits(box, tmp_path)
     put(box, "strange", b"garbage")
     found = summary(state, NOW + 100)
     assert (found.queued, found.failed, found.oldest_age, found.last_error) == (2, 1, 100.0, "no route")
+
+
+def test_what_everybody_has_got_and_cannot_be_removed_does_not_count_as_waiting(box, tmp_path):
+    state = str(tmp_path / "state")
+    for number, identity in enumerate(("a", "b.lane", "c")):
+        item = box.store(identity, message(), NOW + number)
+        if identity != "c":
+            Sent(box, item.lane).add(item.id, item.envelope.recipients)
+    found = summary(state, NOW + 100)
+    assert (found.queued, found.delivered, found.oldest_age) == (1, 2, 98.0)
+    box.remove(item)
+    found = summary(state, NOW + 100)
+    assert (found.queued, found.delivered, found.oldest_age) == (0, 2, 0.0)
 
 
 def test_the_wait_doubles_from_a_minute_to_an_hour():

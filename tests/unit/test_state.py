@@ -158,3 +158,19 @@ def test_a_file_of_somebody_else_and_a_device_are_not_opened(tmp_path):
     for name, words in (("theirs", "uid 4711"), ("null", "not a regular file")):
         with pytest.raises(PermissionError, match=words):
             place.open(name)
+
+
+def test_two_threads_that_open_it_at_once_hold_the_same(tmp_path, monkeypatch):
+    place, ours, first = str(tmp_path / "state"), state_module._ours, []
+    state(place, make=True)
+    state_module._held.clear()
+
+    def meanwhile(found):
+        if not first:
+            first.append(None)
+            first.append(state(place))  # another thread was faster
+        return ours(found)
+
+    monkeypatch.setattr(state_module, "_ours", meanwhile)
+    assert state(place) is first[1]
+    assert os.fstat(state(place).fd).st_ino == os.stat(place).st_ino

@@ -6,19 +6,10 @@ import itertools
 
 import pytest
 
-from cronwrap.model import Outcome, Output, Past
-from cronwrap.report.verdict import (
-    Policy,
-    abandoned,
-    ended_after_all,
-    exit_status,
-    judge,
-    not_run,
-    signal_name,
-    skipped,
-    still_running,
-    stuck,
-)
+from cronwrap.model import Outcome, Output
+from cronwrap.past import Past
+from cronwrap.report.unfinished import abandoned, ended_after_all, not_run, skipped, still_running, stuck
+from cronwrap.report.verdict import Policy, exit_status, judge, signal_name
 
 NOW = 1_800_000_000.0
 

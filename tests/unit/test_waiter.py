@@ -6,6 +6,7 @@ import pytest
 
 from cronwrap.mail import Envelope, Message
 from cronwrap.outbox import waiter
+from cronwrap.outbox.sent import Sent
 from cronwrap.outbox.store import Outbox
 
 NOW = 1_772_420_706.0
@@ -112,3 +113,11 @@ def test_schedules_that_cannot_be_written_down_make_no_attempts_without_end(worl
     world.wait()
     assert len(world.sent) == 3
     assert len(world.slept) >= 2
+
+
+def test_nobody_waits_for_what_everybody_has_got(world):
+    envelope = Envelope(sender="c@example.test", recipients=("o@example.test",))
+    item = world.box.store("r1", Message(envelope=envelope, content=b"x", job="j", subject="s"), NOW)
+    Sent(world.box).add(item.id, envelope.recipients)
+    world.wait()
+    assert (world.sent, world.slept) == ([], [])

@@ -1,4 +1,4 @@
-"""What the commands that name a job share: which jobs there are, who asks, and until when."""
+"""What the commands that name a job share: who asks, and until when."""
 
 from __future__ import annotations
 
@@ -9,43 +9,9 @@ from typing import Any
 
 import click
 
-from cronwrap.crontab.named import NamedJob, jobs_of
-from cronwrap.errors import CronwrapError
-from cronwrap.history.runs import jobs
-from cronwrap.job import holds
 from cronwrap.paths import user_name
-from cronwrap.settings.load import Settings
-from cronwrap.settings.values import duration, nearest
+from cronwrap.settings.values import duration
 from cronwrap.settings.when import moment
-
-LISTED = 10
-"""Jobs that are named to whoever asked for one that is not there."""
-
-
-def in_crontab(settings: Settings, user: str = "") -> tuple[list[NamedJob], str]:
-    """Give the jobs of the crontabs of a user (the present one), and why some could not be read."""
-    return jobs_of(user or user_name(), settings["redact.patterns"], other=bool(user) and user != user_name())
-
-
-def check_known(settings: Settings, name: str) -> None:
-    """Raise CronwrapError, with the nearest name, unless a job of that name has run or is in the crontab."""
-    known = {tally.job for tally, _running in jobs(settings.state_dir)}
-    known |= {hold.job for hold in holds.every(settings.state_dir)}
-    if name in known:
-        return
-    found, fault = in_crontab(settings)
-    known |= {one for job in found for one in job.names}
-    if name not in known:
-        raise CronwrapError(no_such_job(name, known) + (f" ({fault})" if fault else ""))
-
-
-def no_such_job(name: str, known: set[str]) -> str:
-    """Say that there is no such job, and which there are."""
-    hint = nearest(name, sorted(known))
-    if not hint and known:
-        shown = ", ".join(sorted(known)[:LISTED])
-        hint = f"; there are: {shown}{', …' if len(known) > LISTED else ''}"
-    return f"no job {name!r} has run, or is in the crontab{hint}"
 
 
 def asked_by() -> str:

@@ -13,7 +13,8 @@ import click
 
 from cronwrap import __version__
 from cronwrap.commands import SUBCOMMANDS
-from cronwrap.errors import EXIT_USAGE, CronwrapError, UsageError
+from cronwrap.errors import CronwrapError, UsageError
+from cronwrap.exit_status import EXIT_USAGE
 from cronwrap.history.journal import Entry
 from cronwrap.model import Command
 from cronwrap.settings.load import Settings, load

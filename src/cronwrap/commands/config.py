@@ -13,6 +13,7 @@ from cronwrap.channels.connect import offline_fault
 from cronwrap.commands import views
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import ConfigError, CronwrapError, TemporaryError
+from cronwrap.manage.settings import every
 from cronwrap.paths import config_paths
 from cronwrap.relay import certificate, credentials
 from cronwrap.settings import toml_write, view
@@ -23,6 +24,7 @@ from cronwrap.settings.view import Shown
 from cronwrap.setup import draft as setup
 from cronwrap.setup import importers
 from cronwrap.setup.importers import Imported
+from cronwrap.trust import read_regular
 
 if TYPE_CHECKING:
     from cronwrap.commands.cli import App
@@ -40,7 +42,7 @@ def command() -> None:
 def show(app: App, job: str | None, as_json: bool) -> None:
     """Show every setting in force and where it comes from; secrets are hidden."""
     settings = _for_job(app.settings(), job)
-    shown = [*view.settings(settings), *_relays(settings), *_targets(settings)]
+    shown = list(every(settings))
     if as_json:
         views.write(views.objects(map(view.public, shown)))
     else:
@@ -124,20 +126,6 @@ def _for_job(settings: Settings, job: str | None) -> Settings:
     return load(flags, os.environ)
 
 
-def _relays(settings: Settings) -> Iterator[Shown]:
-    try:
-        found = relays_in_force(settings.paths)
-    except ConfigError:
-        return  # told among the faults
-    for number, relay in enumerate(found, 1):
-        yield from view.relay(number, relay)
-
-
-def _targets(settings: Settings) -> Iterator[Shown]:
-    for number, target in enumerate(targets_in_force(settings.paths), 1):
-        yield from view.target(number, target)
-
-
 def _row(one: Shown) -> list[Cell]:
     return [Cell(text=one.key), Cell(text=one.text), Cell(text=one.source or "built in")]
 
@@ -206,8 +194,7 @@ def _content(path: str) -> bytes | None:
     if path == "-":
         return sys.stdin.buffer.read(importers.SIZE_LIMIT + 1)
     try:
-        with open(path, "rb") as file:
-            return file.read(importers.SIZE_LIMIT + 1)
+        return read_regular(path, importers.SIZE_LIMIT + 1)
     except FileNotFoundError:
         return None
     except OSError as error:

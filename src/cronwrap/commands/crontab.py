@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterable
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -16,24 +15,20 @@ from cronwrap import spans, text
 from cronwrap.commands import SUBCOMMANDS, views
 from cronwrap.crontab.audit import EARLY, Missed, Unwatched, Watched, Window, judge, watch
 from cronwrap.crontab.dialect import BY_NAME, Dialect, guess
+from cronwrap.crontab.here import mistakes, prefix_here
 from cronwrap.crontab.host_zone import host_zone
 from cronwrap.crontab.lines import decode, encode, jobs, parse
-from cronwrap.crontab.lint import CRON_PATH, ERROR, NOTE, Finding, World
-from cronwrap.crontab.lint import lint as find_mistakes
-from cronwrap.crontab.place import passed_over
+from cronwrap.crontab.lint import CRON_PATH, NOTE, Finding
 from cronwrap.crontab.shell import words
-from cronwrap.crontab.shell_check import ShellCheck
 from cronwrap.crontab.store import (
     find_program,
-    is_user,
     open_store,
     own_spool,
-    this_program,
     user_name,
 )
 from cronwrap.crontab.wrap import PROGRAM, Rewrite, check_prefix, unwrap, wrap
 from cronwrap.errors import CronwrapError, UsageError
-from cronwrap.settings.values import duration, quote
+from cronwrap.settings.values import duration
 
 DUE_SHOWN = 3
 """Missing runs of one job that are listed; a job of every minute has more than anyone reads."""
@@ -80,7 +75,7 @@ def wrap_command(path: str | None, prefix: str | None, in_place: bool, yes: bool
     """
     check_prefix(prefix or PROGRAM)
     table = _Table(path, **how)
-    prefix = prefix or _prefix_for(table, own=path is None)
+    prefix = prefix or (prefix_here(table.text) if path is None else PROGRAM)  # a file may be another host's
     result = wrap(table.text, prefix=prefix, system=table.system, dialect=table.dialect)
     _warn_of_path(result, prefix, table)
     _deliver(table, result, _Way(own=path is None, in_place=in_place, yes=yes, done="wrapped"))
@@ -108,7 +103,8 @@ def unwrap_command(path: str | None, in_place: bool, yes: bool, **how: Any) -> N
 def lint_command(ctx: click.Context, /, path: str | None, no_host: bool, **how: Any) -> None:
     """Find mistakes; exit with 1 when there is an error or a warning, 0 when there are notes at most."""
     table = _Table(path, **how)
-    findings = _mistakes(table, path, look=not no_host)
+    place = "" if path in (None, "-") else path
+    findings = mistakes(table, place, frozenset(SUBCOMMANDS), look=not no_host)
     _print_findings(table.name, findings)
     if any(finding.severity != NOTE for finding in findings):
         ctx.exit(1)
@@ -185,35 +181,6 @@ class _Table:
         return found
 
 
-def _mistakes(table: _Table, path: str | None, *, look: bool) -> tuple[Finding, ...]:
-    shells = ShellCheck()
-    world = World(
-        find=find_program if look else lambda name, _path: name,
-        is_user=is_user if look else lambda _name: True,
-        subcommands=frozenset(SUBCOMMANDS),
-        fault=shells.fault,
-        is_zone=_is_zone,
-        look=look,
-    )
-    place = passed_over(path, table.dialect, look=look) if path not in (None, "-") else ()
-    return (
-        *(Finding(number=1, severity=ERROR, text=said) for said in place),
-        *find_mistakes(table.text, world, system=table.system, dialect=table.dialect),
-    )
-
-
-def _prefix_for(table: _Table, *, own: bool) -> str:
-    """Give the name alone if all jobs of this host find it on their PATH, else the path of this program.
-
-    A crontab in a file may be for another host, so it gets the name in any case.
-    """
-    paths = {job.environment.get("PATH", CRON_PATH) for job in jobs(parse(table.text))}
-    if not own or all(find_program(PROGRAM, path) for path in paths):
-        return PROGRAM
-    here = this_program()
-    return quote(here) if here and not set("%\n\r") & set(here) else PROGRAM
-
-
 def _missed(
     watched: tuple[Watched, ...], state_dir: str, window: Window
 ) -> tuple[tuple[Missed, ...], tuple[Unwatched, ...]]:
@@ -237,17 +204,6 @@ def _first_known(job: Watched, runs: dict[str, list[float]], begin: float) -> fl
     """Give when a job was first seen to run, or else when the user's first job was."""
     own = [start for name in job.names for start in runs.get(name, ())]
     return min(own or [start for starts in runs.values() for start in starts], default=begin)
-
-
-def _is_zone(name: str) -> bool:
-    """Give whether there is a time zone of that name; also when nothing is known of any."""
-    for known in (name, "UTC"):
-        try:
-            ZoneInfo(known)
-        except (KeyError, ValueError, OSError):
-            continue
-        return known == name
-    return True
 
 
 # Printed ----------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import click
 
@@ -12,7 +11,7 @@ from cronwrap.commands import views
 from cronwrap.commands.views import GAP, Screen
 from cronwrap.settings.load import Settings
 from cronwrap.setup import doctor
-from cronwrap.setup.check import Check
+from cronwrap.setup.check import Check, public
 from cronwrap.spans import count
 
 SIGNS = {True: ("ok", views.GREEN), False: ("FAULT", views.RED), None: ("note", views.YELLOW)}
@@ -70,19 +69,6 @@ def _examine(settings: Settings, *, send: bool, as_json: bool) -> int:
     if not as_json:
         views.write(["", conclusion(screen, seen)])
     return sum(not check.ok for check in seen)
-
-
-def public(check: Check) -> dict[str, Any]:
-    """Give a step for programs."""
-    return {
-        "name": check.name,
-        "ok": check.ok,
-        "text": check.text,
-        "advice": check.advice or None,
-        "seconds": round(check.seconds, 4),
-        "relay": check.relay or None,
-        **({"user": check.user} if check.user else {}),
-    }
 
 
 def lines(screen: Screen, check: Check) -> Iterator[str]:

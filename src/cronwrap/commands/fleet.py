@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cronwrap.commands import views
-from cronwrap.commands.fleet_views import in_force
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import CronwrapError
 from cronwrap.fleet import grants
@@ -17,7 +16,8 @@ from cronwrap.fleet.database import connected, host_name
 from cronwrap.fleet.migrations import upgrade
 from cronwrap.fleet.ship import ship
 from cronwrap.fleet.view import Host, hosts
-from cronwrap.history.arrivals import shipping
+from cronwrap.history.shipping import shipping
+from cronwrap.manage.fleet import in_force, public_host
 from cronwrap.spans import ago, count, duration
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
     with connected(fleet, writing=False) as database:
         found = hosts(database)
     if as_json:
-        views.write(views.objects(map(public, found)))
+        views.write(views.objects(map(public_host, found)))
         return
     screen = Screen()
     views.write(lines(screen, found))
@@ -125,13 +125,6 @@ def prune(app: App, keep: int | None) -> None:
             )
         dropped = database.call("SELECT cronwrap.prune() AS dropped")[0]["dropped"]
     views.say(f"{count(dropped, 'partition')} dropped")
-
-
-def public(host: Host) -> dict[str, Any]:
-    """Give a host for programs."""
-    times = ("seen", "oldest", "next")
-    known = {name: getattr(host, name) for name in Host.fields() if name != "now"}
-    return {name: views.moment(value) if name in times else value for name, value in known.items()}
 
 
 def lines(screen: Screen, found: list[Host]) -> Iterator[str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import click
 
 from cronwrap.commands import views
 from cronwrap.commands.views import Cell, Screen
-from cronwrap.errors import StateError
-from cronwrap.history.as_object import KEYS, as_object
-from cronwrap.history.runs import Run, fold, runs
+from cronwrap.history.runs import Run, runs
+from cronwrap.manage import runs as manage
+from cronwrap.manage.runs import public
 from cronwrap.settings.values import duration as duration_of
 from cronwrap.spans import ago, duration
 
@@ -53,10 +52,11 @@ def command(  # noqa: PLR0913, PLR0917  # one each option
     """Show the runs, newest first."""
     settings = ctx.obj.settings()
     if whole_fleet or host is not None:
-        from cronwrap.commands import fleet_views  # noqa: PLC0415  # for those who have one
+        from cronwrap.commands.fleet_views import only_with_fleet  # noqa: PLC0415  # for those who have one
+        from cronwrap.manage import fleet  # noqa: PLC0415
 
-        fleet_views.only_with_fleet(fleet=whole_fleet, host=host)
-        of_all = fleet_views.history(settings, host=host, job=job, failed=failed, since=since, limit=limit)
+        only_with_fleet(fleet=whole_fleet, host=host)
+        of_all = fleet.runs(settings, host=host, job=job, failed=failed, since=since, limit=limit)
         views.write(
             views.objects(map(public, of_all))
             if as_json
@@ -75,18 +75,8 @@ def command(  # noqa: PLR0913, PLR0917  # one each option
 
 def bring_up_to_date(state_dir: str, keep: float | None) -> None:
     """Fold what waits in the journal; what stands in the way is said, and the rest is shown all the same."""
-    try:
-        notices: Iterable[str] = fold(state_dir, keep)
-    except StateError as error:
-        notices = [str(error)]
-    for notice in notices:
+    for notice in manage.bring_up_to_date(state_dir, keep):
         views.say(f"cronwrap: {notice}", err=True)
-
-
-def public(run: Run) -> dict[str, Any]:
-    """Give a run for programs."""
-    found = as_object({name: getattr(run, name) for name in KEYS})
-    return {**found, "by_hand": True} if run.by_hand else found
 
 
 def lines(

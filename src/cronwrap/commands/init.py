@@ -14,10 +14,10 @@ from cronwrap.commands.questions import confirm, hidden, prompt
 from cronwrap.commands.views import Screen
 from cronwrap.errors import ConfigError, CronwrapError
 from cronwrap.paths import SYSTEM_CONFIG, user_config
+from cronwrap.settings.command_line import quote
 from cronwrap.settings.files import relays_in_files
 from cronwrap.settings.load import Settings, load
 from cronwrap.settings.relays import exposed
-from cronwrap.settings.values import quote
 from cronwrap.setup import draft as setup
 from cronwrap.setup import providers, trial
 from cronwrap.setup.check import Check

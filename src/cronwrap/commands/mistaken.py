@@ -18,8 +18,8 @@ from cronwrap.crontab.right_form import (
 from cronwrap.crontab.store import find_program
 from cronwrap.errors import UsageError
 from cronwrap.pipeline.mistakes import report_mistake
+from cronwrap.settings.command_line import quote
 from cronwrap.settings.options import BY_KEY
-from cronwrap.settings.values import quote
 
 
 def tell(words: Sequence[str], error: UsageError) -> None:

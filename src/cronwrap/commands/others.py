@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from cronwrap import forked
 from cronwrap.errors import StateError
 from cronwrap.history.runs import CANDIDATES, find, under_way
 from cronwrap.paths import state_directory, state_variable
@@ -55,10 +56,7 @@ def _directory(user: pwd.struct_passwd) -> str:
 
 
 def _become(user: pwd.struct_passwd) -> None:
-    """Become a user for good, with their groups."""
-    os.initgroups(user.pw_name, user.pw_gid)
-    os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
-    os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+    forked.become(user.pw_name, user.pw_uid, user.pw_gid)
 
 
 def _as(user: pwd.struct_passwd, look: Callable[[str], Found]) -> Found:

@@ -6,27 +6,22 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cronwrap.commands import views
 from cronwrap.errors import StateError
-from cronwrap.outbox import dispatch
-from cronwrap.outbox.message_file import DAMAGED, Damaged
+from cronwrap.manage.outbox import as_object, queue_again, readable_item, whole_file
+from cronwrap.outbox import dispatch, sent
+from cronwrap.outbox.message_file import DAMAGED
+from cronwrap.outbox.sent import Delivered
 from cronwrap.outbox.store import Item, Outbox
-from cronwrap.pipeline.readdressing import anew, current
-from cronwrap.report.preview import readable
-from cronwrap.settings.load import Settings
 from cronwrap.spans import ago, duration
 from cronwrap.text import harmless, shorten
 
 if TYPE_CHECKING:
     from cronwrap.commands.cli import App
-
-SHOWN_OF_DAMAGED = 65536
-"""Octets; enough to see what kind of file it is."""
 
 
 @click.group(
@@ -48,7 +43,9 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
 def list_(app: App, *, as_json: bool) -> None:
     """List the outbox."""
     box = Outbox(app.settings().state_dir).look()
-    items = [*box.items()[0], *box.failed()]
+    delivered = Delivered(box)
+    queued = [item.replace(last_error=sent.WORDS) if delivered(item) else item for item in box.items()[0]]
+    items = [*queued, *box.failed()]
     for line in map(json.dumps, map(as_object, items)) if as_json else lines(items, time.time()):
         views.say(line)
 
@@ -65,36 +62,15 @@ def show(app: App, identity: str, *, raw: bool, as_json: bool) -> None:
     if as_json:
         views.say(json.dumps(as_object(item)))
         return
-    if damaged := item.last_error.startswith(DAMAGED):
-        content = _whole_file(box, item)
-    else:
-        content = box.content(item)
+    damaged = item.last_error.startswith(DAMAGED)
+    content = whole_file(box, item) if damaged else box.content(item)
     if raw:
         views.write([views.raw(content)])
         return
     for line in lines([item], time.time()):
         views.say(line)
     views.say()
-    views.say(content if damaged else _readable(item, content))
-
-
-def _readable(item: Item, content: bytes) -> str:
-    """Give a message as its reader would see it, a notification with a line for each of its parts."""
-    if not item.lane:
-        return readable(content)
-    try:
-        return json.dumps(json.loads(content), indent=2, ensure_ascii=False)
-    except ValueError:
-        return content.decode(errors="replace")
-
-
-def _whole_file(box: Outbox, item: Item) -> bytes:
-    """Give the beginning of a damaged file, as much as a person may want to look at."""
-    try:
-        with open(box.open(item), "rb") as stream:
-            return stream.read(SHOWN_OF_DAMAGED)
-    except (Damaged, OSError) as error:
-        raise StateError(f"{item.id} cannot be shown: {getattr(error, 'strerror', error)}") from None
+    views.say(content if damaged else readable_item(item, content))
 
 
 class Progress:
@@ -152,7 +128,12 @@ def retry(ctx: click.Context, identity: str | None, *, every: bool) -> None:
     items = _chosen(box, identity, every=every)
     if every:
         items = [item for item in items if item.envelope.recipients]  # a damaged file has none
-    queued = {item.id for item in items if _queue_again(box, item, settings)}
+    queued = set()
+    for item in items:
+        if queue_again(box, item, settings):
+            queued.add(item.id)
+        else:
+            views.say(f"{item.id} is gone: all whom mailto names now have got it")
     progress = Progress(len(queued), as_json=False)
 
     def told(tried: Item, words: str) -> None:
@@ -180,25 +161,6 @@ def _chosen(box: Outbox, identity: str | None, *, every: bool) -> list[Item]:
     return [*box.items()[0], *box.failed()] if every else [box.find(identity or "")]
 
 
-def _queue_again(box: Outbox, item: Item, settings: Settings) -> bool:
-    """Put a message into the queue, addressed as settings have it now; False when nobody is left."""
-    if not item.envelope.recipients:
-        raise StateError(f"{item.id} cannot be sent: {item.last_error}")
-    if item.lane:  # its target is asked for when it is sent
-        item_now, content = item.replace(held_until=0.0), box.content(item)
-    else:
-        item_now, content = anew(box, item, current(settings["config"], item.job))
-    if not item_now.envelope.recipients:
-        box.remove(item)
-        click.echo(f"{item.id} is gone: all whom mailto names now have got it")
-        return False
-    again = item_now.replace(
-        state="queued", attempts=0, next_attempt=0.0, queued=time.time(), relay_fault=False, refused=()
-    )
-    box.update(item, again, content)
-    return True
-
-
 @command.command("drop", help="Throw a message away, unsent.")
 @click.argument("identity", metavar="[ID]", required=False)
 @click.option("--all", "every", is_flag=True, help="Every message that waits or was given up.")
@@ -214,29 +176,10 @@ def drop(app: App, identity: str | None, *, every: bool) -> None:
         views.say("the outbox is empty")
 
 
-def as_object(item: Item) -> dict[str, Any]:
-    """Give a message as SPEC's JSON object; times are ISO 8601 with offset."""
-    return {
-        "id": item.id,
-        "job": item.job,
-        "to": list(item.envelope.recipients),
-        "subject": item.subject,
-        "queued": _iso(item.queued),
-        "attempts": item.attempts,
-        "next_attempt": _iso(item.next_attempt) if item.state == "queued" else None,
-        "last_error": item.last_error or None,
-        "state": item.state,
-    }
-
-
 def _when(item: Item, before: set[tuple[str, str]]) -> str:
     """Say when a message that is due goes; ``before`` has what the targets were to be told until then."""
     waits = item.lane and (item.lane, item.job) in before
     return "once what the job had to say before has gone" if waits else "now"
-
-
-def _iso(moment: float) -> str | None:
-    return datetime.fromtimestamp(moment).astimezone().isoformat(timespec="seconds") if moment else None
 
 
 def lines(items: Iterable[Item], now: float) -> Iterator[str]:

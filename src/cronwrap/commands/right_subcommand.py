@@ -8,8 +8,8 @@ from importlib import import_module
 
 import click
 
+from cronwrap.settings.command_line import quote
 from cronwrap.settings.options import BY_KEY
-from cronwrap.settings.values import quote
 
 
 def _command(name: str) -> click.Command:

@@ -6,21 +6,21 @@ import itertools
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import click
 
 from cronwrap.commands import views
 from cronwrap.commands.dead import report_dead
-from cronwrap.commands.history import bring_up_to_date, public
+from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
 from cronwrap.history.kept_output import Kept
 from cronwrap.history.runs import Run, find, output_of
 from cronwrap.job import use
 from cronwrap.job.use import Use
+from cronwrap.manage.runs import waiting_report, whole
 from cronwrap.model import STDERR, STDOUT
-from cronwrap.outbox.store import FAILED, QUEUE, Damaged, Item, Outbox
+from cronwrap.outbox.store import Item
 from cronwrap.report.ansi import plain
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import harmless, moment, size
@@ -35,9 +35,9 @@ def command(ctx: click.Context, word: str | None, as_json: bool, whole_fleet: bo
     """Show one run whole, with its output: the latest, a job's latest, or the one with RUN in its id."""
     settings = ctx.obj.settings()
     if whole_fleet:
-        from cronwrap.commands import fleet_views  # noqa: PLC0415  # for those who have one
+        from cronwrap.manage import fleet  # noqa: PLC0415  # for those who have one
 
-        tell(*fleet_views.find(settings, word), None, as_json=as_json)
+        tell(*fleet.find(settings, word), None, as_json=as_json)
         return
     report_dead(ctx.obj, settings)
     bring_up_to_date(settings.state_dir, settings["history.keep"])
@@ -55,33 +55,6 @@ def tell(found: Run, kept: Kept, report: Item | None, *, as_json: bool) -> None:
     else:
         screen = Screen()
         views.write(itertools.chain(details(screen, found, time.time(), report), output(screen, kept)))
-
-
-def whole(found: Run, kept: Kept) -> dict[str, Any]:
-    r"""Give all that is known of a run, for programs; octets that are no UTF-8 come as ``\xff``."""
-    return {
-        **public(found),
-        "stdout_bytes": found.stdout_bytes,
-        "stderr_bytes": found.stderr_bytes,
-        "quiet_reason": found.quiet_reason,
-        "by_hand": found.by_hand,
-        "uses": views.uses(use.of_run(found) if found.result == "running" else None),
-        "output_head": kept.head.decode("utf-8", "backslashreplace"),
-        "output_tail": kept.tail.decode("utf-8", "backslashreplace"),
-        "left_out_bytes": kept.left_out_bytes,
-        "left_out_lines": kept.left_out_lines,
-    }
-
-
-def waiting_report(state_dir: str, run_id: str) -> Item | None:
-    """Give a run's report as it lies in the outbox; None when a relay has taken it, or none was due."""
-    box = Outbox(state_dir)
-    for place in (QUEUE, FAILED):
-        try:
-            return box.load(run_id, place)
-        except (Damaged, OSError):
-            continue
-    return None
 
 
 def details(screen: Screen, found: Run, now: float, report: Item | None = None) -> Iterator[str]:

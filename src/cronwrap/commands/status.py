@@ -9,37 +9,21 @@ from typing import Any
 import click
 
 from cronwrap.commands import views
-from cronwrap.commands.at_hand import in_crontab
 from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
 from cronwrap.commands.views import Cell, Screen
-from cronwrap.crontab.host_zone import host_zone
-from cronwrap.crontab.named import next_time
 from cronwrap.errors import StateError
-from cronwrap.history.arrivals import Shipping, shipping
-from cronwrap.history.runs import Run, jobs
-from cronwrap.history.tally import Tally, durations
-from cronwrap.job import holds, use
+from cronwrap.history.shipping import Shipping, shipping
+from cronwrap.history.tally import durations
+from cronwrap.job import use
 from cronwrap.job.holds import Hold
-from cronwrap.model import Record
-from cronwrap.outbox.store import LOUD_AFTER, Summary, summary
-from cronwrap.paths import user_name
-from cronwrap.pipeline.held_back import active, unsaid, until
-from cronwrap.settings.load import Settings
+from cronwrap.manage.jobs import JobState, public, states
+from cronwrap.manage.runs import result_words
+from cronwrap.outbox.store import LOUD_AFTER
+from cronwrap.outbox.summary import Summary, summary
+from cronwrap.pipeline.held_back import unsaid, until
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import median, moment, size
-
-
-class JobState(Record):
-    """A job as it stands: its last run, the one under way, what holds it back, when it is due."""
-
-    tally: Tally
-    running: Run | None = None
-    pause: Hold | None = None
-    mute: Hold | None = None
-    """Also one that has ended, as long as no mail has said so."""
-    muted: bool = False
-    next: float | None = None
 
 
 @click.command("status")
@@ -103,41 +87,6 @@ def fleet_lines(screen: Screen, behind: Shipping, now: float) -> Iterator[str]:
         yield screen.paint(views.printable(f"fleet: {words}; see: cronwrap fleet status"), views.YELLOW)
 
 
-def states(settings: Settings, now: float, *, by_next: bool = False) -> list[JobState]:
-    """Give each job that has run; ``by_next``: those of the crontab that never ran, too, soonest first."""
-    state_dir = settings.state_dir
-    held = {(hold.kind, hold.job): hold for hold in holds.every(state_dir)}
-    found = []
-    for tally, running in jobs(state_dir):
-        pause, mute = held.get((holds.PAUSE, tally.job)), held.get((holds.MUTE, tally.job))
-        muted = mute is not None and active(state_dir, mute, tally.user)
-        pause = None if pause and pause.over(now) else pause
-        found.append(JobState(tally=tally, running=running, pause=pause, mute=mute, muted=muted))
-    if not by_next:
-        return found
-    due = _due(settings, now)
-    user = user_name()
-    mine = {state.tally.job for state in found if state.tally.user == user}
-    for name in due.keys() - mine:
-        pause, mute = held.get((holds.PAUSE, name)), held.get((holds.MUTE, name))
-        found.append(JobState(tally=Tally(job=name, user=user), pause=pause, mute=mute, muted=bool(mute)))
-    found = [
-        state.replace(next=due.get(state.tally.job) if state.tally.user == user else None) for state in found
-    ]
-    return sorted(found, key=lambda state: (state.next is None, state.next or 0.0, state.tally.job))
-
-
-def _due(settings: Settings, now: float) -> dict[str, float | None]:
-    """Give the jobs of the user's crontabs, and when each is due next, None where that cannot be told."""
-    zone, due = host_zone(), dict[str, float | None]()
-    for one in in_crontab(settings)[0]:
-        if one.names:
-            at = next_time(one.job, now, zone)
-            known = [one_time for one_time in (at, due.get(one.names[0])) if one_time is not None]
-            due[one.names[0]] = min(known, default=None)
-    return due
-
-
 def more(state_dir: str, found: list[JobState]) -> Iterator[str]:
     """Give what ``--long`` tells of each job below the table."""
     for state in found:
@@ -165,36 +114,6 @@ def outbox_lines(screen: Screen, state_dir: str) -> tuple[list[str], bool]:
     return [outbox_line(screen, waiting, loud=loud)], loud
 
 
-def public(state: JobState) -> dict[str, Any]:
-    """Give a job for programs; the run under way has its id in ``running``."""
-    tally, running = state.tally, state.running
-    usual = durations(tally)
-    return {
-        "job": tally.job,
-        "user": tally.user,
-        "run": tally.run or None,
-        "result": tally.result or None,
-        "exit_code": tally.exit_code,
-        "signal": tally.signal,
-        "started": views.moment(tally.started) if tally.run else None,
-        "ended": views.moment(tally.ended) if tally.run else None,
-        "duration": tally.duration,
-        "usual_duration": median(usual) if usual else None,
-        "failures_in_a_row": tally.failures,
-        "failing_since": views.moment(tally.failing_since),
-        "last_success": views.moment(tally.last_success),
-        "running": running.run if running else None,
-        "uses": views.uses(use.of_run(running) if running else None),
-        "running_since": views.moment(running.started) if running else None,
-        "paused": state.pause is not None,
-        "paused_until": views.moment(state.pause.until) if state.pause else None,
-        "muted": state.muted,
-        "muted_until": views.moment(state.mute.until) if state.mute and state.muted else None,
-        "muted_until_ok": bool(state.mute and state.muted and state.mute.until_ok),
-        "next": views.moment(state.next),
-    }
-
-
 def outbox_line(screen: Screen, waiting: Summary, *, loud: bool) -> str:
     """Give a line on what waits in the outbox."""
     parts = []
@@ -203,6 +122,8 @@ def outbox_line(screen: Screen, waiting: Summary, *, loud: bool) -> str:
         parts.append(f"{count(waiting.queued, 'report')} {waits} for {duration(waiting.oldest_age)}")
     if waiting.failed:
         parts.append(f"{count(waiting.failed, 'report')} could not be delivered{waiting.refusing}")
+    if waiting.delivered:
+        parts.append(f"{count(waiting.delivered, 'delivered report')} cannot be removed")
     why = f" ({views.printable(waiting.last_error)})" if waiting.last_error else ""
     line = f"outbox: {', '.join(parts)}{why}; see: cronwrap outbox list"
     return screen.paint(line, views.RED if loud else views.YELLOW)
@@ -227,7 +148,7 @@ def _row(state: JobState, now: float, *, by_next: bool) -> list[Cell]:
     ]
     if by_next:
         times = [Cell(text="" if state.next is None else ago(now - state.next))]
-    result = views.result_words(tally.result, tally.exit_code, tally.signal) or "never"
+    result = result_words(tally.result, tally.exit_code, tally.signal) or "never"
     return [
         Cell(text=views.fit(views.printable(tally.job), JOB_COLUMNS)),
         Cell(

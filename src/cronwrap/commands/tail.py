@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 
 import click
@@ -15,30 +15,18 @@ from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
-from cronwrap.errors import (
-    EXIT_ENDED,
-    EXIT_INTERNAL,
-    EXIT_NOT_EXECUTABLE,
-    EXIT_NOT_FOUND,
-    EXIT_SIGNAL_BASE,
-    EXIT_SKIPPED,
-    StateError,
-)
-from cronwrap.history import records
-from cronwrap.history.live_output import Reader
+from cronwrap.errors import StateError
+from cronwrap.exit_status import EXIT_INTERNAL
 from cronwrap.history.runs import Run, ambiguous, find, output_of, under_way
-from cronwrap.model import STDERR
-from cronwrap.report.ansi import plain
+from cronwrap.manage import following
+from cronwrap.manage.runs import result_words
+from cronwrap.model import STDERR, STDOUT
+from cronwrap.report.ansi import complete, plain
 from cronwrap.spans import ago
 from cronwrap.text import harmless, size
 
 PAUSE = 0.1
 """Seconds between two looks for more output: a person takes this for at once."""
-ALIVE_EVERY = 5
-"""Looks without output after which it is asked whether the run is still there."""
-ESCAPE_MAX = 64
-"""Octets at the end of what came that may be the beginning of a terminal sequence or a character."""
-NOT_FOUND, NOT_EXECUTABLE = "not found", "cannot be executed"
 
 
 @click.command("tail")
@@ -75,10 +63,10 @@ def command(ctx: click.Context, word: str | None) -> int:
         return EXIT_INTERNAL
     if not found:
         when = ago(time.time() - (ended.ended or ended.started))
-        words = views.result_words(ended.result, ended.exit_code, ended.signal)
+        words = result_words(ended.result, ended.exit_code, ended.signal)
         views.say(f"cronwrap: run {ended.run} of {ended.job} has ended {when}: {words}", err=True)
     _rest(state_dir, ended, screen)
-    return status_of(ended)
+    return following.status_of(ended)
 
 
 def _running(state_dir: str, word: str | None) -> Run | None:
@@ -91,40 +79,18 @@ def _running(state_dir: str, word: str | None) -> Run | None:
 
 def follow(state_dir: str, found: Run, screen: Shown) -> int | None:
     """Show a run's output to its end; give its status, or None where the record has to say it."""
-    reader: Reader | None = None
-    looks = 0
-    alive = True
-    try:
-        while True:
-            reader = reader or _reader(state_dir, found.run)
-            if reader:
-                part = reader.read(screen.offset)
-                screen.take(part.pieces, part.skipped, part.next)
-                if part.ended:
-                    screen.finish()
-                    return part.status
-                if part.pieces or part.skipped:
-                    looks = 0
-                    continue
-            if not alive:  # and what it said last has been looked for since
+    with closing(following.live(state_dir, found, 0)) as pieces:
+        for piece in pieces:
+            if piece[0] == following.WAIT:
+                screen.flush()
+                time.sleep(PAUSE)
+            elif piece[0] == following.END:
                 screen.finish()
-                return None
-            looks += 1
-            if looks % ALIVE_EVERY == 0:
-                alive = any(fields["run"] == found.run for fields in records.running(state_dir, found.job))
-                if not alive:
-                    continue
-            time.sleep(PAUSE)
-    finally:
-        if reader:
-            reader.close()
-
-
-def _reader(state_dir: str, run: str) -> Reader | None:
-    try:
-        return Reader(state_dir, run)
-    except OSError:
-        return None  # it is younger than a second, or its disk is full
+                return int(piece[2])
+            else:
+                screen.take(piece)
+    screen.finish()
+    return None
 
 
 class Shown:
@@ -138,16 +104,19 @@ class Shown:
         """The offset behind what was given."""
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
-    def take(self, pieces: tuple[tuple[int, bytes], ...], skipped: int, offset: int) -> None:
-        """Give what came, after so many octets that are not to be had any more."""
-        out = sys.stdout.buffer
-        if skipped:
+    def take(self, piece: tuple[str, int, bytes]) -> None:
+        """Give what came, or say what is not to be had any more."""
+        kind, self.offset, octets = piece
+        if kind == following.GAP:
             self.finish()
-            views.say(f"cronwrap: {size(skipped)} left out here", err=True)
-        for stream, octets in pieces:
-            out.write(self._harmless(stream, octets) if self._screen.is_terminal else octets)
-        out.flush()
-        self.offset = offset
+            views.say(f"cronwrap: {size(int(octets))} left out here", err=True)
+        else:
+            stream = STDERR if kind == following.ERR else STDOUT
+            sys.stdout.buffer.write(self._harmless(stream, octets) if self._screen.is_terminal else octets)
+
+    def flush(self) -> None:
+        """Have a person see what was given."""
+        sys.stdout.buffer.flush()
 
     def finish(self) -> None:
         """Give what was held back."""
@@ -164,7 +133,7 @@ class Shown:
             octets = rest + octets
         elif rest:
             given = self._painted(before, rest)
-        end = _complete(octets)
+        end = complete(octets)
         self._rest = stream, octets[end:]
         return given + self._painted(stream, octets[:end])
 
@@ -174,58 +143,12 @@ class Shown:
         return "\n".join(self._screen.paint(line, colour) for line in lines).encode(errors="replace")
 
 
-def _complete(octets: bytes) -> int:
-    """Give up to where octets have no sequence or character that has only begun."""
-    end = len(octets)
-    escape = octets.rfind(b"\x1b", max(0, end - ESCAPE_MAX))
-    if escape >= 0 and not any(0x40 <= octet <= 0x7E and octet != ord("[") for octet in octets[escape + 1 :]):
-        end = escape
-    for back in range(1, min(4, end) + 1):
-        octet = octets[end - back]
-        if octet >= 0xC0:  # the first of a character in UTF-8
-            length = 2 if octet < 0xE0 else 3 if octet < 0xF0 else 4
-            return end - back if back < length else end
-        if octet < 0x80:
-            break
-    return end
-
-
 def _rest(state_dir: str, ended: Run, screen: Shown) -> None:
     """Give what is remembered of the output of a run that has ended, as far as it was not given before."""
-    if screen.offset:
-        words = "its last output could not be followed"
-        views.say(f"cronwrap: {words}; see: cronwrap show {ended.run}", err=True)
-        return
-    kept = output_of(state_dir, ended)
-    halves = (kept.head, 0), (kept.tail, kept.left_out_bytes)
-    begin = 0
-    for octets, skipped in halves:
-        pieces = tuple(_pieces(kept.stretches, octets, begin))
-        screen.take(pieces, skipped, 0)
-        begin += len(octets)
+    for piece in following.remembered(ended, output_of(state_dir, ended), screen.offset):
+        if piece[0] == following.LOST:
+            words = "its last output could not be followed"
+            views.say(f"cronwrap: {words}; see: cronwrap show {ended.run}", err=True)
+        else:
+            screen.take(piece)
     screen.finish()
-
-
-def _pieces(stretches: tuple[tuple[int, int], ...], octets: bytes, begin: int) -> Iterator[tuple[int, bytes]]:
-    stops = [*(offset for offset, _stream in stretches), begin + len(octets)]
-    for number, (offset, stream) in enumerate(stretches):
-        piece = octets[max(0, offset - begin) : max(0, stops[number + 1] - begin)]
-        if piece:
-            yield stream, piece
-
-
-def status_of(run: Run) -> int:
-    """Give the exit status that cronwrap had for a run that has ended (SPEC 2), as its record tells."""
-    reasons = " ".join(run.reasons)
-    if run.result in ("timeout", "stopped") or reasons.startswith(("memory (", "overlap (")):
-        return EXIT_ENDED
-    if run.result == "skipped":
-        return EXIT_SKIPPED
-    if run.result == "not-started":
-        words = ((NOT_FOUND, EXIT_NOT_FOUND), (NOT_EXECUTABLE, EXIT_NOT_EXECUTABLE))
-        return next((status for text, status in words if text in reasons), EXIT_INTERNAL)
-    if run.result == "abandoned":
-        return EXIT_INTERNAL
-    if run.signal is not None:
-        return EXIT_SIGNAL_BASE + run.signal
-    return run.exit_code or 0

@@ -19,9 +19,9 @@ import click
 
 from cronwrap.history.runs import Run
 from cronwrap.history.tally import FAILED
-from cronwrap.job.use import Use
+from cronwrap.manage.runs import result_words
 from cronwrap.model import Record
-from cronwrap.text import harmless, iso
+from cronwrap.text import harmless
 
 GREEN, RED, YELLOW, CYAN, BOLD, DIM = "32", "31", "33", "36", "1", "2"
 COLOURS = {"ok": GREEN, "running": CYAN, "skipped": YELLOW, **dict.fromkeys(FAILED, RED)}
@@ -105,34 +105,9 @@ def json_line(value: dict[str, Any]) -> str:
     return line.translate(told | {0x7F: "\\u007f"})
 
 
-def moment(unix: float | None) -> str | None:
-    """Give a Unix time in ISO 8601, local, with its offset from UTC."""
-    return iso(unix)
-
-
-def result_words(result: str, exit_code: int | None, number: int | None) -> str:
-    """Give a result in a few words: ``exit 2``, ``signal 9``, ``not started``."""
-    if result == "failed" and exit_code:
-        return f"exit {exit_code}"
-    if result == "signal" and number is not None:
-        return f"signal {number}"
-    return printable(result.replace("-", " "))
-
-
 def result_cell(run: Run) -> Cell:
     """Give a run's result for a table."""
     return Cell(text=result_words(run.result, run.exit_code, run.signal), colour=COLOURS.get(run.result, RED))
-
-
-def uses(now: Use | None) -> dict[str, Any] | None:
-    """Give what a run's processes use for programs."""
-    if now is None:
-        return None
-    return {
-        "processes": now.processes,
-        "cpu_seconds": round(now.cpu_seconds, 2),
-        "rss_bytes": now.rss_bytes,
-    }
 
 
 def printable(text: str) -> str:

@@ -8,8 +8,10 @@ import signal
 import threading
 from typing import NoReturn
 
+from cronwrap import forked
 from cronwrap.crontab.surroundings import SPOOL, Account, Daemon
-from cronwrap.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_SIGNAL_BASE, CronwrapError
+from cronwrap.errors import CronwrapError
+from cronwrap.exit_status import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND, EXIT_SIGNAL_BASE
 from cronwrap.model import Record
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -72,9 +74,7 @@ def _child(what: ByHand, stdin: int, *, become: bool) -> NoReturn:
         os.setsid()
         _inherit(what.daemon)
         if become:
-            os.initgroups(what.account.name, what.account.gid)
-            os.setgid(what.account.gid)
-            os.setuid(what.account.uid)
+            forked.become(what.account.name, what.account.uid, what.account.gid)
         _enter(what.environment["HOME"])
         os.dup2(stdin, 0)
         os.closerange(3, DESCRIPTORS)

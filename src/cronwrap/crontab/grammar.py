@@ -145,6 +145,8 @@ def _closed(text: str, at: int, end: str, nesting: int) -> int:
 
 def comment_start(text: str) -> int:
     """Give where the comment at the end of a text begins, -1 when there is none beyond doubt."""
+    if "#" not in text:
+        return -1
     return next(
         (token.start if token.depth == 0 else -1 for token in tokens(text) if token.kind == COMMENT), -1
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
+from itertools import islice
 
 from cronwrap.crontab.audit import invocation, of_use, zone_named
 from cronwrap.crontab.dialect import Dialect, guess
@@ -17,6 +18,9 @@ from cronwrap.errors import CronwrapError
 from cronwrap.model import Record
 from cronwrap.settings.command_line import SHELL_BASENAME
 from cronwrap.settings.job_name import job_name
+
+OWN = "crontab"
+"""The place of a user's own crontab."""
 
 
 class NamedJob(Record):
@@ -45,31 +49,40 @@ def jobs_of(
     user's. ``secrets`` are the patterns of ``[redact]``; ``patience`` is how long crontab(1) may take.
     """
     found: list[NamedJob] = []
+    texts, fault = tables(user, other=other, patience=patience)
+    for place, text in texts:
+        every = named_jobs(place, text, _dialect_at(place, text), secrets)
+        found += (one for one in every if one.job.user in (None, user))
+    return found, fault
+
+
+def tables(
+    user: str, *, other: bool = False, patience: float = CRONTAB_TIMEOUT
+) -> tuple[list[tuple[str, str]], str]:
+    """Give place and text of the crontabs that may have jobs of a user, and why their own cannot be read."""
+    found: list[tuple[str, str]] = []
     fault = ""
     try:
-        text = decode(Own(user if other else "", patience).read())
-        found += _named("crontab", text, guess(text, own_spool())[0], secrets)
+        found.append((OWN, decode(Own(user if other else "", patience).read())))
     except CronwrapError as error:
         fault = str(error)
+    return [*found, *system_tables()], fault
+
+
+def system_tables() -> Iterator[tuple[str, str]]:
+    """Give path and text of /etc/crontab and /etc/cron.d, as far as this user may read them."""
     for path in _system_crontabs():
         try:
-            text = decode(File(path).read())
+            yield path, decode(File(path).read())
         except CronwrapError:
             continue  # cron may read it, this user may not
-        mine = _named(path, text, guess(text, path)[0], secrets)
-        found += [one for one in mine if one.job.user == user]
-    return found, fault
 
 
 def system_users() -> set[str]:
     """Give the names in the user columns of /etc/crontab and /etc/cron.d."""
     found: set[str] = set()
-    for path in _system_crontabs():
-        try:
-            text = decode(File(path).read())
-        except CronwrapError:
-            continue
-        lines = parse(text, system=True, dialect=guess(text, path)[0])
+    for path, text in system_tables():
+        lines = parse(text, system=True, dialect=_dialect_at(path, text))
         found |= {job.user for job in jobs(lines) if job.user}
     return found
 
@@ -86,14 +99,33 @@ def _system_crontabs() -> Iterator[str]:
             yield path
 
 
-def _named(place: str, text: str, dialect: Dialect, secrets: Sequence[str]) -> Iterator[NamedJob]:
+def named_jobs(place: str, text: str, dialect: Dialect, secrets: Sequence[str]) -> Iterator[NamedJob]:
+    """Give the jobs of a crontab under their names. ``place`` is its file, or ``OWN`` for one's own."""
+    for job in _jobs_in(place, text, dialect):
+        names, wrapped = naming(job, secrets)
+        yield NamedJob(job=job, place=place, names=names, wrapped=wrapped)
+
+
+def jobs_at(place: str, text: str) -> tuple[Job, ...]:
+    """Give the jobs of a crontab as cron reads it where it is; none where that cron runs none."""
+    return _jobs_in(place, text, _dialect_at(place, text))
+
+
+def _dialect_at(place: str, text: str) -> Dialect:
+    return guess(text, own_spool() if place == OWN else place)[0]
+
+
+def _jobs_in(place: str, text: str, dialect: Dialect) -> tuple[Job, ...]:
     if not dialect.runs_jobs:
-        return
-    for job in jobs(parse(text, system=is_system_path(place), dialect=dialect)):
-        texts = job.shell_texts()
-        shell = job.shell.rpartition("/")[2] == SHELL_BASENAME
-        wrapped = shell or any(map(calls_cronwrap, texts))
-        yield NamedJob(job=job, place=place, names=_names(job, texts, secrets), wrapped=wrapped)
+        return ()
+    return jobs(parse(text, system=is_system_path(place), dialect=dialect))
+
+
+def naming(job: Job, secrets: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """Give what cronwrap calls a job, and whether its line calls cronwrap itself."""
+    texts = job.shell_texts()
+    shell = job.shell.rpartition("/")[2] == SHELL_BASENAME
+    return _names(job, texts, secrets), shell or any(map(calls_cronwrap, texts))
 
 
 def _names(job: Job, texts: tuple[str, ...], secrets: Sequence[str]) -> tuple[str, ...]:
@@ -114,26 +146,38 @@ def _names(job: Job, texts: tuple[str, ...], secrets: Sequence[str]) -> tuple[st
 
 def next_time(job: Job, now: float, zone: tzinfo) -> float | None:
     """Give when cron starts a job next; None where that cannot be told, or cronsim is not there."""
-    return _time(job, now, zone, backwards=False)
+    return next(iter(next_times(job.schedule, job.environment.get("CRON_TZ", ""), now, zone)), None)
 
 
 def last_time(job: Job, now: float, zone: tzinfo) -> float | None:
     """Give when cron was to start a job last, at this moment or before; None as above."""
-    return _time(job, now // 60 * 60 + 60, zone, backwards=True)
+    named, end = job.environment.get("CRON_TZ", ""), now // 60 * 60 + 60
+    return next(iter(_times(job.schedule, named, end, zone, 1, backwards=True)), None)
 
 
-def _time(job: Job, now: float, zone: tzinfo, *, backwards: bool) -> float | None:
+def next_times(schedule: str, named: str, now: float, zone: tzinfo, count: int = 1) -> tuple[float, ...]:
+    """Give when cron starts a job of that schedule next; fewer than ``count`` where no more can be told.
+
+    ``named`` is ``CRON_TZ``, empty for the host's ``zone``.
+    """
+    return _times(schedule, named, now, zone, count, backwards=False)
+
+
+def _times(
+    schedule: str, named: str, now: float, zone: tzinfo, count: int, *, backwards: bool
+) -> tuple[float, ...]:
     try:
         from cronsim import CronSim  # noqa: PLC0415  # an extra that may not be installed
         from cronsim.cronsim import CronSimError  # noqa: PLC0415
     except ImportError:
-        return None
+        return ()
+    found: list[float] = []
     try:
-        schedule = read(job.schedule)
-        if not schedule.expression or schedule.never:
-            return None
-        named = job.environment.get("CRON_TZ", "")
-        local = datetime.fromtimestamp(now, UTC).astimezone(zone_named(named) if named else zone)
-        return float(next(CronSim(schedule.expression, local, reverse=backwards)).timestamp())
-    except (ScheduleError, CronwrapError, CronSimError, StopIteration, OverflowError):
-        return None
+        read_as = read(schedule)
+        if read_as.expression and not read_as.never:
+            local = datetime.fromtimestamp(now, UTC).astimezone(zone_named(named) if named else zone)
+            times = CronSim(read_as.expression, local, reverse=backwards)
+            found.extend(float(due.timestamp()) for due in islice(times, count))
+    except (ScheduleError, CronwrapError, CronSimError, OverflowError):
+        pass  # what was found so far
+    return tuple(found)

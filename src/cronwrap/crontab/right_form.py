@@ -8,8 +8,9 @@ from difflib import get_close_matches
 
 from cronwrap.crontab.shell import single_quoted
 from cronwrap.crontab.shell_traits import SHELL_ALONE
+from cronwrap.settings.command_line import quote
 from cronwrap.settings.options import BY_KEY, BY_SHORT, Option
-from cronwrap.settings.values import BAD_VALUE, EVENTS, quote
+from cronwrap.settings.values import BAD_VALUE, EVENTS
 
 PROGRAM = "cronwrap"
 ANY_COMMAND = "COMMAND [ARG]..."

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from cronwrap.settings.command_line import Invocation
-from cronwrap.settings.values import quote
+from cronwrap.settings.command_line import Invocation, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

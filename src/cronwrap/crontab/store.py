@@ -8,10 +8,13 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from cronwrap.crontab.lines import is_system_path
 from cronwrap.errors import CronwrapError
+from cronwrap.trust import HANDED, read_regular
 from cronwrap.whole_file import LARGEST, WholeFile
 
 SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron")
@@ -19,6 +22,10 @@ SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron")
 
 CRONTAB_TIMEOUT = 60.0
 """Seconds for crontab(1), which may sit on a name service that does not answer."""
+
+
+WRITTEN_CR = b"\\r"
+"""What the crontab(1) of Debian 12 and 13 lists for a CR, and for a backslash and an r as well."""
 
 
 class Store(Protocol):
@@ -51,8 +58,7 @@ class File:
     def read(self) -> bytes:
         """Give the whole file."""
         try:
-            with open(self.path, "rb") as file:
-                content = file.read(LARGEST + 1)
+            content = read_regular(self.name if self.name.startswith(HANDED) else self.path, LARGEST + 1)
         except OSError as error:
             raise CronwrapError(f"{self.name}: {error.strerror}") from None
         if len(content) > LARGEST:
@@ -110,11 +116,24 @@ class Own:
         """Give the whole crontab; empty when the user has none."""
         done = _crontab([*self._whose, "-l"], patience=self._patience)
         if done.returncode == 0:
-            return done.stdout
+            return self._raw(done.stdout) if WRITTEN_CR in done.stdout else done.stdout
         said = done.stderr.decode(errors="replace").strip()
         if "no crontab for" in said:
             return b""
         raise CronwrapError(f"crontab -l: {said or f'exit status {done.returncode}'}")
+
+    def _raw(self, listed: bytes) -> bytes:
+        """Give a crontab to the octet that may have been listed with its CRs written out.
+
+        ``crontab -e`` hands an editor the octets themselves; the one it gets here prints them.
+        """
+        editor = {"VISUAL": "cat", "EDITOR": "cat"}
+        try:
+            done = _crontab([*self._whose, "-e"], patience=self._patience, environment=editor)
+        except CronwrapError:
+            return listed
+        same = done.stdout.replace(b"\r", WRITTEN_CR) == listed
+        return done.stdout if done.returncode == 0 and same else listed
 
     def replace(self, old: bytes, new: bytes) -> None:
         """Install a new crontab, which crontab(1) checks once more."""
@@ -188,7 +207,10 @@ def this_program() -> str | None:
 
 
 def _crontab(
-    arguments: list[str], content: bytes | None = None, patience: float = CRONTAB_TIMEOUT
+    arguments: list[str],
+    content: bytes | None = None,
+    patience: float = CRONTAB_TIMEOUT,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
@@ -198,7 +220,7 @@ def _crontab(
             capture_output=True,
             check=False,
             timeout=patience,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C", **environment},
         )
     except FileNotFoundError:
         raise CronwrapError("there is no crontab program here; give a FILE") from None

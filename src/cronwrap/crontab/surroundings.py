@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from cronwrap.crontab.dialect import BSD, BUSYBOX, CRONIE, Dialect
 from cronwrap.crontab.lines import Job
 from cronwrap.model import Record
+from cronwrap.trust import read_regular
 
 PATH = "/usr/bin:/bin"
 """_PATH_DEFPATH, as both crons have it."""
@@ -174,7 +175,6 @@ def _limit(text: str) -> int:
 
 def _read(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            return file.read(FILE_LIMIT).decode("utf-8", "surrogateescape")
+        return read_regular(path, FILE_LIMIT).decode("utf-8", "surrogateescape")
     except OSError:
         return ""

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cronwrap.history.arrivals import Arrival
 from cronwrap.history.runs import Run
+from cronwrap.history.shipping import Arrival
 from cronwrap.history.tally import FAILED, Tally, durations
 from cronwrap.job.holds import MUTE, PAUSE, Hold
 from cronwrap.text import median

@@ -35,6 +35,7 @@ READ_ONLY = "25006"
 NOWHERE = os.path.join(os.devnull, "none")
 """A path where nothing can be: libpq would read ~/.pgpass."""
 NO_PSYCOPG = "the fleet needs psycopg: pip install 'cronwrap[fleet]'"
+NO_LIBPQ = "the fleet needs libpq: apt-get install libpq5, or dnf install libpq"
 
 
 class UnreachableError(TemporaryError):
@@ -94,8 +95,10 @@ def connected(fleet: Fleet, *, writing: bool = True) -> Iterator[Database]:
     try:
         import psycopg  # noqa: PLC0415  # an extra that may not be installed
         from psycopg.rows import dict_row  # noqa: PLC0415
-    except ImportError:
+    except ModuleNotFoundError:
         raise ConfigError(NO_PSYCOPG) from None
+    except ImportError:  # psycopg is there; the packages have it without a libpq of its own
+        raise ConfigError(NO_LIBPQ) from None
     values = parameters(fleet, writing=writing)
     with bounded(fleet.timeout), _words():
         connection = psycopg.connect(**values, autocommit=True, prepare_threshold=None, row_factory=dict_row)

@@ -27,9 +27,9 @@ from cronwrap.fleet.peers import remember
 from cronwrap.fleet.sent import Sent
 from cronwrap.fleet.shipper import spread
 from cronwrap.fleet.watch import Tell, look
-from cronwrap.history import arrivals, journal
-from cronwrap.history.arrivals import Arrival
+from cronwrap.history import journal, shipping
 from cronwrap.history.runs import fold, hour_of
+from cronwrap.history.shipping import Arrival
 from cronwrap.log import log
 from cronwrap.settings.fleet import Fleet
 from cronwrap.settings.load import Settings
@@ -57,7 +57,7 @@ def ship(settings: Settings, fleet: Fleet, tell: Tell | None = None) -> int:
         return _ship(settings, fleet, tell)
     except (CronwrapError, OSError) as error:
         with suppress(StateError):
-            arrivals.failed(settings.state_dir, time.time(), str(error))
+            shipping.failed(settings.state_dir, time.time(), str(error))
         raise
 
 
@@ -76,7 +76,7 @@ def _ship(settings: Settings, fleet: Fleet, tell: Tell | None) -> int:
         me = {"host": host_name(fleet)}
         remember(directory, [row["peers"] for row in database.call(PEERS_CALL, me)])
         _housekeep(database, me)
-        arrivals.shipped(directory, 0)  # nothing is wrong any more
+        shipping.shipped(directory, 0)  # nothing is wrong any more
         if fleet.watch and tell:
             look(database, me["host"], tell)
     return stored
@@ -104,7 +104,7 @@ class _Sender:
     def send(self) -> tuple[int, bool]:
         """Send the next batch; give how many of its runs were new, and whether there is more."""
         directory, now = self._settings.state_dir, time.time()
-        arrived = arrivals.next_batch(directory, BATCH, BATCH_BYTES)
+        arrived = shipping.next_batch(directory, BATCH, BATCH_BYTES)
         self._sent.look(self._settings, now)
         part = (now - self._offset) // 3600 if self._summarized else None
         rows = list(islice(self._sent.changed(now, part), JOBS_BATCH))
@@ -112,14 +112,14 @@ class _Sender:
         about = self._about(len(arrived), now)
         new, known = self._store(about, arrived, rows, hours)
         if arrived:
-            arrivals.shipped(directory, arrived[-1].number)
+            shipping.shipped(directory, arrived[-1].number)
         again = not known and not self._began_anew and self._sent.begin_anew()
         self._began_anew = True
         self._sent.write(about["number"], until)
         return new, bool(arrived) or len(rows) == JOBS_BATCH or again
 
     def _about(self, arrived: int, now: float) -> dict[str, Any]:
-        behind = arrivals.shipping(self._settings.state_dir)
+        behind = shipping.shipping(self._settings.state_dir)
         return {
             "version": __version__,
             "ship": self._fleet.ship,

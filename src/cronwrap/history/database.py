@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import sqlite3
 import time
 
 from cronwrap.errors import StateError
@@ -18,9 +17,14 @@ from cronwrap.state import state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
 
     from cronwrap.state import Directory
+else:
+    # What `sqlite3` is made of; that adds types for dates: a run that fails would pay more for those than for
+    # all it asks of the history.
+    import _sqlite3 as sqlite3
 
 BUSY_SECONDS = 2.0
 """How long another writer is waited for; its transaction takes milliseconds, so who needs longer hangs."""

@@ -20,7 +20,6 @@ import fcntl
 import marshal
 import os
 
-from cronwrap.errors import StateError
 from cronwrap.state import NEW, RUNS, boot_id, checksum, process_started, state, tag
 
 TYPE_CHECKING = False
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from cronwrap.errors import StateError
     from cronwrap.model import Output
     from cronwrap.state import Directory
 
@@ -150,7 +150,7 @@ def begin(state_dir: str, fields: Fields) -> Entry:
     """Put a run on record: ``run job command host user started``. Raises ``StateError``."""
     run = fields["run"]
     if not run or not run.replace("-", "").replace("_", "").isalnum():
-        raise StateError(f"not a run id: {run!r}")
+        raise _fault(f"not a run id: {run!r}")
     name = f"{run}.{tag(fields['job'])}"
     new = NEW + name
     fields = {
@@ -228,7 +228,7 @@ def runs_directory(state_dir: str) -> Directory | None:
         return None
     except OSError as error:
         text = f"the records in {os.path.join(state_dir, RUNS)} cannot be read: {_words(error)}"
-        raise StateError(text) from error
+        raise _fault(text) from error
 
 
 def names_in(directory: Directory | None) -> list[str]:
@@ -238,7 +238,7 @@ def names_in(directory: Directory | None) -> list[str]:
     try:
         return directory.names()
     except OSError as error:
-        raise StateError(f"the records in {directory.path} cannot be read: {error.strerror}") from error
+        raise _fault(f"the records in {directory.path} cannot be read: {error.strerror}") from error
 
 
 def _lock(fd: int) -> bool:
@@ -272,7 +272,13 @@ def unlink(directory: Directory, name: str) -> None:
 
 def fault_of(error: OSError, path: str) -> StateError:
     """Give what a person is told of a record that cannot be written."""
-    return StateError(f"the run cannot be recorded in {path}: {_words(error)}")
+    return _fault(f"the run cannot be recorded in {path}: {_words(error)}")
+
+
+def _fault(text: str) -> StateError:
+    from cronwrap.errors import StateError  # noqa: PLC0415  # as a rule there is none
+
+    return StateError(text)
 
 
 def _words(error: OSError) -> str:

@@ -207,6 +207,9 @@ class Reader:
             data = os.pread(self._fd, READ_SIZE, self._place)
             before = self._place
             for begin, kind, octets, end in self._frames(data):
+                if begin > self._at and pieces:  # what is missing here is told before what follows it
+                    self._place = end - FRAME_BYTES - len(octets)
+                    return Part(pieces=tuple(pieces), next=self._at, skipped=skipped)
                 if kind == END:
                     self._over = True
                     skipped += max(0, begin - self._at)
@@ -215,9 +218,6 @@ class Reader:
                     return Part(
                         pieces=tuple(pieces), next=self._at, skipped=skipped, ended=True, status=status
                     )
-                if begin > self._at and pieces:
-                    self._place = end - FRAME_BYTES - len(octets)
-                    return Part(pieces=tuple(pieces), next=self._at, skipped=skipped)
                 skipped += max(0, begin - self._at)
                 rest = octets[max(0, self._at - begin) :]
                 self._at = max(self._at, begin + len(octets))

@@ -10,7 +10,8 @@ import marshal
 import os
 import time
 
-from cronwrap.history import live_output
+from cronwrap.history import damaged, live_output
+from cronwrap.history.damaged import BROKEN
 from cronwrap.history.journal import (
     DATABASE,
     ENDED,
@@ -31,12 +32,11 @@ from cronwrap.state import NEW, RUNS, boot_id, checksum, process_started, state,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from cronwrap.history.journal import Fields
     from cronwrap.state import Directory
 
-BROKEN = "broken"
 RECORD_MAX = 16 * 1024 * 1024
 """No record comes near; a larger file was not written by us and is not read into memory."""
 STARTED = (
@@ -50,6 +50,10 @@ LEFTOVERS = (f"{DATABASE}.new-", "settings.cache.", "init.answers.", ".doctor")
 """What the names in the state directory begin with of files that are to get another name, or to go."""
 LEFTOVER_AGE = 86400
 """Seconds after which a file that was never put in place is taken away: its writer died long ago."""
+
+
+MARK_AGE = 3600
+"""Seconds after which a mark that cannot be read is none that is just being written."""
 
 
 class Unreadable(Exception):  # noqa: N818 - control flow inside the package, never shown
@@ -99,18 +103,24 @@ def running(state_dir: str, job: str | None = None) -> Iterator[Fields]:
             os.close(fd)
 
 
-def abandoned(state_dir: str, job: str | None = None, own: Entry | None = None) -> list[Entry]:
+def abandoned(
+    state_dir: str,
+    job: str | None = None,
+    own: Entry | None = None,
+    known: Callable[[], Iterable[str]] = tuple,
+) -> list[Entry]:
     """Claim the runs whose cronwrap died, each for one caller only.
 
     The claim is the dead run's lock: ``finish`` the entry once its report is safe. A claimer that dies
-    before leaves the run to the next one, so the report may come twice but is never lost.
+    before leaves the run to the next one, so the report may come twice but is never lost. What cannot be
+    read is claimed, too; ``known`` gives the names of jobs that it may be of, if ``job`` is not named.
     """
     skip = None if own is None else own.name
     _adopt_marks(runs_directory(state_dir), job)
     claims = []
     for name in _begun(runs_directory(state_dir), job):
         if name != skip:
-            entry = _claim(state_dir, name)
+            entry = _claim(state_dir, name, known if job is None else lambda: (job,))
             if entry is not None:
                 claims.append(entry)
     return claims
@@ -118,6 +128,9 @@ def abandoned(state_dir: str, job: str | None = None, own: Entry | None = None) 
 
 def why_abandoned(start: Fields) -> str:
     """Give in words what must have become of a run that was claimed as abandoned."""
+    if (copy := start.get(damaged.DAMAGED)) is not None:
+        kept = f"; what is left of it is in {copy}" if copy else ""
+        return f"neither its end nor anything else of it can be read from its record{kept}"
     if start.get("node") == os.uname().nodename and start.get("boot_id") != boot_id():
         return "the machine went down while it ran"
     return "cronwrap was killed while it ran"
@@ -137,7 +150,7 @@ def set_aside(state_dir: str, name: str) -> str:
 
 
 def unreadable(state_dir: str) -> list[str]:
-    """Give the names of begun runs that are nobody's and cannot be read."""
+    """Give the names of what is among the begun runs, cannot be read, and is none of ours."""
     found: list[str] = []
     directory = runs_directory(state_dir)
     if directory is None:
@@ -154,8 +167,8 @@ def unreadable(state_dir: str) -> list[str]:
         try:
             _parse(_content(fd))
         except Unreadable:
-            # A run that is under way holds its lock: whatever its file looks like, it is not ours to move.
-            if _try_lock(fd, fcntl.LOCK_SH) is not False:
+            # What may be a run's is for ``abandoned``: whoever finds it reports it.
+            if not damaged.named_as_run(name) and _try_lock(fd, fcntl.LOCK_SH) is not False:
                 found.append(name)
         except OSError:
             continue
@@ -194,14 +207,20 @@ def _begun(directory: Directory | None, job: str | None) -> list[str]:
     ]
 
 
-def _claim(state_dir: str, name: str) -> Entry | None:
+def _claim(state_dir: str, name: str, known: Callable[[], Iterable[str]]) -> Entry | None:
     try:
         directory = state(state_dir, RUNS)
         fd = directory.open(name, os.O_RDWR)
     except OSError:
         return None
     try:
-        start, end = _parse(_content(fd))
+        try:
+            start, end = _parse(_content(fd))
+        except Unreadable:
+            # Whoever runs holds the lock; where there are no locks nobody can tell.
+            if _try_lock(fd, fcntl.LOCK_EX) is not True or not damaged.named_as_run(name):
+                return None
+            start, end = damaged.mend(state_dir, name, fd, known()), None
         if not _alive(fd, start, fcntl.LOCK_EX) and directory.stat(name).st_ino == os.fstat(fd).st_ino:
             if end is None or end.get(REPORTED):
                 entry = Entry(directory, name, fd, start)
@@ -235,6 +254,9 @@ def _adopt(directory: Directory, name: str) -> None:
         try:
             fields = _parse(content)[0]
         except Unreadable:
+            if time.time() - os.fstat(fd).st_mtime > MARK_AGE and not _is_mark(content):
+                directory.rename(name, name[len(NEW) :])  # damaged: to be claimed as such
+                return
             words = content.decode("utf-8", "surrogateescape").split("\n")
             pid, born, node, user, started, job = words[:6]
             fields = {"run": name[len(NEW) :].rpartition(".")[0], "job": job, "command": job, "host": node}
@@ -247,6 +269,11 @@ def _adopt(directory: Directory, name: str) -> None:
         directory.rename(name, name[len(NEW) :])
     finally:
         os.close(fd)
+
+
+def _is_mark(content: bytes) -> bool:
+    words = content.split(b"\n")
+    return len(words) >= 6 and words[0].isdigit() and words[1].isdigit()
 
 
 def _alive(fd: int, start: Fields, lock: int) -> bool:

@@ -9,9 +9,7 @@ that a million runs answer as fast as a hundred.
 from __future__ import annotations
 
 import contextlib
-import heapq
 import itertools
-import sqlite3
 import time
 
 from cronwrap.errors import StateError
@@ -22,10 +20,12 @@ from cronwrap.history.so_far import so_far
 from cronwrap.history.tally import REMEMBERED, Tally, after
 from cronwrap.history.tally import past as past_of
 from cronwrap.history.totals import text
-from cronwrap.model import Past, Record
+from cronwrap.model import Record
+from cronwrap.past import Past
 
 TYPE_CHECKING = False  # `typing` costs as much as all of this, and a failing job waits for it
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from typing import Any
 
@@ -340,6 +340,8 @@ def runs(
         if database is not None:
             rows = database.execute(f"SELECT * FROM runs {where}ORDER BY started DESC LIMIT :limit", values)  # noqa: S608
             stored = (_run(row) for row in rows)
+        import heapq  # noqa: PLC0415  # not for a run
+
         merged = heapq.merge(now_running, stored, key=lambda run: -run.started)
         for count, run in enumerate(merged):
             if limit is not None and count >= limit:

@@ -48,6 +48,12 @@ class Frame:
         return self.offset + len(self.octets)
 
 
+class Hole(Frame):
+    """Words that say how much is missing."""
+
+    __slots__ = ()
+
+
 def _output(frames: list[Frame], first: int, last: int) -> Output:
     """Give frames as an output: the first octets without a hole, and the last ones, of either so many."""
     known = 0
@@ -60,7 +66,7 @@ def _output(frames: list[Frame], first: int, last: int) -> Output:
     marks = _marked(frames[:known])
     rest = list(_with_holes(frames[known:]))
     tail = b"".join(frame.octets for frame in rest)
-    cut = max(0, len(tail) - last)
+    cut = _whole_words(rest, max(0, len(tail) - last))
     tail_marks = _marked(rest)
     before = [mark.replace(offset=cut) for mark in tail_marks if mark.offset <= cut][-1:]
     kept = [*before, *(mark for mark in tail_marks if mark.offset > cut)] if rest else []
@@ -84,13 +90,23 @@ def _output(frames: list[Frame], first: int, last: int) -> Output:
     )
 
 
+def _whole_words(frames: list[Frame], cut: int) -> int:
+    """Give where the last octets begin: behind the words of a hole, where these would be cut."""
+    offset = 0
+    for frame in frames:
+        if isinstance(frame, Hole) and offset < cut < offset + len(frame.octets):
+            return offset + len(frame.octets)
+        offset += len(frame.octets)
+    return cut
+
+
 def _with_holes(frames: list[Frame]) -> Iterator[Frame]:
     """Give frames with a line in each hole between them that says how much is missing."""
     for number, frame in enumerate(frames):
         missing = frame.offset - frames[number - 1].end if number else 0
         if missing > 0:
             words = b"\n[... %d bytes left out ...]\n" % missing
-            yield Frame(frame.offset, frame.lines, frame.elapsed, frame.stream, words)
+            yield Hole(frame.offset, frame.lines, frame.elapsed, frame.stream, words)
         yield frame
 
 

@@ -5,7 +5,8 @@ Kept beside the runs, it answers a run's questions about the past from one row, 
 
 from __future__ import annotations
 
-from cronwrap.model import Past, Record
+from cronwrap.model import Record
+from cronwrap.past import Past
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import os
 
 from cronwrap.history import journal
 from cronwrap.lock import Lock
-from cronwrap.state import checksum, state
+from cronwrap.state import checksum, put, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,22 +129,7 @@ def write(state_dir: str, known: Totals) -> None:
     place = state(state_dir, make=True)
     body = marshal.dumps(known)
     content = b"%016x" % checksum(body) + body
-    name = f"{FILE}.new"  # there is one writer at a time
-    try:
-        handle = place.create(name)
-    except FileExistsError:  # its writer died
-        place.unlink(name)
-        handle = place.create(name)
-    try:
-        try:
-            if os.write(handle, content) != len(content):
-                raise OSError("short write")  # a full disk says it this way, too
-            place.rename(name, FILE)
-        finally:
-            os.close(handle)
-    except OSError:
-        place.unlink(name)
-        raise
+    put(place.fd, FILE, content, f"{FILE}.new")  # there is one writer at a time
     if os.access(MAKING, os.F_OK, dir_fd=place.fd):
         place.unlink(MAKING)
 

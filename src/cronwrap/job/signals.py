@@ -33,6 +33,7 @@ class Signals:
 
     def __init__(self, *, terminal: bool) -> None:
         """Install the handlers; a signal that was ignored stays ignored, for the job too (nohup)."""
+        self.terminal = terminal
         self.descriptor, self._wakeup = os.pipe()
         os.set_blocking(self.descriptor, False)
         os.set_blocking(self._wakeup, False)
@@ -48,6 +49,10 @@ class Signals:
             self._set(_signal.SIGTTOU, _signal.SIG_IGN)  # live output must not stop us (stty tostop)
         self.mask = _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGCHLD,))
         """The mask that cronwrap was started with."""
+
+    def plain(self, mask: set[int]) -> bool:
+        """Say whether default actions and this mask are all that a child needs, to be as we were started."""
+        return not (self._ignored or self.terminal) and mask == self.mask
 
     def _set(self, number: int, handler: object) -> None:
         if _signal.signal(number, handler) == _signal.SIG_IGN:  # type: ignore[arg-type]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 
-from cronwrap.errors import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
+from cronwrap.exit_status import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
 from cronwrap.job.signals import Signals, block_all, set_mask
 from cronwrap.model import Command, Record
 
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 DEFAULT_PATH = "/usr/bin:/bin"
 """Where programs are looked for without ``PATH``, as crond and confstr(_CS_PATH) have it."""
 PR_SET_CHILD_SUBREAPER = 36
+SYSTEM_PLACES = (b"/bin", b"/sbin", b"/usr/bin", b"/usr/sbin", b"/usr/local/bin", b"/usr/local/sbin")
+"""Where programs are without which nothing works: they are not on a file server that may not answer."""
+AS_A_JOB = (True, False, 0, None, None, None, -1, None, True)
+"""For `_posixsubprocess`: default actions, no session, a group of its own, the same user; by vfork."""
+THREADS, ONE_THREAD = "/proc/self/task", 3
+"""A directory with one for each thread (proc(5)), and its links while there is one."""
+THREAD_LOOKS, THREAD_PAUSE = 20, 0.0005
+"""How often, and seconds apart, it is looked at: one that waits for a disk is not waited for."""
 REMARKS = {
     "signals": "the job's signals could not be put back as they were",
     "group": "the job has no process group of its own",
@@ -36,12 +45,8 @@ class Start(Record):
     """Descriptor of the terminal whose foreground the job takes over; -1 for none."""
 
 
-class StartError(Exception):
-    """The command was not started: a sentence, and the exit status for it."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
+Failure = tuple[str, int]
+"""Why a job was not started: a sentence, and the exit status for it."""
 
 
 class Pipes(Record):
@@ -54,8 +59,8 @@ class Pipes(Record):
     """What goes wrong before the program runs comes here; ends as the program is executed."""
 
 
-def read_report(start: Start, report: bytes) -> str:
-    """Give what could not be done for a job that was started, or an empty text; else raise StartError."""
+def read_report(start: Start, report: bytes) -> tuple[str, Failure | None]:
+    """Give what could not be done for a job, or an empty text, and why it was not started, if it was not."""
     remark = ""
     for line in report.decode().splitlines():
         stage, _, code = line.partition(" ")
@@ -64,28 +69,28 @@ def read_report(start: Start, report: bytes) -> str:
         elif stage in REMARKS:
             remark = f"{REMARKS[stage]}: {os.strerror(int(code))}"
         else:
-            raise _start_error(start, stage, int(code))
-    return remark
+            return remark, _failure(start, stage, int(code))
+    return remark, None
 
 
-def _start_error(start: Start, stage: str, code: int) -> StartError:
+def _failure(start: Start, stage: str, code: int) -> Failure:
     reason = os.strerror(code)
     if stage == "chdir":
-        return StartError(f"cannot change to the directory {start.chdir}: {reason}", EXIT_INTERNAL)
+        return f"cannot change to the directory {start.chdir}: {reason}", EXIT_INTERNAL
     if stage != "exec":
-        return StartError(f"cannot start the job ({stage}): {reason}", EXIT_INTERNAL)
+        return f"cannot start the job ({stage}): {reason}", EXIT_INTERNAL
     import errno  # noqa: PLC0415  # builtin; to make its 130 names costs more than to start a job
 
     program = start.command.argv[0]
     if code in (errno.ENOENT, errno.ENOTDIR):
         if "/" in program and os.path.exists(os.path.join(start.chdir, program)):
-            return StartError(f"{program}: its interpreter was not found", EXIT_NOT_FOUND)
+            return f"{program}: its interpreter was not found", EXIT_NOT_FOUND
         from cronwrap.crontab.right_form import of_job  # noqa: PLC0415  # after a mistake alone
 
         right = of_job(start.command.argv)
         hint = f": only a shell understands that; write {right}" if right else ""
-        return StartError(f"{program}: command not found{hint}", EXIT_NOT_FOUND)
-    return StartError(f"{program}: cannot be executed: {reason}", EXIT_NOT_EXECUTABLE)
+        return f"{program}: command not found{hint}", EXIT_NOT_FOUND
+    return f"{program}: cannot be executed: {reason}", EXIT_NOT_EXECUTABLE
 
 
 def become_subreaper() -> bool:
@@ -119,9 +124,10 @@ def spawn(start: Start, signals: Signals) -> Pipes:
     try:
         for _ in range(3):
             descriptors += os.pipe()
+        _see_threads_off()
         mask = block_all()  # no handler of ours may run in the child
         try:
-            pid = os.fork()
+            pid = _at_once(start, signals, mask, descriptors) or os.fork()
         except OSError:
             set_mask(mask)
             raise
@@ -143,6 +149,71 @@ def spawn(start: Start, signals: Signals) -> Pipes:
     except OSError:
         pass
     return Pipes(pid=pid, stdout=descriptors[0], stderr=descriptors[2], report=descriptors[4])
+
+
+def _at_once(start: Start, signals: Signals, mask: set[int], descriptors: list[int]) -> int:
+    """Start a job that wants nothing unusual by vfork(2), as `subprocess` does; 0 where a fork has to do it.
+
+    A fork has each page copied that either side writes to afterwards: two milliseconds, before the job and
+    beside it. But who calls vfork stands still until the program is executed, which on a file server that
+    does not answer is never: so only programs of the system. `os.posix_spawn` would not do: glibc has signals
+    ignored (32 and 33) that were not.
+    """
+    program = _program_of_the_system(start)
+    if not program or start.nice is not None or start.chdir or start.terminal >= 0 or not signals.plain(mask):
+        return 0
+    words = [os.fsencode(word) for word in start.command.argv]
+    variables = [name + b"=" + value for name, value in start.environment.items()]
+    pid: int = 0
+    try:
+        import _posixsubprocess  # noqa: PLC0415  # not everywhere
+
+        call: Any = _posixsubprocess.fork_exec
+        ours, theirs = os.pipe()
+        streams = (-1, -1, -1, descriptors[1], -1, descriptors[3], ours, theirs)
+        try:
+            set_mask(mask)  # the job's; it keeps signals away from the child itself
+            pid = call(words, (program,), False, (), None, variables, *streams, *AS_A_JOB)
+        finally:
+            block_all()
+            close(theirs)
+            failed = os.read(ours, 1)
+            close(ours)
+    except (
+        ImportError,
+        TypeError,
+        ValueError,
+        OSError,
+    ):  # another Python, no process or pipe: the fork tells
+        return pid
+    if failed:
+        os.waitpid(pid, 0)  # nothing was executed; the fork finds out why
+        return 0
+    return pid
+
+
+def _program_of_the_system(start: Start) -> bytes:
+    """Give the path of the program, if it is certain to lie where those of the system do."""
+    word = os.fsencode(start.command.argv[0])
+    before, slash, name = word.rpartition(b"/")
+    path = start.environment.get(b"PATH") or DEFAULT_PATH.encode()
+    for place in [before] if slash else path.split(b":"):
+        if place not in SYSTEM_PLACES:
+            return b""
+        if os.access(place + b"/" + name, os.X_OK):
+            return place + b"/" + name
+    return b""
+
+
+def _see_threads_off() -> None:
+    """Wait a moment for threads that are done to be gone: Python warns who forks beside one (3.12)."""
+    try:
+        for _ in range(THREAD_LOOKS):
+            if os.stat(THREADS).st_nlink <= ONE_THREAD:
+                return
+            time.sleep(THREAD_PAUSE)
+    except OSError:
+        return
 
 
 def close(descriptor: int) -> None:

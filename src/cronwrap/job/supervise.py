@@ -10,7 +10,7 @@ import os
 import select
 import time
 
-from cronwrap.errors import EXIT_INTERNAL
+from cronwrap.exit_status import EXIT_INTERNAL
 from cronwrap.job.capture import Capture
 from cronwrap.job.deadlines import (
     ENDING,
@@ -25,9 +25,9 @@ from cronwrap.job.deadlines import (
 )
 from cronwrap.job.signals import FORWARDED, LONGEST_POLL, Signals
 from cronwrap.job.spawn import (
+    Failure,
     Pipes,
     Start,
-    StartError,
     become_subreaper,
     children_before,
     close,
@@ -35,7 +35,6 @@ from cronwrap.job.spawn import (
     spawn,
     tell_group,
 )
-from cronwrap.job.terminal import Foreground
 from cronwrap.model import STDERR, STDOUT, Outcome, Output
 
 TYPE_CHECKING = False
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
+    from cronwrap.job.foreground import Foreground
     from cronwrap.job.live import Live
     from cronwrap.job.matching import Matching
     from cronwrap.job.publisher import Publisher
@@ -92,11 +92,12 @@ class Supervisor:
         self._cpu = 0.0
         self._peak = 0
         self._because = ""
+        self._foreground: Foreground | None = None
         self._tree_made: Tree | None = None
         self._ended_names: tuple[str, ...] = ()
         self._holders: tuple[str, ...] = ()
         self._wait: Callable[[int, int], tuple[int, int, float, int]] = _wait_alone
-        self._error: StartError | None = None
+        self._error: Failure | None = None
         self._pipes: Pipes | None = None
         self._wall = time.time()
         self._began = self._ended = time.monotonic()
@@ -128,8 +129,9 @@ class Supervisor:
         """Start the job; give None, or why there was no process or pipe to be had for it."""
         self._subreaper = become_subreaper()
         self._others = children_before()
-        self._foreground = Foreground()
-        self._start = self._start.replace(terminal=self._foreground.lent)
+        self._foreground = self._new_foreground()
+        if self._foreground:
+            self._start = self._start.replace(terminal=self._foreground.lent)
         self._wall = time.time()
         self._since = time.clock_gettime(PROCESS_CLOCK)
         self._began = self._ended = time.monotonic()
@@ -139,7 +141,7 @@ class Supervisor:
             self._pipes = spawn(self._start, self._signals)
         except OSError as error:
             why_not = error
-            self._error = StartError(f"cannot start the job: {error.strerror}", EXIT_INTERNAL)
+            self._error = f"cannot start the job: {error.strerror}", EXIT_INTERNAL
         return why_not
 
     def watch(self) -> Outcome:
@@ -149,7 +151,8 @@ class Supervisor:
         self._capture = Capture(self._limits.max_output, timed=self._limits.timed, matcher=self._matcher)
         if self._pipes is not None:
             self._attend(self._pipes)
-        self._foreground.close()
+        if self._foreground:
+            self._foreground.close()
         return self._outcome()
 
     def _outcome(self) -> Outcome:
@@ -166,8 +169,8 @@ class Supervisor:
             duration=self._ended - self._began,
             exit_code=os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
             signal=os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
-            error=str(self._error or ""),
-            error_status=self._error.status if self._error else 0,
+            error=self._error[0] if self._error else "",
+            error_status=self._error[1] if self._error else 0,
             ended_by=self._course.ended_by,
             ended_because=self._because,
             ended_processes=self._ended_names,
@@ -187,6 +190,13 @@ class Supervisor:
         from cronwrap.job.matching import Matching  # noqa: PLC0415  # for those who have patterns
 
         return Matching(self._limits.fail_match, self._limits.ignore_match, self._others)
+
+    def _new_foreground(self) -> Foreground | None:
+        if not self._signals.terminal:
+            return None
+        from cronwrap.job.foreground import Foreground  # noqa: PLC0415  # a person has started it
+
+        return Foreground()
 
     def _new_live(self) -> Live | None:
         if not self._limits.live:
@@ -210,7 +220,8 @@ class Supervisor:
         if self._matcher:
             self._matcher.attend(self._poll)
         self._loop(pipes)
-        self._foreground.take_back(pipes.pid)
+        if self._foreground:
+            self._foreground.take_back(pipes.pid)
         if self._tree_made:
             self._ended_names += tuple(self._tree_made.names)
         if self._live:
@@ -442,11 +453,8 @@ class Supervisor:
             self._poll.unregister(descriptor)
         close(descriptor)
         if stream == REPORT:
-            try:
-                remark = read_report(self._start, self._report)
-                self.remarks += [remark] if remark else []
-            except StartError as error:
-                self._error = error
+            remark, self._error = read_report(self._start, self._report)
+            self.remarks += [remark] if remark else []
 
     def _stop_reading(self) -> None:
         """Read what is there at this moment, name who holds the output open, and let go of it."""
@@ -465,7 +473,7 @@ class Supervisor:
 
     def _reap(self, pipes: Pipes) -> None:
         """Take the exit statuses of all children that have ended: the job's, and orphans' of its tree."""
-        flags = os.WNOHANG | (os.WUNTRACED if self._foreground.watched else 0)
+        flags = os.WNOHANG | (os.WUNTRACED if self._foreground and self._foreground.watched else 0)
         while True:
             try:
                 pid, status, cpu, peak = self._wait(-1, flags)
@@ -476,7 +484,7 @@ class Supervisor:
             if not pid:
                 break
             if os.WIFSTOPPED(status):
-                if pid == pipes.pid and not self._course.ending:
+                if self._foreground and pid == pipes.pid and not self._course.ending:
                     self._foreground.stopped(pid, os.WSTOPSIG(status))
             elif pid in self._others:
                 self._others.remove(pid)  # the number may be given to one of the job's now
@@ -505,7 +513,7 @@ class Supervisor:
         self._reap(pipes)  # whatever woke us: a child may have ended as well
         for number in numbers:
             if number == _signal.SIGCONT:
-                if self._course.running:
+                if self._foreground and self._course.running:
                     self._foreground.continued(pipes.pid)
             elif number != _signal.SIGCHLD:
                 self._forward(pipes, number)

@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 
-from cronwrap.errors import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
+from cronwrap.exit_status import EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
 from cronwrap.job.signals import RESTORED
 from cronwrap.job.spawn import Start, execute
 

@@ -13,8 +13,10 @@ from errno import EPERM
 from cronwrap import __version__
 from cronwrap.errors import StateError
 from cronwrap.history import journal, totals
+from cronwrap.lock import Beside
 from cronwrap.metrics.exposition import Now, of_past, text
-from cronwrap.state import PAUSES, state
+from cronwrap.state import NO_ANSWER, PAUSES, state
+from cronwrap.state import put as write_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ MOST_ROUNDS = 1000
 """Times that one process writes for those who came meanwhile; so many would have to end while it does."""
 FAULT = "metrics.fault"
 """In the state directory: what was wrong with the directory last time, so that it is logged once."""
+PATIENCE, PATIENCE_AGAIN = 3.0, 0.3
+"""Seconds that a run waits for the directory: another machine may have it, which has gone. The second where
+the last run waited in vain: each would end so much later."""
 MODE = 0o644
 """The exporter is another user, whatever the umask."""
 CRONTAB_AGE = 3600.0
@@ -36,7 +41,6 @@ CRONTAB_AGE = 3600.0
 SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron", "/etc/crontabs", "/etc/cron.d", "/etc/crontab")
 """Their times of change tell that some crontab is new: Debian's, cronie's, BusyBox's, and the system's."""
 _LOOKING = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def update(
@@ -86,12 +90,19 @@ def _one_round(directory: str, state_dir: str, user: str, own: Entry | None, *, 
         if known is not None:
             if not lean:
                 _ask_crontab(known, user)
-            put(directory, file_name(user), _text(state_dir, user, known).encode())
+            content = _text(state_dir, user, known).encode()
+            Beside(lambda: put(directory, file_name(user), content)).wait(_patience(state_dir))
             if not lean:
                 totals.write(state_dir, known)
         return True
     finally:
         held.release()
+
+
+def _patience(state_dir: str) -> float:
+    """Give the seconds that the directory is waited for: hardly any where the last run waited in vain."""
+    hung = os.access(FAULT, os.F_OK, dir_fd=state(state_dir).fd) and fault(state_dir).endswith(NO_ANSWER)
+    return PATIENCE_AGAIN if hung else PATIENCE
 
 
 def whole(state_dir: str, user: str) -> str:
@@ -174,7 +185,7 @@ def _look_at_outbox(state_dir: str, now: Now) -> None:
         return
     if not waiting:
         return
-    from cronwrap.outbox.store import summary  # noqa: PLC0415  # rare
+    from cronwrap.outbox.summary import summary  # noqa: PLC0415  # rare
 
     found = summary(state_dir, at := time.time())
     if found:
@@ -215,24 +226,8 @@ def _changed(path: str) -> int:
 def put(directory: str, name: str, content: bytes) -> None:
     """Write a file whole into the directory, open to all for reading; OSError when that cannot be done."""
     place = opened(directory)
-    new = f".{name}.new"  # no name that the exporter reads
     try:
-        try:
-            handle = os.open(new, _NEW, 0o600, dir_fd=place)
-        except FileExistsError:  # its writer died
-            os.unlink(new, dir_fd=place)
-            handle = os.open(new, _NEW, 0o600, dir_fd=place)
-        try:
-            try:
-                if os.write(handle, content) != len(content):
-                    raise OSError("short write")  # a full disk says it this way, too
-                os.fchmod(handle, MODE)
-            finally:
-                os.close(handle)
-            os.rename(new, name, src_dir_fd=place, dst_dir_fd=place)
-        except OSError:
-            os.unlink(new, dir_fd=place)
-            raise
+        write_whole(place, name, content, f".{name}.new", MODE)  # no name that the exporter reads
     finally:
         os.close(place)
 

@@ -15,8 +15,8 @@ from cronwrap.model import Record
 from cronwrap.outbox import too_large
 from cronwrap.outbox.backoff import enough, retry_after
 from cronwrap.outbox.digest import Digests
+from cronwrap.outbox.loop import CutShort, Loop
 from cronwrap.outbox.relay_pauses import Pauses
-from cronwrap.outbox.sent import Sent
 from cronwrap.outbox.store import Damaged, Item, Outbox
 from cronwrap.spans import count
 
@@ -38,13 +38,6 @@ NO_RELAY = "no relay is configured: run cronwrap init"
 CUT_SHORT = "the sending process was told to end before the relay had answered"
 
 
-class CutShort(SystemExit):
-    """The process was told to end while it talked to a relay.
-
-    A SystemExit, since that is what an event loop lets pass at any point.
-    """
-
-
 class Result(Record):
     """What became of one message with all relays."""
 
@@ -58,8 +51,8 @@ class Result(Record):
     """Whether any relay was tried at all."""
 
 
-class Drainer:
-    """Sends what is due; to be used by the holder of the outbox's claim alone."""
+class Drainer(Loop):
+    """Sends the mail that is due; to be used by the holder of the outbox's claim alone."""
 
     def __init__(
         self,
@@ -70,21 +63,13 @@ class Drainer:
         clock: Callable[[], float] = time.time,
         told: Callable[[Item, str], None] = lambda _item, _words: None,
     ) -> None:
-        """``lifetime`` is in seconds; ``told`` hears of each message what became of it."""
-        self._box = box
+        super().__init__(box, lifetime, clock=clock, told=told)
         self._relays = relays
-        self._lifetime = lifetime
-        self._clock = clock
-        self._told = told
         self._pauses = Pauses(box)
         self._digests = Digests(box)
-        self._sent = Sent(box)
         self._sessions: dict[int, Session] = {}
         self._down: dict[int, str] = {}
         self._slow: dict[int, int] = {}
-        self._tried: set[str] = set()
-        self._alive = False
-        self._talking = self._ending = False
 
     def drain(self, *, first: str = "", everything: bool = False) -> None:
         """Send each message that is due once; ``everything``: whatever its schedule says.
@@ -112,23 +97,6 @@ class Drainer:
             for session in () if self._ending else self._sessions.values():
                 session.close()
             self._sessions.clear()
-
-    def interrupt(self) -> None:
-        """End soon; to be called by a signal handler. The message in hand is kept, and its schedule."""
-        self._ending = True
-        if self._talking:
-            self._talking = False
-            raise CutShort
-
-    @property
-    def tried(self) -> frozenset[str]:
-        """Give the ids of the messages that were tried."""
-        return frozenset(self._tried)
-
-    @property
-    def interrupted(self) -> bool:
-        """Tell whether it was told to end."""
-        return self._ending
 
     def _due(self, *, everything: bool) -> list[Item]:
         items, _ = self._box.items(lane="")

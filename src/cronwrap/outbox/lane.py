@@ -13,8 +13,7 @@ from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.outbox import order
 from cronwrap.outbox.backoff import enough, retry_after
-from cronwrap.outbox.drain import CutShort
-from cronwrap.outbox.sent import Sent
+from cronwrap.outbox.loop import CutShort, Loop
 from cronwrap.outbox.store import Damaged, Item, Outbox
 from cronwrap.spans import count
 
@@ -46,8 +45,11 @@ def to_targets(targets: tuple[Target, ...], patterns: tuple[str, ...]) -> Callab
     return attempt
 
 
-class LaneDrainer:
-    """Hands over what is due for one target; to be used by the holder of its claim alone."""
+class LaneDrainer(Loop):
+    """Hands over what is due for one target; to be used by the holder of its claim alone.
+
+    What was tried, or waits for one that was, is in ``tried``.
+    """
 
     def __init__(
         self,
@@ -59,38 +61,14 @@ class LaneDrainer:
         clock: Callable[[], float] = time.time,
         told: Callable[[Item, str], None] = lambda _item, _words: None,
     ) -> None:
-        """``send`` makes one attempt; ``lifetime`` is in seconds; ``told`` hears what became of each."""
-        self._box = box
-        self._lane = lane
+        """``send`` makes one attempt."""
+        super().__init__(box, lifetime, lane=lane, clock=clock, told=told)
         self._send = send
-        self._lifetime = lifetime
-        self._clock = clock
-        self._told = told
-        self._sent = Sent(box, lane)
-        self._tried: set[str] = set()
         self._down = ""
         """Why the target as a whole is not asked any more."""
         self._hold = 0.0
         """Unix time before which it asked not to be."""
         self._failures = 0
-        self._alive = self._talking = self._ending = False
-
-    @property
-    def tried(self) -> frozenset[str]:
-        """Give the ids of the notifications that were tried, or wait for one that was."""
-        return frozenset(self._tried)
-
-    @property
-    def interrupted(self) -> bool:
-        """Tell whether it was told to end."""
-        return self._ending
-
-    def interrupt(self) -> None:
-        """End soon; to be called by a signal handler. The notification in hand is kept."""
-        self._ending = True
-        if self._talking:
-            self._talking = False
-            raise CutShort
 
     def drain(self, *, first: str = "", everything: bool = False) -> None:
         """Hand over each that is due, the oldest first; ``everything``: whatever its schedule says.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+from stat import S_IRUSR, S_ISREG
 
 from cronwrap.mail import Envelope
 from cronwrap.model import Record
@@ -115,9 +116,18 @@ def open_file(place: Directory, identity: str) -> int:
     except OSError as error:
         if error.errno == errno.EPERM:
             raise Damaged(str(error.strerror)) from None
-        if error.errno in FOREIGN_ERRORS:
+        if error.errno in FOREIGN_ERRORS and not _readable(place, identity):
             raise Damaged(f"cannot be read: {error.strerror}") from None
         raise
+
+
+def _readable(place: Directory, identity: str) -> bool:
+    """Tell whether a file is one of ours that we may read, after all: an error of the moment is no damage."""
+    try:
+        found = place.stat(identity)
+    except OSError:
+        return True  # nothing can be said
+    return S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and bool(found.st_mode & S_IRUSR)
 
 
 def _read_head(handle: int) -> bytes:

@@ -12,10 +12,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cronwrap.outbox.message_file import Item
     from cronwrap.outbox.store import Outbox
 
 FILE = "sent"
 """Its name in the outbox."""
+WORDS = "delivered to everybody; it cannot be removed from the queue, and is not sent again"
 SIZE_LIMIT = 1 << 20
 """Octets; who has so many messages that cannot be removed has other troubles."""
 
@@ -65,3 +67,18 @@ class Sent:
                 self._box.place().unlink(self._file)
             except OSError:
                 return
+
+
+class Delivered:
+    """Tells which queued messages have reached everybody, and are there since they cannot be removed."""
+
+    def __init__(self, box: Outbox) -> None:
+        self._box = box
+        self._lanes: dict[str, Sent] = {}
+
+    def __call__(self, item: Item) -> bool:
+        """Tell it of one message."""
+        if item.lane not in self._lanes:
+            self._lanes[item.lane] = Sent(self._box, item.lane)
+        to = item.envelope.recipients
+        return bool(to) and not self._lanes[item.lane].left(item.id, to)

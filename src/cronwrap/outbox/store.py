@@ -12,7 +12,6 @@ they are about.
 from __future__ import annotations
 
 import os
-import time
 
 from cronwrap.errors import StateError
 from cronwrap.lock import Lock
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     from cronwrap.state import Directory
 
-__all__ = ["Damaged", "Item", "Outbox", "Summary", "summary"]
+__all__ = ["Damaged", "Item", "Outbox"]
 
 QUEUE, FAILED, TMP = PLACES = ("queue", "failed", "tmp")
 LOUD_AFTER = 3600.0
@@ -47,19 +46,6 @@ LOUD_AFTER = 3600.0
 STALE_TMP = 86400.0
 """Seconds after which a file in ``tmp`` is what a crash left: no message takes a day to write."""
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
-
-
-class Summary(Record):
-    """The outbox in a few numbers."""
-
-    queued: int
-    failed: int
-    oldest_age: float
-    """Seconds the oldest queued message has waited."""
-    last_error: str
-    """Why it waits."""
-    refusing: str = ""
-    """The targets of notifications among the failed, in words."""
 
 
 class Prepared(Record):
@@ -397,22 +383,6 @@ class Outbox:
         from cronwrap.log import log  # noqa: PLC0415  # all is well, as a rule
 
         log(text)
-
-
-def summary(state_dir: str, now: float | None = None) -> Summary | None:
-    """Give the numbers of an outbox, or None when nothing is in it; StateError when it cannot be read."""
-    box = Outbox(state_dir).look()
-    if not box.ids() and not box.ids(FAILED):
-        return None
-    items, _ = box.items()
-    moment = time.time() if now is None else now
-    return Summary(
-        queued=len(items),
-        failed=len(box.ids(FAILED)),
-        oldest_age=max(0.0, moment - items[0].queued) if items else 0.0,
-        last_error=items[0].last_error if items else "",
-        refusing=box.refusing(),
-    )
 
 
 def _place(state: str) -> str:

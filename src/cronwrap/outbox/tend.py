@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
+from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.outbox import dispatch, lanes, order
+from cronwrap.outbox.sent import Delivered
 from cronwrap.outbox.store import LOUD_AFTER, Outbox
 from cronwrap.outbox.waiter import waits
 from cronwrap.spans import count, duration
@@ -25,7 +27,7 @@ def tend_outbox(settings: Settings, signals: Interrupts, *, sent: bool = False) 
     box = Outbox(settings.state_dir)
     if words := box.given_up():
         log(words)
-    oldest = next(box.each(), None)
+    oldest = _oldest(box)
     if oldest is None:
         return
     now = time.time()
@@ -53,3 +55,16 @@ def tend_outbox(settings: Settings, signals: Interrupts, *, sent: bool = False) 
 
 def _of(lane: str, items: list[Item]) -> list[Item]:
     return [item for item in items if item.lane == lane]
+
+
+def _oldest(box: Outbox) -> Item | None:
+    """Give the oldest message that waits, and take off what only could not be removed before."""
+    delivered = Delivered(box)
+    for item in box.each():
+        if not delivered(item):
+            return item
+        try:
+            box.remove(item)
+        except StateError as error:
+            log(f"report {item.id} was delivered, is not sent again, and cannot be removed: {error}")
+    return None

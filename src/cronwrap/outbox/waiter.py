@@ -13,6 +13,7 @@ import time
 import cronwrap
 from cronwrap.outbox import order
 from cronwrap.outbox.backoff import FIRST_RETRY
+from cronwrap.outbox.sent import Delivered
 from cronwrap.outbox.store import Outbox
 
 TYPE_CHECKING = False
@@ -73,9 +74,12 @@ def wait(
     if not lock.take():
         return
     senders = Senders(send)
-    while senders.have_work(lanes := box.lanes()):
+    while True:
         began = time.monotonic()
-        items, _ = box.items()
+        delivered = Delivered(box)
+        items = [item for item in box.items()[0] if not delivered(item)]
+        if not senders.have_work(lanes := sorted({item.lane for item in items})):
+            break
         now = clock()
         left = [
             senders.begin_if_due(lane, [item for item in items if item.lane == lane], now) for lane in lanes

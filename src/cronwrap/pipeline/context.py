@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
-    from cronwrap.model import Command, Outcome
+    from cronwrap.model import Command, Outcome, Verdict
+    from cronwrap.past import Past
+    from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
 
@@ -60,6 +62,8 @@ class Tries(Record):
     ping: Ping | None = None
     told_running: bool = False
     """Whether a report is on its way that said, while it ran, that it still runs."""
+    note: str = ""
+    """What the record says of the fleet besides (``RunContext.note``)."""
 
 
 def new_run(command: Command, settings: Settings) -> RunContext:
@@ -76,6 +80,15 @@ def new_run(command: Command, settings: Settings) -> RunContext:
         posted=[],
         by_hand=BY_HAND in os.environ,
     )
+
+
+def in_its_place(run: RunContext, name: str) -> bool:
+    """Leave word of the run, unless its job may be paused, or others come first; tell whether it may be."""
+    if may_be_paused(run, name):
+        return True
+    if run.settings["overlap"] == "allow":
+        mark(run)
+    return False
 
 
 def may_be_paused(run: RunContext, name: str) -> bool:
@@ -115,7 +128,7 @@ def mark(run: RunContext) -> None:
     job = run.job.replace("\n", " ")
     try:
         fields = (os.getpid(), process_started("self"), run.host, run.user, run.started, job)
-        handle = state(run.settings.state_dir, RUNS, make=True).create(_mark(run))
+        handle = state(run.settings.state_dir, RUNS, make=True).create(name_of_mark(run))
         try:
             os.write(handle, "\n".join(map(str, fields)).encode(errors="surrogateescape"))
         finally:
@@ -124,13 +137,48 @@ def mark(run: RunContext) -> None:
         return
 
 
-def unmark(run: RunContext) -> None:
-    """Take the word back, of a run that is not on record and has ended all the same, or is not watched."""
+def unmark(run: RunContext) -> bool:
+    """Take the word back, of a run that is not on record and has ended all the same, or is not watched.
+
+    False when nobody knows whether it is there: the file system does not answer.
+    """
     try:
-        state(run.settings.state_dir, RUNS).unlink(_mark(run))
+        state(run.settings.state_dir, RUNS).unlink(name_of_mark(run))
+    except TimeoutError:
+        return False
     except OSError:
-        return
+        pass
+    return True
 
 
-def _mark(run: RunContext) -> str:
+def name_of_mark(run: RunContext) -> str:
+    """Give the name of the file that is left before the job may run."""
     return f"{NEW}{run.run_id}.{tag(run.job)}"
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Give what is to be told of, for mail."""
+    from cronwrap.report.verdict import Policy  # noqa: PLC0415
+
+    return Policy(
+        on=settings["on"],
+        ok_codes=settings["ok-codes"],
+        min_duration=settings["min-duration"],
+        max_duration=settings["max-duration"],
+        after=settings["after"],
+        remind=settings["remind"],
+    )
+
+
+def judged(tries: Tries, policy: Policy, past: Past | None) -> Verdict:
+    """Give what tries amount to, as far as is known of the runs before."""
+    from cronwrap.report.verdict import judge  # noqa: PLC0415
+
+    verdict = judge(tries.outcomes[-1], policy, past, time.time(), tries.outcomes[:-1])
+    if tries.note:
+        verdict = verdict.replace(reasons=(*verdict.reasons, tries.note))
+    if not tries.told_running:
+        return verdict
+    from cronwrap.report.unfinished import ended_after_all  # noqa: PLC0415
+
+    return ended_after_all(verdict, policy)

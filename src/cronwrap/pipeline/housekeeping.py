@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import cronwrap
-from cronwrap.errors import StateError
 from cronwrap.history import journal
-from cronwrap.state import state
+from cronwrap.state import silent, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
     A run that has ``mailed`` has already had sent what waits, or left it to whoever sends.
     """
     directory = run.settings.state_dir
+    if directory in silent:
+        return  # the next run that reaches it does so
     try:
         dead: list[Entry] = []
         if journal.others_begun(directory, run.job, entry):
@@ -35,6 +36,7 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         if journal.fold_due(directory):
             _fold(run.settings)
     except Exception as error:  # noqa: BLE001  # what it does for others costs this run nothing
+        from cronwrap.errors import StateError  # noqa: PLC0415
         from cronwrap.log import log  # noqa: PLC0415
 
         log(str(error) if isinstance(error, (StateError, OSError)) else f"{type(error).__name__}: {error}")
@@ -42,10 +44,10 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         show(run, entry)
     if run.settings.fleet:
         wake_shipper(run.settings, signals)
-    if cronwrap.bundle_due:
+    for what, path in cronwrap.bundles_due.items():
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
-        write(cronwrap.bundle_due)
+        write(path, what)
 
 
 def show(run: RunContext, entry: Entry | None, *, lean: bool = False) -> None:
@@ -85,6 +87,7 @@ def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:
 
 def _fold(settings: Settings) -> None:
     """Bring the history up to date, unless another run is just doing that."""
+    cronwrap.load_also("history")
     from cronwrap.history.runs import fold  # noqa: PLC0415  # imports `sqlite3`
     from cronwrap.lock import Lock  # noqa: PLC0415
 

@@ -12,10 +12,10 @@ from cronwrap.pipeline.context import new_run
 from cronwrap.pipeline.reporting import addressed, post, recipients, say, sender
 from cronwrap.redact.redactor import redactor
 from cronwrap.report.compose import compose
-from cronwrap.report.verdict import Policy, not_run
-from cronwrap.settings.command_line import take
+from cronwrap.report.unfinished import not_run
+from cronwrap.report.verdict import Policy
+from cronwrap.settings.command_line import quote, take
 from cronwrap.settings.load import load
-from cronwrap.settings.values import quote
 from cronwrap.text import harmless
 
 TYPE_CHECKING = False

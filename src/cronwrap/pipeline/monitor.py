@@ -11,7 +11,8 @@ from cronwrap.text import one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.model import Outcome, Output, Past, Verdict
+    from cronwrap.model import Outcome, Output, Verdict
+    from cronwrap.past import Past
     from cronwrap.pipeline.context import RunContext, Tries
     from cronwrap.redact.redactor import Redactor
 

@@ -12,9 +12,10 @@ from cronwrap.errors import StateError
 from cronwrap.history.journal import COMMAND_MAX
 from cronwrap.log import log
 from cronwrap.mail import Report
-from cronwrap.model import Outcome, Past, Record
+from cronwrap.model import Outcome, Record
 from cronwrap.outbox import dispatch, from_memory, lanes
 from cronwrap.outbox.store import Outbox
+from cronwrap.past import Past
 from cronwrap.pipeline import held_back, notifying, redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.held_back import Silence
@@ -24,7 +25,8 @@ from cronwrap.pipeline.run_entry import ending, write_down
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
 from cronwrap.report.notification import OUTPUT_LIMIT
-from cronwrap.report.verdict import OK, RUNNING, ended_after_all, still_running
+from cronwrap.report.unfinished import ended_after_all, still_running
+from cronwrap.report.verdict import OK, RUNNING
 from cronwrap.settings.command_line import job_shell
 from cronwrap.text import harmless
 
@@ -56,54 +58,85 @@ class Judged(Record):
     told: tuple[Told, ...] = ()
 
 
+class Due(Record):
+    """What is to be told of a run, without secrets, and as far as a mute lets it."""
+
+    tries: Tries
+    verdict: Verdict
+    targets: tuple[Told, ...]
+    names: tuple[str, str]
+    """Job and command."""
+    past: Past | None
+    over: bool
+    """Whether a mute or a pause has ended that this is told after."""
+
+
 def report(run: RunContext, tries: Tries, judged: Judged, signals: Signals) -> None:
     """Report a run where that is due, and put it on record."""
-    verdict, past = judged.verdict, judged.past
-    secrets = redactor(run.settings["redact.patterns"])
-    outcomes = tuple(redacted.output(outcome, secrets) for outcome in tries.outcomes)
-    verdict = _redacted_verdict(verdict, secrets)
-    job, command = secrets.text(run.job), secrets.command(run.command.text)
-    tries = tries.replace(outcomes=outcomes, faults=tuple(dict.fromkeys((*tries.faults, *secrets.faults))))
-    if verdict.mail and not recipients(run.settings, run):
-        verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
-    ok = verdict.result == OK
-    silence = _silence(run.settings, run.job, run.user, ok=ok) if verdict.mail or judged.told else Silence()
-    verdict, told = _held_back(verdict, silence), () if silence.why else judged.told
-    tries = tries.replace(faults=(*tries.faults, *filter(None, (silence.fault,))))
-    digest = output_digest(outcomes[-1].output) if tries.entry and verdict.failed and outcomes else ""
-    targets = tuple(one.replace(verdict=_redacted_verdict(one.verdict, secrets)) for one in told)
-    ended = ending(run.started, verdict, outcomes, mailed=verdict.mail, digest=digest, notified=bool(targets))
-    facts = _facts(run, tries, ended, (job, command)) if targets else None
-    prepared, faults = notifying.prepare(run.settings, targets, facts) if facts else ([], [])
+    due = _due(run, tries, judged)
+    entry, verdict, outcomes = tries.entry, due.verdict, due.tries.outcomes
+    digest = output_digest(outcomes[-1].output) if entry and verdict.failed and outcomes else ""
+    ended = ending(
+        run.started, verdict, outcomes, mailed=verdict.mail, digest=digest, notified=bool(due.targets)
+    )
+    facts = _facts(run, due.tries, ended, due.names) if due.targets else None
+    prepared, faults = notifying.prepare(run.settings, due.targets, facts) if facts else ([], [])
 
     def foresee() -> None:
         """Have whoever finds this run dead know that its report is on its way."""
-        if tries.entry:
-            tries.entry.foresee(ended)
+        if entry:
+            entry.foresee(ended)
 
-    words = ""
+    words = _mail(run, due, foresee) if verdict.mail else ""
     if prepared and not verdict.mail:
         foresee()
-    if verdict.mail:
-        message = compose(_report(run, tries, verdict, past).replace(job=job, command=command))
-        message = addressed(run.settings, message)
-        words = post(run.settings, run.run_id, message, foresee)
-        run.posted.append(run.run_id)
-        if silence.over:
-            held_back.told(run.settings.state_dir, run.job)
     faults += notifying.enter(run.settings, prepared)
-    if tries.entry:
+    if entry:
         # For ``--remind`` a failure is mailed by its own mail alone.
         ended["mailed"] = words != PRINTED if verdict.mail else tries.told_running and not verdict.failed
-        fault = write_down(tries.entry, ended, outcomes)
+        fault = write_down(entry, ended, outcomes)
         faults += [fault] if fault else []
-    for fault in (*tries.faults, *faults):  # stored first, then told: who reads may be slow, or nobody
+    for fault in (*due.tries.faults, *faults):  # stored first, then told: who reads may be slow, or nobody
         say(fault)
         log(f"{run.job}: {fault}")
     senders = lanes.begin(run.settings, [one.item.id for one in prepared]) if prepared else []
     if verdict.mail:
         _hand_over(run.settings, run.run_id, words, signals)
     _hear_of(lanes.wait_for(run.settings, senders, signals))
+
+
+def _due(run: RunContext, tries: Tries, judged: Judged) -> Due:
+    secrets = redactor(run.settings["redact.patterns"])
+    outcomes = tuple(redacted.output(outcome, secrets) for outcome in tries.outcomes)
+    verdict, told = _redacted_verdict(judged.verdict, secrets), judged.told
+    names = secrets.text(run.job), secrets.command(run.command.text)
+    if verdict.mail and not recipients(run.settings, run):
+        verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
+    silence = Silence()
+    if verdict.mail or told:
+        silence = _silence(run.settings, run.job, run.user, ok=verdict.result == OK)
+    faults = dict.fromkeys((*tries.faults, *secrets.faults))
+    return Due(
+        tries=tries.replace(outcomes=outcomes, faults=(*faults, *filter(None, (silence.fault,)))),
+        verdict=_held_back(verdict, silence),
+        targets=tuple(
+            one.replace(verdict=_redacted_verdict(one.verdict, secrets)) for one in told if not silence.why
+        ),
+        names=names,
+        past=judged.past,
+        over=silence.over,
+    )
+
+
+def _mail(run: RunContext, due: Due, foresee: Callable[[], None]) -> str:
+    """Put the mail on its way; give an empty text when it is stored, else what became of it."""
+    job, command = due.names
+    message = compose(_report(run, due.tries, due.verdict, due.past).replace(job=job, command=command))
+    words = post(run.settings, run.run_id, addressed(run.settings, message), foresee)
+    run.posted.append(run.run_id)
+    if due.over:
+        held_back.told(run.settings.state_dir, run.job)
+    return words
 
 
 def _silence(settings: Settings, job: str, user: str, *, ok: bool = False) -> Silence:
@@ -217,16 +250,14 @@ def sender(settings: Settings, run: RunContext) -> str:
 def post_still_running(run: RunContext, outcome: Outcome, policy: Policy) -> bool:
     """Store, or print for ``--dry-run``, the mail that the run still goes on; False when there is none."""
     verdict = still_running(outcome.duration, policy)
-    silence = _silence(run.settings, run.job, run.user)
-    verdict = _held_back(verdict, silence)
-    told = (
-        ()
-        if silence.why
-        else notifying.due(run.settings, policy, lambda policy: still_running(outcome.duration, policy))
-    )
     mail = verdict.mail and bool(recipients(run.settings, run))
+    told = notifying.due(run.settings, policy, lambda policy: still_running(outcome.duration, policy))
     if not mail and not told:
         return False
+    silence = _silence(run.settings, run.job, run.user)
+    if silence.why:
+        return False
+    verdict = _held_back(verdict, silence)
     secrets = redactor(run.settings["redact.patterns"])
     tries = Tries(
         outcomes=(redacted.output(outcome, secrets),),
@@ -331,7 +362,8 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
     """Report the runs of this job whose cronwrap died, as failures, each once, with their output so far."""
     from cronwrap.history.live_output import remove  # noqa: PLC0415
     from cronwrap.history.records import why_abandoned  # noqa: PLC0415
-    from cronwrap.report.verdict import ABANDONED, abandoned  # noqa: PLC0415
+    from cronwrap.report.unfinished import abandoned  # noqa: PLC0415
+    from cronwrap.report.verdict import ABANDONED  # noqa: PLC0415
 
     for entry in entries:
         fields = entry.fields
@@ -386,7 +418,8 @@ def _notify_abandoned(
     run: RunContext, fields: dict[str, Any], why: str, outcomes: tuple[Outcome, ...]
 ) -> bool:
     """Tell the targets of ``[[notify]]`` of a run whose cronwrap died; give whether there are any."""
-    from cronwrap.report.verdict import ABANDONED, Policy, abandoned  # noqa: PLC0415
+    from cronwrap.report.unfinished import abandoned  # noqa: PLC0415
+    from cronwrap.report.verdict import ABANDONED, Policy  # noqa: PLC0415
 
     policy = Policy(on=run.settings["on"])
     told = notifying.due(run.settings, policy, lambda policy: abandoned(why, on=policy.on))

@@ -6,7 +6,7 @@ import gc
 import os
 import time
 
-from cronwrap.errors import StateError
+from cronwrap import load_also
 from cronwrap.history import journal
 from cronwrap.redact import without_secrets
 
@@ -22,7 +22,9 @@ JOURNALD = "/run/systemd/journal/socket"
 """As ``journald.SOCKET``, which is loaded only where it is there."""
 NEEDED = (
     "cronwrap.pipeline.reporting",
+    "cronwrap.pipeline.telling",
     "cronwrap.pipeline.still_running",
+    "cronwrap.report.unfinished",
     "cronwrap.pipeline.housekeeping",
     "cronwrap.pipeline.notifying",
     "cronwrap.pipeline.mistakes",
@@ -69,8 +71,10 @@ def settle_in(entry: Entry | None) -> list[str]:
     try:
         if entry:
             entry.sync()
-    except StateError as error:
+    except Exception as error:  # noqa: BLE001  # the job goes on
         faults.append(f"this run is not safely on record: {error}")
+    load_also("history")
+    load_also("report")
     for name in NEEDED:
         try:
             __import__(name)
@@ -132,8 +136,12 @@ def write_down(entry: Entry, fields: dict[str, Any], outcomes: tuple[Outcome, ..
     """Write down how a run ended, by ``ending``; give an empty text, or why that could not be done."""
     try:
         entry.finish(fields, outcomes[-1].output if outcomes else None)
-    except StateError as error:
-        return str(error)
+    except Exception as error:
+        from cronwrap.errors import StateError  # noqa: PLC0415
+
+        if isinstance(error, StateError):
+            return str(error)
+        raise
     if os.access(JOURNALD, os.W_OK):
         try:
             from cronwrap.journald import tell  # noqa: PLC0415  # not everywhere

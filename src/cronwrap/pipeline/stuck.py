@@ -6,7 +6,8 @@ import time
 
 from cronwrap.log import log
 from cronwrap.redact.redactor import redactor
-from cronwrap.report.verdict import STUCK, InTheWay, stuck
+from cronwrap.report.unfinished import InTheWay, stuck
+from cronwrap.report.verdict import STUCK
 from cronwrap.text import moment
 
 TYPE_CHECKING = False
@@ -23,13 +24,29 @@ LOOKED_AT = 1000
 """Skips beyond the Nth that are looked through for one that has told it."""
 
 
-def stuck_or(
-    verdict: Verdict, run: RunContext, why: str, in_the_way: tuple[dict[str, Any], ...], policy: Policy
-) -> Verdict:
-    """Give ``stuck`` in place of the verdict of a skipped run, if it is the one to tell it.
+class Stuck:
+    """Tells ``stuck`` in place of the verdict of a skipped run, if it is the one to tell it.
 
-    The history has the count; when it cannot be asked, the run is skipped as ever.
+    The history has the count; when it cannot be asked, the run is skipped as ever. It is asked once, however
+    many want to hear of the run.
     """
+
+    def __init__(self, run: RunContext, why: str, in_the_way: tuple[dict[str, Any], ...]) -> None:
+        self._run, self._why, self._in_the_way = run, why, in_the_way
+        self._row: int | None = None
+
+    def verdict(self, skipped: Verdict, policy: Policy) -> Verdict:
+        """Give the verdict for somebody who wants to hear of what the policy says."""
+        if self._row is None:
+            self._row = _row(self._run, self._in_the_way)
+        if not self._row:
+            return skipped
+        named = tuple(_named(self._run, fields) for fields in self._in_the_way[:NAMED])
+        return stuck(self._why, policy, self._row, named)
+
+
+def _row(run: RunContext, in_the_way: tuple[dict[str, Any], ...]) -> int:
+    """Give how many skips in a row this one makes, if that is to be told by it; else 0."""
     try:
         from cronwrap.history.runs import skips_in_a_row  # noqa: PLC0415  # imports `sqlite3`
 
@@ -39,12 +56,10 @@ def stuck_or(
         skips = skips_in_a_row(directory, run.job, run.user, since, wanted + LOOKED_AT)
     except Exception as error:  # noqa: BLE001  # no `_sqlite3`, say: it costs this mail, no more
         log(f"{run.job}: whether it is stuck is not known: {type(error).__name__}: {error}")
-        return verdict
+        return 0
     row = len(skips) + 1
     told = any(reason.startswith(f"{STUCK}: ") for skip in skips for reason in skip.reasons)
-    if row < wanted or told:
-        return verdict
-    return stuck(why, policy, row, tuple(_named(run, fields) for fields in in_the_way[:NAMED]))
+    return row if row >= wanted and not told else 0
 
 
 def _named(run: RunContext, fields: dict[str, Any]) -> InTheWay:

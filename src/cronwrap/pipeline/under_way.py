@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import os
 from binascii import crc32
 
 from cronwrap.history import stopping
+from cronwrap.history.journal import unlink
 from cronwrap.history.stopping import Place
-from cronwrap.lock import Beside
-from cronwrap.pipeline.run_entry import beginning
+from cronwrap.lock import Beside, answered
+from cronwrap.log import log
+from cronwrap.pipeline.context import name_of_mark
+from cronwrap.pipeline.run_entry import beginning, finish
+from cronwrap.state import NEW, RUNS, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,11 +23,14 @@ if TYPE_CHECKING:
     from cronwrap.job.overlap import Guard
     from cronwrap.job.publisher import Publisher
     from cronwrap.job.signals import Signals
-    from cronwrap.model import Outcome
-    from cronwrap.pipeline.context import RunContext
+    from cronwrap.model import Outcome, Verdict
+    from cronwrap.pipeline.context import RunContext, Tries
 
 ANSWER = 1.0
 """Seconds for the state directory to say who asked for a run's end: the job waits to hear of a signal."""
+
+TOUCH = ".doctor-touch"
+"""What the names begin with of files that are made to see whether that can be done; the sweep knows them."""
 
 
 def asked_by(run: RunContext, guard: Guard) -> tuple[str, str]:
@@ -52,7 +60,7 @@ def asked_while_it_waited(run: RunContext, last: Outcome) -> Outcome:
 
 def wait_for_its_time(run: RunContext, signals: Signals) -> int:
     """Wait as ``--jitter`` says; give the signal that asked for an end meanwhile, or 0."""
-    among = None if run.settings["dry-run"] else place(run)
+    among = None if run.settings["dry-run"] or in_reach(run) else place(run)
     try:
         return signals.wait(_jitter(run))
     finally:
@@ -89,3 +97,62 @@ def leave(run: RunContext, publisher: Publisher | None, entry: Entry | None, las
         entry.on_end = publisher.end
     else:
         publisher.end()
+
+
+def in_reach(run: RunContext) -> str:
+    """Give an empty text, or in words that the file system of the state does not answer."""
+    try:
+        answered(run.settings.state_dir, lambda: _touch(run.settings.state_dir))
+    except TimeoutError as error:
+        return f"{run.settings.state_dir}: {error.strerror}"
+    return ""
+
+
+def _touch(state_dir: str) -> None:
+    """Have the file system answer, to one who reads and writes, if only to say no."""
+    name = f"{TOUCH}.{os.getpid()}"
+    try:
+        directory = state(state_dir, make=True)
+        os.close(directory.create(name))
+        directory.unlink(name)
+    except OSError:
+        return
+
+
+def within_reach(run: RunContext, tries: Tries, guard: Guard) -> Tries:
+    """Let the next run go, and give what is to be told of a run whose state cannot be reached at its end."""
+    try:
+        Beside(guard.leave).wait()
+    except TimeoutError:
+        pass  # locks alone may hang
+    fault = in_reach(run)
+    if not fault:
+        return tries
+    from cronwrap.history.late import LateEntry  # noqa: PLC0415  # rare
+
+    late = LateEntry(tries.entry) if tries.entry else None
+    told = any(fault in words for words in tries.faults)
+    return tries.replace(entry=late, faults=tries.faults if told else (*tries.faults, fault))
+
+
+def unmark_late(run: RunContext) -> None:
+    """Take the word of a run back once that can be done: it ended, and is no run that died."""
+    from cronwrap.history.late import later  # noqa: PLC0415  # rare
+
+    def take_back() -> None:
+        for name in (mark := name_of_mark(run), mark.removeprefix(NEW)):
+            unlink(state(run.settings.state_dir, RUNS), name)
+
+    later(take_back)
+
+
+def end_late(run: RunContext, tries: Tries, verdict: Verdict, error: OSError) -> None:
+    """Have a quiet run put on record as ended once that can be done, and say that it is not."""
+    from cronwrap.history.late import LateEntry  # noqa: PLC0415  # rare
+    from cronwrap.pipeline.reporting import say  # noqa: PLC0415
+
+    fault = f"this run is not on record as ended: {run.settings.state_dir}: {error.strerror}"
+    say(fault)
+    log(f"{run.job}: {fault}")
+    if tries.entry:
+        finish(LateEntry(tries.entry), verdict, tries.outcomes)

@@ -14,7 +14,8 @@ from cronwrap.outbox.store import Outbox
 from cronwrap.pipeline.context import new_run
 from cronwrap.pipeline.reporting import addressed, recipients, sender
 from cronwrap.report.compose import compose
-from cronwrap.report.verdict import Policy, heard_again, missed
+from cronwrap.report.unfinished import heard_again, missed
+from cronwrap.report.verdict import Policy
 from cronwrap.spans import ago
 from cronwrap.text import moment
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import ssl
+import stat
 import time
 from typing import Any
 
@@ -17,6 +19,7 @@ from cronwrap.errors import TemporaryError
 from cronwrap.model import Record
 from cronwrap.relay.replies import readable
 from cronwrap.settings.relays import Endpoint
+from cronwrap.trust import NOT_REGULAR
 
 EXPIRED, NOT_YET_VALID = 10, 9
 """X509_V_ERR_CERT_HAS_EXPIRED, X509_V_ERR_CERT_NOT_YET_VALID of openssl-verify(1)."""
@@ -25,6 +28,8 @@ WRONG_NAME, WRONG_ADDRESS = 62, 64
 NAMES_SHOWN = 5
 """A certificate of a large provider has dozens of names."""
 DAY = 86400
+LARGEST = 16 << 20
+"""Octets of a file of authorities; those of all the world have a quarter of a million."""
 
 
 class Certificate(Record):
@@ -56,6 +61,8 @@ def context(endpoint: Endpoint) -> ssl.SSLContext:
     """Give what TLS has to fulfil for a relay; TemporaryError when its ca-file cannot be used."""
     if endpoint.fingerprint:
         return lenient_context()
+    if fault := _no_authorities(endpoint.ca_file):
+        raise TemporaryError(fault)
     try:
         made = ssl.create_default_context(cafile=endpoint.ca_file or None)
     except (OSError, ssl.SSLError) as error:
@@ -69,6 +76,21 @@ def context(endpoint: Endpoint) -> ssl.SSLContext:
         made.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
         made.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
     return made
+
+
+def _no_authorities(ca_file: str) -> str:
+    """Say why a file of authorities must not be opened; empty when it may be, or OpenSSL says it better.
+
+    OpenSSL would wait for a pipe, and read a device to its end; its own variable names such a file, too.
+    """
+    name = f"ca-file {ca_file}" if ca_file else f"SSL_CERT_FILE {os.environ.get('SSL_CERT_FILE', '')}"
+    try:
+        found = os.stat(ca_file or os.environ.get("SSL_CERT_FILE", ""))
+    except OSError:
+        return ""
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        return f"{name}: {NOT_REGULAR}"
+    return f"{name}: larger than {LARGEST >> 20} MiB" if found.st_size > LARGEST else ""
 
 
 def lenient_context() -> ssl.SSLContext:

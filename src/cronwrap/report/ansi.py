@@ -38,6 +38,9 @@ ASCII_SET = f"{ESC}(B"
 SKIP_LIMIT = 64 * 1024
 """Characters: whatever sets a style that still matters stands nearer than that, as a rule."""
 
+BEGUN_MAX = 64
+"""Octets at the end of what came that may be the beginning of a terminal sequence or a character."""
+
 _PARAMETERS = frozenset("0123456789;:")
 
 
@@ -114,6 +117,22 @@ def plain(octets: bytes) -> str:
     """Give octets as text for a screen: without colours, and with a picture for all else that acts."""
     text = as_overwritten(octets.decode("utf-8", "backslashreplace"))
     return "".join(pictured(part) for part, _style in Pen().write(text))
+
+
+def complete(octets: bytes) -> int:
+    """Give up to where octets have no sequence or character that has only begun."""
+    end = len(octets)
+    escape = octets.rfind(b"\x1b", max(0, end - BEGUN_MAX))
+    if escape >= 0 and not any(0x40 <= octet <= 0x7E and octet != ord("[") for octet in octets[escape + 1 :]):
+        end = escape
+    for back in range(1, min(4, end) + 1):
+        octet = octets[end - back]
+        if octet >= 0xC0:  # the first of a character in UTF-8
+            length = 2 if octet < 0xE0 else 3 if octet < 0xF0 else 4
+            return end - back if back < length else end
+        if octet < 0x80:
+            break
+    return end
 
 
 def _end_of_sgr(piece: str) -> int:

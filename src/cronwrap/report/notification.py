@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from cronwrap.text import iso
 
 TYPE_CHECKING = False
@@ -29,6 +27,8 @@ def event_of(events: tuple[str, ...]) -> str:
 def compose(kind: str, moment: float, data: Mapping[str, Any]) -> bytes:
     """Give a notification as octets: ASCII, whatever the job has said."""
     body = {"type": kind, "timestamp": iso(moment), "data": _valid(data)}
+    import json  # noqa: PLC0415  # it costs milliseconds, and most runs have nobody to notify
+
     return json.dumps(body).encode()
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from cronwrap.model import Outcome, Past, Record, Verdict
+from cronwrap.model import Outcome, Record, Verdict
 from cronwrap.spans import ago, count, duration
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cronwrap.past import Past
 
 OK, FAILED, SIGNAL, TIMEOUT = "ok", "failed", "signal", "timeout"
 NOT_STARTED, SKIPPED, STOPPED, ABANDONED = "not-started", "skipped", "stopped", "abandoned"
@@ -19,18 +23,6 @@ class Policy(Record):
     max_duration: float | None = None
     after: int = 1
     remind: float | None = None
-
-
-class InTheWay(Record):
-    """A run that keeps others of its job from taking place."""
-
-    run: str
-    pid: int
-    command: str
-    since: str
-    """When it began, for people."""
-    seconds: float
-    """For how long it has run."""
 
 
 def exit_status(outcome: Outcome) -> int:
@@ -56,115 +48,12 @@ def judge(
         # The end of what nobody was told of is no news, unless failures are not to be told at all.
         silent = not {"failure", "always"} & {*policy.on}
         events += ["recovery"] if past.last_failure_mailed or silent else []
-    return _decide(verdict.replace(events=tuple(events)), policy, past, now)
+    return decide(verdict.replace(events=tuple(events)), policy, past, now)
 
 
-def skipped(reason: str, policy: Policy) -> Verdict:
-    """Judge a run that did not take place: the same job still runs, or is paused."""
-    verdict = Verdict(
-        result=SKIPPED,
-        label="skipped",
-        headline=f"skipped: {reason}",
-        failed=False,
-        reasons=(reason,),
-        events=("skip",),
-    )
-    return _decide(verdict, policy, None, 0.0)
-
-
-def missed(what: str, policy: Policy, told_by: str) -> Verdict:
-    """Judge what another host of the fleet did not do; ``told_by`` is the one that says so."""
-    return _of_another("missed", what, policy, told_by, ("failure",))
-
-
-def heard_again(what: str, policy: Policy, told_by: str) -> Verdict:
-    """Judge what another host of the fleet does again."""
-    return _of_another("recovered", what, policy, told_by, ("recovery",))
-
-
-def _of_another(label: str, what: str, policy: Policy, told_by: str, events: tuple[str, ...]) -> Verdict:
-    verdict = Verdict(
-        result=NOT_STARTED if label == "missed" else OK,
-        label=label,
-        headline=what,
-        failed=label == "missed",
-        events=events,
-        notes=(f"Told by {told_by}, a host of the same fleet.",),
-    )
-    return _decide(verdict, policy, None, 0.0)
-
-
-def still_running(elapsed: float, policy: Policy) -> Verdict:
-    """Judge a run that still goes on after so many seconds, as ``--still-running`` asks."""
-    verdict = Verdict(
-        result=RUNNING,
-        label=RUNNING,
-        headline=f"still running after {duration(elapsed)}",
-        failed=False,
-        events=(RUNNING, "failure"),  # whoever is told of failures is told of this
-    )
-    return _decide(verdict, policy, None, 0.0)
-
-
-def ended_after_all(verdict: Verdict, policy: Policy) -> Verdict:
-    """Judge the end of a run of which a mail said that it still runs: good news only for who asks for it."""
-    if verdict.failed or "never" in policy.on:
-        return verdict
-    if "recovery" in policy.on:
-        events = tuple(dict.fromkeys((*verdict.events, "recovery")))
-        headline = verdict.headline
-        if "recovery" not in verdict.events:
-            headline = f"recovered, no longer running: {headline}"
-        return verdict.replace(
-            mail=True, label="recovered", headline=headline, events=events, quiet_reason=""
-        )
-    if {"success", "always"} & {*policy.on}:
-        return verdict
-    return verdict.replace(mail=False, quiet_reason="told while it ran (--still-running)")
-
-
-def stuck(reason: str, policy: Policy, row: int, in_the_way: tuple[InTheWay, ...]) -> Verdict:
-    """Judge the run that did not take place and is the one, in a row of skips, that is told as ``stuck``."""
-    since = max((run.seconds for run in in_the_way), default=0.0)
-    names = ", ".join(f"run {run.run} (pid {run.pid})" for run in in_the_way)
-    who = f"{names} in the way for {duration(since)}" if in_the_way else reason
-    verdict = Verdict(
-        result=SKIPPED,
-        label=STUCK,
-        headline=f"stuck: {count(row, 'run')} in a row skipped, {who}",
-        failed=False,
-        reasons=(f"stuck: {names}",),
-        events=("skip", STUCK, "failure"),  # whoever is told of failures is told of this
-        notes=tuple(
-            f"In the way: run {run.run}, pid {run.pid}, since {run.since}: {run.command}"
-            for run in in_the_way
-        ),
-    )
-    decided = _decide(verdict, policy, None, 0.0)
-    return decided.replace(notes=verdict.notes) if decided.mail else decided
-
-
-def stopped(by: str, policy: Policy) -> Verdict:
-    """Judge a run that somebody stopped before it began; ``by`` says who: ``by alice (uid 1000)``."""
-    words = f"stopped {by} with cronwrap stop"
-    verdict = _failure(STOPPED, "stopped", f"stopped {_name(by)} before it began", words)
-    return _decide(verdict.replace(events=("failure",)), policy, None, 0.0)
-
-
-def _name(by: str) -> str:
+def asker(by: str) -> str:
+    """Give who asked for an end, without the uid."""
     return by.partition(" (")[0]
-
-
-def not_run(reason: str, policy: Policy) -> Verdict:
-    """Judge a run that cronwrap did not come to start."""
-    verdict = _failure(NOT_STARTED, "not started", f"not started: {reason}", reason)
-    return _decide(verdict.replace(events=("failure",)), policy, None, 0.0)
-
-
-def abandoned(reason: str, on: tuple[str, ...]) -> Verdict:
-    """Judge a run whose cronwrap died before it could report; ``on`` as in ``Policy``."""
-    verdict = _failure(ABANDONED, "abandoned", f"abandoned: {reason}", reason)
-    return _decide(verdict.replace(events=("failure",)), Policy(on=on), None, 0.0)
 
 
 def _several(outcome: Outcome, earlier: tuple[Outcome, ...]) -> str:
@@ -184,23 +73,23 @@ def _result(outcome: Outcome, policy: Policy, several: str) -> Verdict:
     took = several or duration(outcome.duration)
     if outcome.error:
         headline = f"not started{f' after {several}' if several else ''}: {outcome.error}"
-        return _failure(NOT_STARTED, "not started", headline, outcome.error)
+        return failure(NOT_STARTED, "not started", headline, outcome.error)
     if outcome.ended_by == "stop":
         words = f"stopped {outcome.ended_because} with cronwrap stop"
-        headline = f"stopped {_name(outcome.ended_because)} after {took}"
-        return _failure(STOPPED, "stopped", headline, words)
+        headline = f"stopped {asker(outcome.ended_because)} after {took}"
+        return failure(STOPPED, "stopped", headline, words)
     if outcome.ended_by:
         result = TIMEOUT if "timeout" in outcome.ended_by else FAILED
         because = f"({outcome.ended_because})"
         headline = f"{outcome.ended_by} after {took} {because}"
-        return _failure(result, outcome.ended_by, headline, f"{outcome.ended_by} {because}")
+        return failure(result, outcome.ended_by, headline, f"{outcome.ended_by} {because}")
     if outcome.signal is not None:
         words = f"killed by signal {outcome.signal} ({signal_name(outcome.signal)})"
-        return _failure(SIGNAL, f"signal {outcome.signal}", f"{words} after {took}", words)
+        return failure(SIGNAL, f"signal {outcome.signal}", f"{words} after {took}", words)
     code = outcome.exit_code or 0
     if code not in policy.ok_codes:
         words = f"exit status {code}"
-        return _failure(FAILED, f"exit {code}", f"{words} after {took}", words)
+        return failure(FAILED, f"exit {code}", f"{words} after {took}", words)
     return _fine_exit(outcome, policy, code, several)
 
 
@@ -211,21 +100,22 @@ def _fine_exit(outcome: Outcome, policy: Policy, code: int, several: str) -> Ver
     ended = f"{status} after {several}" if several else status
     if policy.min_duration is not None and outcome.duration < policy.min_duration:
         words = f"too short: {took}, at least {duration(policy.min_duration)} expected"
-        return _failure(FAILED, "too short", f"{words} ({ended})", words)
+        return failure(FAILED, "too short", f"{words} ({ended})", words)
     if policy.max_duration is not None and outcome.duration > policy.max_duration:
         words = f"too long: {took}, at most {duration(policy.max_duration)} expected"
-        return _failure(FAILED, "too long", f"{words} ({ended})", words)
+        return failure(FAILED, "too long", f"{words} ({ended})", words)
     if outcome.matched:
         words = f"output matches --fail-match: {outcome.matched[0]}"
-        return _failure(FAILED, "fail match", f"{words} ({status} after {several or took})", words)
+        return failure(FAILED, "fail match", f"{words} ({status} after {several or took})", words)
     if outcome.unmatched:  # nobody knows whether it failed: that is told, too
         words = f"output could not be judged: {outcome.unmatched}"
-        return _failure(FAILED, "fail match", f"{words} ({status} after {several or took})", words)
+        return failure(FAILED, "fail match", f"{words} ({status} after {several or took})", words)
     note = f" ({status})" if code else ""
     return Verdict(result=OK, label="ok", headline=f"ok{note} after {several or took}", failed=False)
 
 
-def _failure(result: str, label: str, headline: str, reason: str) -> Verdict:
+def failure(result: str, label: str, headline: str, reason: str) -> Verdict:
+    """Give the verdict on a run that failed for one reason."""
     return Verdict(result=result, label=label, headline=headline, failed=True, reasons=(reason,))
 
 
@@ -242,7 +132,7 @@ def signal_name(number: int) -> str:
 # Whom it is worth telling -----------------------------------------------------------------------
 
 
-def _decide(verdict: Verdict, policy: Policy, past: Past | None, now: float) -> Verdict:
+def decide(verdict: Verdict, policy: Policy, past: Past | None, now: float) -> Verdict:
     """Settle whether a mail is due, and what it has to say of the runs before."""
     on = policy.on
     if "never" in on:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import marshal
 import os
 
-from cronwrap.state import checksum, state
+from cronwrap import __version__
+from cronwrap.state import checksum, put, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from cronwrap.state import Directory
 
 CACHE = "settings.cache"
 CHECK_LENGTH = 16
@@ -35,6 +34,11 @@ def signature(path: str) -> tuple[Any, ...] | None:
     readable = os.access(path, os.R_OK, effective_ids=EFFECTIVE_IDS)
     changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_dev, found.st_ino)
     return (*changes, found.st_mode, found.st_uid, readable)
+
+
+def key(signatures: list[tuple[str, Any]]) -> tuple[Any, ...]:
+    """Give what a cache has to be made from to count, by path and signature."""
+    return __version__, os.geteuid(), tuple(signatures)
 
 
 def read(directory: str, key: tuple[Any, ...]) -> dict[str, dict[str, Any]] | None:
@@ -66,22 +70,7 @@ def _check_of(body: bytes) -> bytes:
 def write(directory: str, key: tuple[Any, ...], values: dict[str, dict[str, Any]]) -> None:
     """Write the cache; what cannot be written is simply read again next time."""
     try:
-        _write(state(directory, make=True), marshal.dumps((key, values)))
+        body = marshal.dumps((key, values))
+        put(state(directory, make=True).fd, CACHE, _check_of(body) + body, f"{CACHE}.{os.getpid()}")
     except OSError:
         return
-
-
-def _write(place: Directory, body: bytes) -> None:
-    temporary = f"{CACHE}.{os.getpid()}"
-    handle = place.create(temporary)
-    try:
-        try:
-            content = _check_of(body) + body
-            if os.write(handle, content) != len(content):
-                raise OSError("short write")  # a full disk says it this way, too
-            place.rename(temporary, CACHE)
-        finally:
-            os.close(handle)
-    except OSError:
-        place.unlink(temporary)
-        raise

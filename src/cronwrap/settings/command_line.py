@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from cronwrap.errors import UsageError
 from cronwrap.model import Command, Record
-from cronwrap.settings.options import BY_KEY, BY_SHORT
-from cronwrap.settings.values import nearest, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from cronwrap.errors import UsageError
+
+_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 SHELL_BASENAME = "cronwrap-shell"
 """As ``SHELL`` of a crontab it wraps every job; it never runs a job itself."""
 
@@ -41,6 +41,13 @@ def job_shell(environ: Mapping[str, str]) -> str:
     return "/bin/sh" if shell.rpartition("/")[2] == SHELL_BASENAME else shell
 
 
+def quote(word: str) -> str:
+    """Give a word as a POSIX shell needs it written (as ``shlex.quote``, which costs milliseconds)."""
+    if word and _SAFE.issuperset(word):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
 def parse(argv: Sequence[str]) -> Invocation | None:
     """Read the command form; None when it is not one (a subcommand, ``--help``); else UsageError."""
     flags: dict[str, Any] = {}
@@ -54,12 +61,12 @@ def parse(argv: Sequence[str]) -> Invocation | None:
             return None
         if word == "-c":
             if not words:
-                raise UsageError("-c needs a command text")
+                raise _mistake("-c needs a command text")
             text = words.pop(0)
         elif word.startswith("-") and len(word) > 1:
             take(word, words, flags)
         elif text is not None:
-            raise UsageError(f"unexpected {word!r} after -c TEXT: quote the whole command as one word")
+            raise _mistake(f"unexpected {word!r} after -c TEXT: quote the whole command as one word")
         else:
             return None
     return None if text is None else _finish(flags, text, ())
@@ -67,14 +74,22 @@ def parse(argv: Sequence[str]) -> Invocation | None:
 
 def _finish(flags: dict[str, Any], text: str | None, words: tuple[str, ...]) -> Invocation:
     if text is not None and words:
-        raise UsageError("-c TEXT and -- COMMAND exclude each other")
+        raise _mistake("-c TEXT and -- COMMAND exclude each other")
     if text is None and (not words or not words[0]):
-        raise UsageError("no command after --")
+        raise _mistake("no command after --")
     return Invocation(flags=flags, words=words, text=text)
+
+
+def _mistake(text: str) -> UsageError:
+    from cronwrap.errors import UsageError  # noqa: PLC0415  # after a mistake alone
+
+    return UsageError(text)
 
 
 def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
     """Move one option, and its value, from the words to the flags; else UsageError."""
+    from cronwrap.settings.options import BY_KEY, BY_SHORT  # noqa: PLC0415  # loaded already: ``__main__``
+
     if word.startswith("--"):
         name, equals, value = word.partition("=")
         option = BY_KEY.get(name[2:])
@@ -82,21 +97,23 @@ def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
         name, equals, value = word[:2], word[2:], word[2:]
         option = BY_SHORT.get(word[1])
         if value and word[1:].partition("=")[0] in BY_KEY:
-            raise UsageError(f"{word.partition('=')[0]} lacks a hyphen")
+            raise _mistake(f"{word.partition('=')[0]} lacks a hyphen")
     if option is None:
+        from cronwrap.settings.values import nearest  # noqa: PLC0415
+
         hint = nearest(name.lstrip("-"), [*BY_KEY]).replace("mean ", "mean --")
-        raise UsageError(f"no such option: {name}{hint}")
+        raise _mistake(f"no such option: {name}{hint}")
     if not option.metavar:
         if equals:
-            raise UsageError(f"{name} takes no value")
+            raise _mistake(f"{name} takes no value")
         flags[option.sets or option.key] = not option.sets
         return
     if not equals:
         if not words or words[0] == "--":
-            raise UsageError(f"{name} needs a value: {name} {option.metavar}")
+            raise _mistake(f"{name} needs a value: {name} {option.metavar}")
         value = words.pop(0)
     try:
         got = option.read([value] if option.repeatable else value)
     except ValueError as error:
-        raise UsageError(f"{name}: {error}") from None
+        raise _mistake(f"{name}: {error}") from None
     flags[option.key] = flags.get(option.key, ()) + got if option.repeatable else got

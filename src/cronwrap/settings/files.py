@@ -36,7 +36,18 @@ TYPE_NAMES = {
 NOT_IN_FILES = ("config", "name")
 """Options that make no sense in a file: it would name itself, or give one name to all jobs."""
 TOP_LEVEL = ("mailto", "mailfrom")
-TABLES = ("relay", "notify", "fleet", "delivery", "defaults", "jobs", "history", "redact", "metrics")
+TABLES = (
+    "relay",
+    "notify",
+    "fleet",
+    "delivery",
+    "defaults",
+    "jobs",
+    "history",
+    "redact",
+    "metrics",
+    "web",
+)
 SIZE_LIMIT = 1 << 20
 """Octets; nobody writes a megabyte of settings."""
 FAULT_LIMIT = 20
@@ -132,7 +143,7 @@ def values(file: File) -> dict[str, Any]:
         elif key == "jobs":
             for name, table in _table(value, where, faults).items():
                 found["jobs"][name] = _options(table, f"{where}.{shorten(name, KEY_SHOWN)}", faults)
-        elif key in ("delivery", "history", "redact", "metrics"):
+        elif key in ("delivery", "history", "redact", "metrics", "web"):
             found["sections"].update(_section(key, value, where, faults))
         elif key not in ("relay", "notify", "fleet"):
             hint = f"; it belongs into [defaults] or [jobs.NAME], as {key} = …" if key in BY_KEY else ""

@@ -6,28 +6,22 @@ beside the state, as long as the files are the very ones the cache was made from
 
 from __future__ import annotations
 
-import os
-import time
-
-from cronwrap import __version__
-from cronwrap.errors import ConfigError
+from cronwrap import load_also
+from cronwrap.lock import answered
 from cronwrap.model import Record
 from cronwrap.paths import config_paths, state_directory, state_variable, unquoted
 from cronwrap.settings import cache
+from cronwrap.settings.defaults import DEFAULTS
 from cronwrap.settings.job_name import job_name
-from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
-from cronwrap.settings.values import BAD_VALUE, nearest, partly_right
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-RACY = 0.1
-"""Seconds, some ticks of the clock of file systems: a file changed so shortly ago may change again
-without another time stamp, so it is not cached."""
 STATE_KEY = "state directory"
 """Under which its source is found; it is no option."""
+CONFIG_VARIABLE = "CRONWRAP_CONFIG"
 OTHER_VARIABLES = (
     "CRONWRAP_RUN_ID",
     "CRONWRAP_FENCE",
@@ -90,7 +84,7 @@ def load(
     faults: list[str] = []
     environ = unquoted(environ)
     directory = state_directory(environ)
-    named = flags.get("config") or environ.get("CRONWRAP_CONFIG", "")
+    named = flags.get("config") or environ.get(CONFIG_VARIABLE, "")
     files = _files(
         config_paths(named, environ),
         directory,
@@ -108,9 +102,7 @@ def load(
             patterns = found["sections"].get("redact.patterns", patterns)
         name = job_name(command_text, variables.get("redact.patterns", (patterns,))[0])
 
-    values: dict[str, Any] = {
-        option.key: option.default for option in (*OPTIONS, *SECTIONS) if not option.sets
-    }
+    values = DEFAULTS.copy()
     sources: dict[str, str] = {}
     in_files = _of_files(files, name)
     for key, value, source in (
@@ -166,6 +158,10 @@ def _of_crontab(environ: Mapping[str, str], faults: list[str]) -> list[tuple[str
         value = environ.get(variable)
         if value is None or (not value and key == "mailfrom"):
             continue
+        load_also("options")
+        from cronwrap.settings.options import BY_KEY  # noqa: PLC0415  # not for every run
+        from cronwrap.settings.values import partly_right  # noqa: PLC0415
+
         try:
             BY_KEY[key].read(value)
         except ValueError as error:
@@ -182,7 +178,8 @@ def _relays(
 ) -> tuple[int, str]:
     """Give how many relays there are, and their first login: the environment's, else the last file's."""
     if environ.get("CRONWRAP_RELAY"):
-        from cronwrap.settings.relays import from_environment  # noqa: PLC0415  # for those who use it
+        from cronwrap.errors import ConfigError  # noqa: PLC0415  # for those who use it
+        from cronwrap.settings.relays import from_environment  # noqa: PLC0415
 
         try:
             relay = from_environment(environ)
@@ -201,10 +198,17 @@ def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, tuple
 
     An empty one counts as not set; but ``CRONWRAP_MAILTO=`` says "no mail", as ``MAILTO=`` does.
     """
-    given = [key for key in environ if key.startswith("CRONWRAP_") and key not in OTHER_VARIABLES]
     found: dict[str, tuple[Any, str]] = {}
+    if environ.get(CONFIG_VARIABLE):  # which names the files, and is any text: no table is needed for it
+        found["config"] = environ[CONFIG_VARIABLE], CONFIG_VARIABLE
+    known = (CONFIG_VARIABLE, *OTHER_VARIABLES)
+    given = [key for key in environ if key.startswith("CRONWRAP_") and key not in known]
     if not given:
         return found
+    load_also("options")
+    from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS  # noqa: PLC0415  # not for every run
+    from cronwrap.settings.values import BAD_VALUE, nearest, partly_right  # noqa: PLC0415
+
     for variable in given:
         option = BY_KEY.get(variable.removeprefix("CRONWRAP_").lower().replace("_", "-"))
         if option is None or option.variable != variable:
@@ -234,44 +238,22 @@ def _files(
     paths: tuple[str, ...], directory: str, *, must_exist: bool, keep: bool, lean: bool
 ) -> dict[str, dict[str, Any]]:
     """Give the checked values of each file there is, by path."""
-    signature = tuple((path, cache.signature(path)) for path in paths)
-    if not must_exist and all(state is None for _, state in signature):
-        return {}
-    key = (__version__, os.geteuid(), signature)
-    cached = cache.read(directory, key)
+    signature: list[tuple[str, Any]] = []
+
+    def look() -> dict[str, dict[str, Any]] | None:
+        signature.extend([(path, cache.signature(path)) for path in paths])
+        if not must_exist and all(state is None for _, state in signature):
+            return {}
+        return cache.read(directory, cache.key(signature))
+
+    hung = False
+    try:
+        cached = answered(directory, look) if lean else look()
+    except TimeoutError:
+        cached, hung = None, True
     if cached is not None:
         return cached
+    from cronwrap.settings.anew import Anew  # noqa: PLC0415  # only when a file has changed
 
-    def read() -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for path in paths:
-            _read(path, found, must_exist=must_exist)
-        return found
-
-    if lean:
-        from cronwrap.forked import compute  # noqa: PLC0415
-
-        found = compute(read)
-    else:
-        found = read()
-    newest = max((state[1] for _, state in signature if state), default=0) / 1e9
-    # Directories that others can write to may be closed without a change of the file.
-    lasting = not any("untrusted" in tables for tables in found.values())
-    if keep and lasting and abs(time.time() - newest) > RACY:
-        cache.write(directory, key, found)
-    return found
-
-
-def _read(path: str, found: dict[str, dict[str, Any]], *, must_exist: bool) -> None:
-    from cronwrap.settings import files  # noqa: PLC0415  # heavy, and only when a file has changed
-
-    try:
-        found[path] = files.values(files.File(path))
-    except (OSError, ConfigError) as error:
-        if isinstance(error, OSError):
-            if not must_exist and isinstance(error, (FileNotFoundError, NotADirectoryError, PermissionError)):
-                return
-            error = ConfigError(f"{path}: {error.strerror}")
-        found[path] = {**files.nothing(), "faults": [str(error)]}
-        if isinstance(error, files.UntrustedError):
-            found[path]["untrusted"] = True
+    anew = Anew(paths, directory, must_exist=must_exist, keep=keep)
+    return anew.hung(signature) if hung else anew.lean(signature) if lean else anew.read(signature)

@@ -1,11 +1,12 @@
 """The one table of options.
 
 Every option is a flag, a ``CRONWRAP_*`` variable and a key of the configuration; all three are read
-by the same function, named in the table. This module is on the way of every run: it imports next to nothing.
+by the same function, named in the table. It is on the way of runs with options: it imports next to nothing.
 """
 
 from __future__ import annotations
 
+from cronwrap.settings.defaults import DEFAULTS
 from cronwrap.settings.values import (
     EVENTS,
     address,
@@ -16,6 +17,8 @@ from cronwrap.settings.values import (
     duration,
     duration_with_unit,
     events,
+    header_name,
+    hosts,
     integer,
     name,
     one_of,
@@ -45,7 +48,8 @@ class Option:
     read: Callable[[object], Any]
     """Gives the value from a text or a TOML value; ValueError says what is allowed."""
     help: str
-    default: Any = None
+    default: Any
+    """From ``defaults``."""
     metavar: str = ""
     """Empty for a flag."""
     short: str = ""
@@ -56,6 +60,7 @@ class Option:
     def __init__(self, key: str, read: Callable[[object], Any], text: str, **more: Any) -> None:
         """``more`` are the fields that are not as above; a test holds them against the names there."""
         self.key, self.read, self.help = key, read, text
+        self.default = None if "sets" in more else DEFAULTS[key]
         for field, value in more.items():  # `__dict__` would cost many times as much
             setattr(self, field, value)
 
@@ -75,122 +80,64 @@ _option = Option
 OPTIONS = (
     _option("name", name, "the job's name [from the command]", metavar="NAME", short="n"),
     _option("chdir", plain_text, "working directory of the job", metavar="DIR", short="C"),
-    _option(
-        "on",
-        events,
-        "mail on: " + " ".join(EVENTS),
-        default=("failure", "output"),
-        metavar="EVENTS",
-    ),
-    _option("ok-codes", codes, "exit codes that are no failure", default=(0,), metavar="CODES"),
+    _option("on", events, "mail on: " + " ".join(EVENTS), metavar="EVENTS"),
+    _option("ok-codes", codes, "exit codes that are no failure", metavar="CODES"),
     _option(
         "fail-match",
         patterns,
         "a line of output that matches makes the run a failure",
-        default=(),
         metavar="REGEX",
         repeatable=True,
     ),
     _option(
-        "ignore-match",
-        patterns,
-        "matching lines do not count as output",
-        default=(),
-        metavar="REGEX",
-        repeatable=True,
+        "ignore-match", patterns, "matching lines do not count as output", metavar="REGEX", repeatable=True
     ),
     _option("min-duration", duration, "a run that ends sooner is a failure", metavar="D"),
     _option("max-duration", or_none(duration), "a run that ends later is a failure", metavar="D"),
-    _option("after", integer(1, 10**6), "mail failures from the Nth in a row on", default=1, metavar="N"),
+    _option("after", integer(1, 10**6), "mail failures from the Nth in a row on", metavar="N"),
     _option("remind", duration, "while a job keeps failing, at most one failure mail per D", metavar="D"),
     _option("mailto", addresses, "recipients; an empty text: no mail", metavar="ADDRS", short="t"),
     _option("mailfrom", address, "sender, header and envelope", metavar="ADDR", short="f"),
-    _option(
-        "format",
-        one_of(*FORMATS),
-        "cron: the output alone, as crond's",
-        default="report",
-        metavar="FORM",
-    ),
-    _option(
-        "max-output",
-        size,
-        "how much output is kept: first and last half",
-        default=1 << 20,
-        metavar="SIZE",
-    ),
-    _option(
-        "timestamps",
-        boolean,
-        "the time since the start on each line of the mailed output",
-        default=False,
-    ),
+    _option("format", one_of(*FORMATS), "cron: the output alone, as crond's", metavar="FORM"),
+    _option("max-output", size, "how much output is kept: first and last half", metavar="SIZE"),
+    _option("timestamps", boolean, "the time since the start on each line of the mailed output"),
     _option("live", boolean, "pass output through as it comes [on a terminal]"),
     _option("quiet", boolean, "pass no output through", sets="live"),
     _option("timeout", or_none(duration), "end the job after D", metavar="D"),
     _option("idle-timeout", or_none(duration), "end the job after D without output", metavar="D"),
-    _option("kill-after", duration, "time between SIGTERM and SIGKILL", default=10.0, metavar="D"),
-    _option("drain", duration, "how long to read on after the job ended", default=5.0, metavar="D"),
-    _option(
-        "overlap",
-        one_of(*OVERLAPS),
-        "what to do when the same job still runs",
-        default="allow",
-        metavar="HOW",
-    ),
-    _option(
-        "stuck-after",
-        integer(1, 10**6),
-        "mail once when the Nth run in a row is skipped",
-        default=3,
-        metavar="N",
-    ),
-    _option("once", boolean, "on one host of the fleet only", default=False),
-    _option(
-        "scope",
-        one_of(*SCOPES),
-        "where --overlap looks for the same job",
-        default="host",
-        metavar="WHERE",
-    ),
-    _option(
-        "unreachable",
-        one_of(*UNREACHABLE),
-        "what to do when the fleet cannot be asked",
-        default="run",
-        metavar="HOW",
-    ),
+    _option("kill-after", duration, "time between SIGTERM and SIGKILL", metavar="D"),
+    _option("drain", duration, "how long to read on after the job ended", metavar="D"),
+    _option("overlap", one_of(*OVERLAPS), "what to do when the same job still runs", metavar="HOW"),
+    _option("stuck-after", integer(1, 10**6), "mail once when the Nth run in a row is skipped", metavar="N"),
+    _option("once", boolean, "on one host of the fleet only"),
+    _option("scope", one_of(*SCOPES), "where --overlap looks for the same job", metavar="WHERE"),
+    _option("unreachable", one_of(*UNREACHABLE), "what to do when the fleet cannot be asked", metavar="HOW"),
     _option("still-running", or_none(duration), "mail once while the job still runs after D", metavar="D"),
     _option("overlap-wait", duration, "the longest wait of --overlap wait", metavar="D"),
-    _option("retries", integer(0, 1000), "run again after a failure, N times", default=0, metavar="N"),
-    _option("retry-delay", duration, "wait before the first retry, doubling", default=10.0, metavar="D"),
+    _option("retries", integer(0, 1000), "run again after a failure, N times", metavar="N"),
+    _option("retry-delay", duration, "wait before the first retry, doubling", metavar="D"),
     _option("jitter", duration, "wait a part of D first, the same on each run", metavar="D"),
     _option("nice", integer(-20, 19), "niceness of the job", metavar="N"),
     _option("max-memory", or_none(size), "end the job above this resident size", metavar="SIZE"),
     _option("ping", url, "tell a monitor of the start and the end", metavar="URL"),
     _option(
-        "ping-after",
-        integer(1, 10**6),
-        "the monitor hears of failures from the Nth in a row on",
-        default=1,
-        metavar="N",
+        "ping-after", integer(1, 10**6), "the monitor hears of failures from the Nth in a row on", metavar="N"
     ),
-    _option(
-        "dry-run",
-        boolean,
-        "run the job, print the mail instead of sending, keep nothing",
-        default=False,
-    ),
+    _option("dry-run", boolean, "run the job, print the mail instead of sending, keep nothing"),
     _option("config", plain_text, "the only configuration file", metavar="FILE"),
 )
 
 SECTIONS = (
-    _option("delivery.inline", duration, "how long a run waits for its mail", default=30.0),
-    _option("delivery.lifetime", duration_with_unit, "how long a report is retried", default=5 * 86400.0),
-    _option("delivery.background", boolean, "retry in a process of its own", default=True),
-    _option("history.keep", duration_with_unit, "how long runs are remembered", default=90 * 86400.0),
-    _option("metrics.textfile", directory, "where the node exporter looks for metrics", default=""),
-    _option("redact.patterns", patterns, "what is blotted out before it is stored or sent", default=()),
+    _option("delivery.inline", duration, "how long a run waits for its mail"),
+    _option("delivery.lifetime", duration_with_unit, "how long a report is retried"),
+    _option("delivery.background", boolean, "retry in a process of its own"),
+    _option("history.keep", duration_with_unit, "how long runs are remembered"),
+    _option("metrics.textfile", directory, "where the node exporter looks for metrics"),
+    _option("web.proxy-user", plain_text, "who may say who the visitor of the page is"),
+    _option("web.proxy-header", header_name, "in which header it does"),
+    _option("web.proxy-root", boolean, "whether it may say root"),
+    _option("web.hosts", hosts, "names that the page has at the proxy"),
+    _option("redact.patterns", patterns, "what is blotted out before it is stored or sent"),
 )
 """The keys of the configuration's other tables, ``[table] key`` written as ``table.key``."""
 

@@ -1,7 +1,7 @@
 """The readers of values: durations, sizes, lists, addresses, patterns.
 
 A value comes as a text or as what TOML makes of it; a reader gives what it means, or raises ValueError that
-says what is allowed. This module is on the way of every run: it imports next to nothing.
+says what is allowed. This module is on the way of each run with options: it imports next to nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ _DIGITS = frozenset("0123456789")
 SHORT_ADDRESS = 60
 """Characters within which no part of an address is too long."""
 _PLAIN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-_")
-_SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 
 LONGEST_DURATION = 100 * 365 * 86400.0
 """Seconds; beyond a century a duration is a typing error, and timers may overflow."""
@@ -196,6 +195,23 @@ def directory(value: object) -> str:
     return text
 
 
+def header_name(value: object) -> str:
+    """Read the name of a header of HTTP, else ValueError."""
+    text = plain_text(value)
+    if not text or not _PLAIN_NAME.issuperset(text) or "." in text or "+" in text:
+        raise ValueError(f"{text!r} is not the name of a header, as X-Remote-User")
+    return text
+
+
+def hosts(value: object) -> tuple[str, ...]:
+    """Read names of hosts, without ports, else ValueError."""
+    found = [] if isinstance(value, str) and not value.strip() else _items(value)
+    items = tuple(item for item in found if isinstance(item, str))
+    if len(items) != len(found) or not all(item and _PLAIN_NAME.issuperset(item) for item in items):
+        raise ValueError(f"{value!r} are no names of hosts, as cron.example.com")
+    return items
+
+
 def url(value: object) -> str:
     """Read an http or https URL, else ValueError."""
     text = plain_text(value)
@@ -279,10 +295,3 @@ def nearest(word: str, allowed: Sequence[str]) -> str:
 
     found = get_close_matches(word, allowed, n=1)
     return f": did you mean {found[0]}?" if found else ""
-
-
-def quote(word: str) -> str:
-    """Give a word as a POSIX shell needs it written (as ``shlex.quote``, which costs milliseconds)."""
-    if word and _SAFE.issuperset(word):
-        return word
-    return "'" + word.replace("'", "'\"'\"'") + "'"

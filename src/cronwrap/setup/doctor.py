@@ -1,8 +1,4 @@
-"""All that ``doctor`` looks at, in the order it is told.
-
-It forks for other users' sake: a process with threads, as a server has them, had better run the command
-``cronwrap doctor --json``.
-"""
+"""All that ``doctor`` looks at, in the order it is told."""
 
 from __future__ import annotations
 
@@ -27,14 +23,19 @@ TOLD_OF_OTHERS = ("lines", "sender", "recipient")
 """Steps of another user that are told also where all is well."""
 
 
-def steps(settings: Settings, environ: Mapping[str, str], *, send: bool = False) -> Iterator[Check]:
-    """Give each step as it is taken; for root those that concern other users at the end."""
+def steps(
+    settings: Settings, environ: Mapping[str, str], *, send: bool = False, of_others: bool = True
+) -> Iterator[Check]:
+    """Give each step as it is taken; for root those that concern other users at the end.
+
+    Those are taken by forks: with threads, as a server has them, leave them out (``of_others``).
+    """
     account = own_account()
     crontabs = cache(partial(cron_checks.read, settings))
     lines = cache(lambda: wrapped_lines(crontabs().own, account))
     yield from mail_checks.checks(settings, environ, lines)
     yield from notify_checks.checks(settings)
-    theirs = others(account.name, settings["redact.patterns"]) if os.geteuid() == 0 else []
+    theirs = others(account.name, settings["redact.patterns"]) if of_others and os.geteuid() == 0 else []
     wrapped = crontabs().wrapped or any(one.wrapped for one in theirs)
     yield from cron_checks.checks(settings, crontabs().replace(wrapped=wrapped))
     yield from line_checks.checks(lines(), settings, environ)

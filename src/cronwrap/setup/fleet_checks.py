@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from cronwrap.errors import ConfigError, CronwrapError
 from cronwrap.fleet.database import connected, host_name
 from cronwrap.fleet.ship import PEERS_CALL
-from cronwrap.history.arrivals import shipping
+from cronwrap.history.shipping import shipping
 from cronwrap.settings.files import fleet_in_force
 from cronwrap.settings.load import Settings
 from cronwrap.setup.check import Check

@@ -74,6 +74,8 @@ def checks(
         yield Check(name="outbox", ok=True, text="empty")
     elif waiting and waiting.queued and waiting.oldest_age <= LOUD_AFTER:
         yield outbox_checks.queued(waiting)
+    if waiting and waiting.delivered:
+        yield outbox_checks.stuck(waiting, Outbox(settings.state_dir))
     if waiting and waiting.failed:
         yield from outbox_checks.given_up(Outbox(settings.state_dir))
 

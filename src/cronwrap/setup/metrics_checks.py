@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from cronwrap.history import journal
+from cronwrap.lock import Beside
 from cronwrap.metrics import textfile
 from cronwrap.paths import user_name
 from cronwrap.settings.load import Settings
@@ -24,7 +25,7 @@ def checks(settings: Settings) -> Iterator[Check]:
         return
     advice = f"let this user write there: see the manual, Metrics; or take textfile = {directory!r} away"
     try:
-        place = textfile.opened(directory)
+        place = Beside(lambda: textfile.opened(directory)).wait()
     except OSError as error:
         text = f"{directory}: {error.strerror}"
         yield Check(name=NAME, ok=False, text=text, advice=advice)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import NoReturn
 
+from cronwrap import forked
 from cronwrap.crontab.named import NamedJob, jobs_of, system_users
 from cronwrap.crontab.store import SPOOLS
 from cronwrap.crontab.surroundings import PATH, Account, pam_environment
@@ -161,9 +162,7 @@ def _child(account: Account, work: Callable[[], Iterator[Check]], writing: int) 
 
 def _become(account: Account) -> None:
     if os.geteuid() != account.uid:
-        os.initgroups(account.name, account.gid)
-        os.setgid(account.gid)
-        os.setuid(account.uid)
+        forked.become(account.name, account.uid, account.gid)
     os.environ.clear()
     own = {"HOME": account.home, "LOGNAME": account.name, "USER": account.name, "SHELL": "/bin/sh"}
     os.environ.update({"PATH": PATH, **pam_environment(), **own})

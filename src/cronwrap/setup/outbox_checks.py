@@ -6,7 +6,8 @@ import errno
 from collections.abc import Iterator
 
 from cronwrap.errors import StateError
-from cronwrap.outbox.store import LOUD_AFTER, Outbox, Summary, summary
+from cronwrap.outbox.store import LOUD_AFTER, Outbox
+from cronwrap.outbox.summary import Summary, summary
 from cronwrap.relay.probe import READ_ONLY, is_read_only
 from cronwrap.setup.check import Check
 from cronwrap.spans import count, duration
@@ -55,6 +56,16 @@ def queued(waiting: Summary) -> Check:
     text = f"{count(waiting.queued, 'report')} not delivered for {duration(waiting.oldest_age)}{why}"
     advice = "what is wrong with the relay is told below; then: cronwrap outbox flush" if loud else ""
     return Check(name="outbox", ok=not loud, text=text, advice=advice)
+
+
+def stuck(waiting: Summary, box: Outbox) -> Check:
+    """Name what has reached everybody, and cannot be taken off."""
+    return Check(
+        name="outbox",
+        ok=False,
+        text=f"{count(waiting.delivered, 'delivered report')} cannot be removed from the queue",
+        advice=f"nobody gets it again; see why {box.directory}/queue cannot be changed",
+    )
 
 
 def given_up(box: Outbox) -> Iterator[Check]:

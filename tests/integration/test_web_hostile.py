@@ -1,0 +1,174 @@
+"""Whatever jobs, commands, outputs and mails say is text: on every page, by the application's own routes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import unicodedata
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+from starlette.routing import Mount
+
+from cronwrap.paths import user_name
+from support.web import Page
+from support.web_state import MARK, crontab_program, hostile
+
+FIELDS = ("textarea",)
+"""Whose text has to come back as it was, and so is as it is."""
+ADDRESSES = ("href", "src", "action", "formaction", "poster", "data")
+ACTS = ("Cc", "Cf", "Zl", "Zp")
+
+
+class Document(HTMLParser):
+    """Takes a page apart, and notes what of it is more than text."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.faults, self._open, self.text = [], [], ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        if tag in ("iframe", "object", "embed", "base", "style", "img", "math", "template"):
+            self.faults.append(f"<{tag}>")
+        if tag == "script" and not (named.get("src") or "").startswith("/static/"):
+            self.faults.append(f"<script {named}>")
+        if not tag.isalnum():
+            self.faults.append(f"<{tag}>")
+        for name, value in attributes:
+            if name.startswith("on") or name in ("style", "srcdoc") or MARK in name:
+                self.faults.append(f"<{tag} {name}={value}>")
+            if name in ADDRESSES and not (value or "").startswith(("/", "#", "?")):
+                self.faults.append(f"<{tag} {name}={value}>")
+            if name not in ("value", "data-text") and acting(value or ""):
+                self.faults.append(f"<{tag} {name}={value!r}>")
+        if tag not in ("meta", "link", "input", "br", "hr", "wbr", "path", "rect", "circle", "line", "use"):
+            self._open.append(tag)
+
+    handle_startendtag = handle_starttag
+
+    def handle_endtag(self, tag):
+        if not self._open or self._open[-1] != tag:
+            optional = ("p", "li", "td", "tr", "dd", "dt", "option", "th", "tbody", "thead", "rect", "line")
+            while self._open and self._open[-1] != tag and self._open[-1] in optional:
+                self._open.pop()
+        if not self._open or self._open.pop() != tag:
+            self.faults.append(f"</{tag}>")
+
+    def handle_data(self, data):
+        self.text += data
+        if self._open and self._open[-1] == "script" and data.strip():
+            self.faults.append(f"script {data[:60]!r}")
+        if not (self._open and self._open[-1] in FIELDS) and (found := acting(data)):
+            self.faults.append(f"{found!r} in {data[:60]!r}")
+
+    def handle_comment(self, data):
+        if data.strip():
+            self.faults.append(f"<!--{data}-->")
+
+    def handle_pi(self, data):
+        self.faults.append(f"<?{data}>")
+
+    def unknown_decl(self, data):
+        self.faults.append(f"<![{data}")
+
+
+def acting(text):
+    """Give the characters that act, or are not seen."""
+    return {char for char in text if unicodedata.category(char) in ACTS and char not in "\t\n"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """The page over a hostile state; names of jobs, ids of runs, of mails, of crontabs."""
+    place = tmp_path_factory.mktemp("hostile")
+    with pytest.MonkeyPatch.context() as patch:
+        state = str(place / "state")
+        patch.setenv("CRONWRAP_STATE_DIR", state)
+        patch.setenv("PATH", f"{crontab_program(str(place))}:{os.environ['PATH']}")
+        jobs, runs, mails = hostile(state)
+        page = Page()
+        tables = page.get("/api/v1/crontabs")
+        ids = [item["id"] for item in tables.json()["items"]] if tables.status == 200 else []
+        yield page, {"job": jobs, "run": runs, "user": [user_name()], "state": ["0" * 64]}, mails, ids
+
+
+def filled(path, values):
+    """Give the addresses that a route's path stands for."""
+    names = [name for name in ("user", "job", "run", "id", "state") if f"{{{name}" in path]
+    for row in itertools.product(*(values[name] for name in names)):
+        found = path
+        for name, value in zip(names, row, strict=True):
+            part = quote(value.encode("utf-8", "surrogateescape"), safe="")
+            found = re.sub(rf"\{{{name}(?::\w+)?\}}", part.replace("\\", r"\\"), found)
+        yield found
+
+
+def addresses(page, values, mails, tables):
+    for route in page.guard._application.routes:
+        if isinstance(route, Mount) or "GET" not in route.methods:
+            continue
+        ids = mails if "outbox" in route.path else tables
+        known = {**values, "id": ids}
+        yield from (found for found in filled(route.path, known) if "{" not in found)
+
+
+def test_nothing_that_a_job_a_crontab_or_a_mail_says_is_more_than_text_on_any_page(world):
+    page, values, mails, tables = world
+    seen = 0
+    for path in addresses(page, values, mails, tables):
+        answer = page.get(path)
+        assert answer.status < 500, (path, answer.body[-300:])
+        if answer.status == 303:  # to the only crontab that a user has
+            assert (answer.body, "content-type" in answer.headers) == (b"", False), path
+            continue
+        kind = answer.headers["content-type"].partition(";")[0]
+        if kind == "text/html":
+            document = Document(answer.text)
+            assert document.faults == [], path
+            seen += MARK in document.text
+        elif kind == "application/json":
+            json.loads(answer.body.decode("ascii"))
+        else:
+            assert kind in ("text/plain", "text/event-stream", "application/problem+json"), path
+            assert answer.headers["x-content-type-options"] == "nosniff"
+    assert seen > len(values["run"])  # it was shown, as text
+
+
+def test_what_is_asked_for_comes_back_as_text(world):
+    page, values, _mails, _tables = world
+    for name in values["job"][:-1]:
+        word = quote(name.encode(), safe="")
+        for asked in (
+            "?q={}",
+            "?said={}",
+            "runs?job={}",
+            "nothing/{}",
+            "?{}=1",
+            "runs?since={}",
+            "?order={}",
+        ):
+            path = "/" + asked.format(word)
+            answer = page.get(path)
+            assert answer.status < 500, path
+            assert Document(answer.text).faults == [], path
+
+
+def test_the_checker_finds_what_it_looks_for():
+    for text in (
+        "<img src=x onerror=y>",
+        "<script>x</script>",
+        "<a href='javascript:x'>",
+        "<b>\u202e</b>",
+        "<p style='x'>",
+        "</b>",
+        "<!--x-->",
+        "<b title='\x1b'>",
+    ):
+        assert Document(text).faults, text
+    assert Document("<p>a&lt;b <b class='x'>c</b><textarea>\u202e</textarea></p>").faults == []
