@@ -8,7 +8,7 @@ import sys
 
 from cronwrap import load_also
 from cronwrap.exit_status import EXIT_SIGNAL_BASE, AftermathError
-from cronwrap.job.signals import Signals
+from cronwrap.job.signals import Signals, library_ignored
 from cronwrap.job.spawn import Start, execute
 from cronwrap.job.supervise import Limits, Supervisor
 from cronwrap.job.terminal import watched
@@ -56,10 +56,11 @@ def main(invocation: Invocation) -> int:
     """
     command = invocation.command(os.environ)
     signals: Signals | None = None
+    ignored = library_ignored()
     try:
         settings = load(invocation.flags, os.environ.copy(), command.text, lean=True)
         run = new_run(command, settings)
-        signals = Signals(terminal=watched())
+        signals = Signals(terminal=watched(), library_ignored=ignored)
     except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
         return _unwatched(_start_without_settings(invocation, command), signals, error)
     fleet: Fleet | None = None
@@ -228,7 +229,7 @@ def _shown(run: RunContext, outcome: Outcome) -> bytes:
 
 
 def supervise(run: RunContext, signals: Signals, guard: Guard | None, fleet: Fleet | None = None) -> Tries:
-    """RunContext the job, again after a failure as far as ``--retries`` goes; put it on record meanwhile."""
+    """Run the job, again after a failure as far as ``--retries`` goes; put it on record meanwhile."""
     settings = run.settings
     start = _start(run)
     outcomes: list[Outcome] = []

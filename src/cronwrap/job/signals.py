@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 import time
 
 from cronwrap.job.deadlines import ENDING
@@ -15,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Iterator
+    from typing import Any
 else:
     import _signal
 
@@ -24,6 +26,11 @@ JOB_CONTROL = (_signal.SIGTSTP, _signal.SIGCONT, _signal.SIGWINCH)
 """Signals of the terminal, handled so that Ctrl-Z and ``fg`` work."""
 RESTORED = (_signal.SIGPIPE, getattr(_signal, "SIGXFSZ", _signal.SIGPIPE))
 """Python ignores these from its start on and tells nobody what was before; the job gets the default."""
+OF_THE_LIBRARY = 33
+"""The signal that glibc keeps to itself (SIGSETXID): its first thread makes a handler of it, for good."""
+RT_SIGACTION = {"x86_64": 13, "i686": 174, "armv7l": 174, "ppc64le": 173, "s390x": 174}
+"""The number of rt_sigaction(2), which alone can set it; elsewhere the one that newer systems share."""
+RT_SIGACTION_SHARED, MASK_SIZE = 134, 8
 LONGEST_POLL = 86400.0
 """Seconds: poll(2) takes no more than 24.8 days, and a duration may be longer."""
 
@@ -31,9 +38,13 @@ LONGEST_POLL = 86400.0
 class Signals:
     """Collects signals; ``descriptor`` becomes readable when there is one."""
 
-    def __init__(self, *, terminal: bool) -> None:
-        """Install the handlers; a signal that was ignored stays ignored, for the job too (nohup)."""
+    def __init__(self, *, terminal: bool, library_ignored: bool = False) -> None:
+        """Install the handlers; a signal that was ignored stays ignored, for the job too (nohup).
+
+        ``library_ignored`` is what ``library_ignored`` gave before the first thread.
+        """
         self.terminal = terminal
+        self._library_ignored = library_ignored
         self.descriptor, self._wakeup = os.pipe()
         os.set_blocking(self.descriptor, False)
         os.set_blocking(self._wakeup, False)
@@ -52,7 +63,7 @@ class Signals:
 
     def plain(self, mask: set[int]) -> bool:
         """Say whether default actions and this mask are all that a child needs, to be as we were started."""
-        return not (self._ignored or self.terminal) and mask == self.mask
+        return not (self._ignored or self._library_ignored or self.terminal) and mask == self.mask
 
     def _set(self, number: int, handler: object) -> None:
         if _signal.signal(number, handler) == _signal.SIG_IGN:  # type: ignore[arg-type]
@@ -93,6 +104,38 @@ class Signals:
         _signal.set_wakeup_fd(-1)
         for number in (*self._touched, *RESTORED):
             _signal.signal(number, _signal.SIG_IGN if number in self._ignored else _signal.SIG_DFL)
+        if self._library_ignored:
+            _ignore_by_the_kernel(OF_THE_LIBRARY)
+
+
+def library_ignored() -> bool:
+    """Say whether the C library's own signal is ignored, as GNU Make 4.3 leaves it to its children.
+
+    To be asked before there is a thread: from then on nobody can tell.
+    """
+    try:
+        handle = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _, _, found = os.read(handle, 8192).partition(b"\nSigIgn:\t")
+        finally:
+            os.close(handle)
+        return bool(int(found[:16], 16) & 1 << (OF_THE_LIBRARY - 1))
+    except (OSError, ValueError):  # no Linux
+        return False
+
+
+def _ignore_by_the_kernel(number: int) -> None:
+    """Have a signal ignored that the C library lets nobody set; nothing where that is not to be had."""
+    try:
+        import _ctypes  # noqa: PLC0415  # as in ``spawn.become_subreaper``
+
+        program: Any = None
+        call = RT_SIGACTION.get(os.uname().machine, RT_SIGACTION_SHARED)
+        action = int(_signal.SIG_IGN).to_bytes(8, sys.byteorder).ljust(32, b"\0")
+        address = _ctypes.dlsym(_ctypes.dlopen(program, 0), "syscall")
+        _ctypes.call_function(address, (call, number, action, 0, MASK_SIZE))
+    except (ImportError, AttributeError, OSError):
+        return
 
 
 def _note(number: int, frame: object) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 
-from cronwrap.errors import ConfigError
 from cronwrap.forked import compute
 from cronwrap.lock import answered
-from cronwrap.settings import cache, files
+from cronwrap.settings import cache
 from cronwrap.state import NO_ANSWER, silent
 
 TYPE_CHECKING = False
@@ -66,6 +65,10 @@ class Anew:
         return found
 
     def _read(self, path: str, found: Values) -> None:
+        # TOML's reader above all takes megabytes: where a process of its own reads, it alone has them.
+        from cronwrap.errors import ConfigError  # noqa: PLC0415
+        from cronwrap.settings import files  # noqa: PLC0415
+
         try:
             found[path] = files.values(files.File(path))
         except (OSError, ConfigError) as error:
@@ -86,5 +89,7 @@ class Anew:
 
     def _unanswered(self, why: str) -> Values:
         """Give what is in force where the files cannot be asked; nobody knows which of them is at fault."""
+        from cronwrap.settings import files  # noqa: PLC0415  # rare
+
         words = f"{' or '.join(self._paths)} is not used: {why}"
         return {self._paths[-1]: {**files.nothing(), "faults": [words]}}
