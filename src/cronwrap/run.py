@@ -65,7 +65,7 @@ def main(invocation: Invocation) -> int:
         return _unwatched(_start_without_settings(invocation, command), signals, error)
     fleet: Fleet | None = None
     if not settings["dry-run"] and (settings["once"] or settings["scope"] != "host"):
-        fleet, run = _shared(run, signals)
+        fleet, run = _under_way("shared", run, signals) or (None, run)
         if fleet and fleet.why_not:
             return _skip(run, fleet.why_not, signals, fleet.interrupted)
     if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
@@ -105,16 +105,6 @@ def _alone(run: RunContext, signals: Signals, fleet: Fleet | None) -> int:
     if why:
         return _skip(run, why, signals, guard.interrupted, None if pause else guard)
     return _watched(run, signals, guard, fleet)
-
-
-def _shared(run: RunContext, signals: Signals) -> tuple[Fleet | None, RunContext]:
-    """Give a run's word with the fleet, and the run as the fleet has it; what fails here costs no more."""
-    try:
-        from cronwrap.pipeline.shared import shared  # noqa: PLC0415  # for those who share their jobs
-
-        return shared(run, signals)
-    except Exception as error:  # noqa: BLE001  # a module that has gone: the job runs, and its record says so
-        return None, run.replace(note=f"the fleet was not asked: {type(error).__name__}: {error}")
 
 
 def _pause(run: RunContext, guard: Guard) -> tuple[str, str]:
