@@ -13,17 +13,19 @@ PYTEST := $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
 unexport $(filter PYTHON% PYTEST%,$(.VARIABLES))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-web screenshots test test-system fuzz campaign coverage check format completions schema bench clean \
-	dist deb rpm single-file lock
+.PHONY: help venv demo demo-fleet demo-web screenshots test test-system fuzz campaign campaign-fleet coverage check \
+	format completions schema bench clean dist deb rpm single-file lock
 
 help:
 	@echo 'make demo      three jobs, a throw-away mail server, and the mails as they arrived'
+	@echo 'make demo-fleet  three hosts on a throw-away PostgreSQL, one of them dying'
 	@echo 'make demo-web  the page, with thirty jobs of all fates on a throw-away state'
 	@echo 'make screenshots  pictures of every page, by Debian'"'"'s Chromium, into docs/images'
 	@echo 'make test      every test that this machine has the means for; installs nothing outside of .venv'
 	@echo 'make test-system  the others: installs programs by apt-get, as root, and leaves out nothing'
 	@echo 'make fuzz      what reads from outside, for SECONDS=60, or one TARGET alone'
 	@echo 'make campaign  kills and faults at every system call, and what became of job, status and report'
+	@echo 'make campaign-fleet  kills of shippers and of the database: nothing lost, doubled, or run twice'
 	@echo 'make check     lint, format, types, and the layers of the design'
 	@echo 'make bench     what it costs, against what people use today'
 	@echo 'make coverage  the tests again, with what they leave out'
@@ -54,6 +56,9 @@ screenshots: $(STAMP)
 demo: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python tools/demo.py
 
+demo-fleet: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tools/demo_fleet.py
+
 test: $(STAMP)
 	@$(PYTEST)
 
@@ -65,6 +70,9 @@ fuzz: $(STAMP)
 
 campaign: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python tests/campaign/campaign.py $(ARGS)
+
+campaign-fleet: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python tests/campaign/fleet.py $(ARGS)
 
 coverage: $(STAMP)
 	@$(PYTEST) --cov --cov-report=term

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import (
     capture,
+    fleet,
     history_queries,
     instructions,
     job_start,
@@ -30,6 +31,7 @@ ALL: tuple[ModuleType, ...] = (
     capture,
     storm,
     history_queries,
+    fleet,
     web,
 )
 

@@ -4,9 +4,9 @@ _cronwrap_node() {
     flags= valued= words= files=
     case $path in
         '')
-            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
-            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
-            words='init doctor status history show tail stop run pause resume mute unmute outbox crontab config web metrics sendmail'
+            flags='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timestamps --live --quiet --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --once --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --dry-run --config -c --version -h --help --'
+            valued='-n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c'
+            words='init doctor status history show tail stop run pause resume mute unmute outbox crontab config fleet web metrics sendmail'
             ;;
         'init')
             flags='--relay --user --password-file --password-stdin --ca-file --fingerprint --mailto --mailfrom -y --yes -h --help'
@@ -16,14 +16,15 @@ _cronwrap_node() {
             flags='--send --json -h --help'
             ;;
         'status')
-            flags='--next --long --json -h --help'
+            flags='--next --long --json --fleet --host -j --job -n -h --help'
+            valued='--host -j --job -n'
             ;;
         'history')
-            flags='-j --job --failed --since -n --json -h --help'
-            valued='-j --job --since -n'
+            flags='-j --job --failed --since -n --json --fleet --host -h --help'
+            valued='-j --job --since -n --host'
             ;;
         'show')
-            flags='--json -h --help'
+            flags='--json --fleet -h --help'
             ;;
         'tail')
             flags='-h --help'
@@ -108,6 +109,27 @@ _cronwrap_node() {
         'config show')
             flags='--job --json -h --help'
             valued='--job'
+            ;;
+        'fleet')
+            flags='-h --help'
+            words='forget init prune ship status'
+            ;;
+        'fleet forget')
+            flags='--yes -h --help'
+            ;;
+        'fleet init')
+            flags='--host --role --viewer --user --keep -h --help'
+            valued='--host --role --viewer --user --keep'
+            ;;
+        'fleet prune')
+            flags='--keep -h --help'
+            valued='--keep'
+            ;;
+        'fleet ship')
+            flags='-h --help'
+            ;;
+        'fleet status')
+            flags='--json -h --help'
             ;;
         'web')
             flags='--listen --socket --read-only --open --idle-exit -h --help'

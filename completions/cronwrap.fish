@@ -9,11 +9,11 @@ function __cronwrap_path --description 'The subcommand before the cursor, or -- 
         else if test "$word" = --; and not set -q path[1]
             echo -- --
             return
-        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output --listen --socket --idle-exit
+        else if contains -- $word -n --name -C --chdir --on --ok-codes --fail-match --ignore-match --min-duration --max-duration --after --remind -t --mailto -f --mailfrom --format --max-output --timeout --idle-timeout --kill-after --drain --overlap --stuck-after --scope --unreachable --still-running --overlap-wait --retries --retry-delay --jitter --nice --max-memory --ping --ping-after --config -c --relay --user --password-file --ca-file --fingerprint --host -j --job --since --line --for --until --grace --dialect --prefix --kind --account -o --output --role --viewer --keep --listen --socket --idle-exit
             set skip 1
         else if not string match -q -- '-*' $word
             switch "$path $word"
-                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' web' ' metrics' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show'
+                case ' init' ' doctor' ' status' ' history' ' show' ' tail' ' stop' ' run' ' pause' ' resume' ' mute' ' unmute' ' outbox' ' crontab' ' config' ' fleet' ' web' ' metrics' ' sendmail' 'outbox drop' 'outbox flush' 'outbox list' 'outbox retry' 'outbox show' 'crontab audit' 'crontab lint' 'crontab unwrap' 'crontab wrap' 'config check' 'config import' 'config show' 'fleet forget' 'fleet init' 'fleet prune' 'fleet ship' 'fleet status'
                     set -a path $word
             end
         end
@@ -48,6 +48,7 @@ complete -c cronwrap -n '__cronwrap_at ""' -a unmute -d 'End the mute of a job; 
 complete -c cronwrap -n '__cronwrap_at ""' -a outbox -d 'List, show, send or drop the reports and notifications that wait to be sent'
 complete -c cronwrap -n '__cronwrap_at ""' -a crontab -d 'Wrap the jobs of a crontab, find mistakes, find jobs that did not run'
 complete -c cronwrap -n '__cronwrap_at ""' -a config -d 'Show the settings in force, find mistakes in them, import another program\'s'
+complete -c cronwrap -n '__cronwrap_at ""' -a fleet -d 'One history over many hosts, in a PostgreSQL'
 complete -c cronwrap -n '__cronwrap_at ""' -a web -d 'Serve the page: your jobs, runs, crontab and outbox; root\'s shows everyone\'s'
 complete -c cronwrap -n '__cronwrap_at ""' -a metrics -d 'Print what Prometheus is told of the jobs, as [metrics] textfile has it'
 complete -c cronwrap -n '__cronwrap_at ""' -a sendmail -d 'Take a whole message on standard input and send it, as sendmail(8) does'
@@ -74,6 +75,9 @@ complete -c cronwrap -n '__cronwrap_at ""' -l kill-after -x -d 'time between SIG
 complete -c cronwrap -n '__cronwrap_at ""' -l drain -x -d 'how long to read on after the job ended [5s]'
 complete -c cronwrap -n '__cronwrap_at ""' -l overlap -x -a 'allow skip wait kill' -d 'what to do when the same job still runs [allow]'
 complete -c cronwrap -n '__cronwrap_at ""' -l stuck-after -x -d 'mail once when the Nth run in a row is skipped [3]'
+complete -c cronwrap -n '__cronwrap_at ""' -l once -d 'on one host of the fleet only'
+complete -c cronwrap -n '__cronwrap_at ""' -l scope -x -d 'where --overlap looks for the same job [host]'
+complete -c cronwrap -n '__cronwrap_at ""' -l unreachable -x -d 'what to do when the fleet cannot be asked [run]'
 complete -c cronwrap -n '__cronwrap_at ""' -l still-running -x -d 'mail once while the job still runs after D'
 complete -c cronwrap -n '__cronwrap_at ""' -l overlap-wait -x -d 'the longest wait of --overlap wait'
 complete -c cronwrap -n '__cronwrap_at ""' -l retries -x -d 'run again after a failure, N times [0]'
@@ -104,14 +108,21 @@ complete -c cronwrap -n '__cronwrap_at "doctor"' -s h -l help -d 'Show this mess
 complete -c cronwrap -n '__cronwrap_at "status"' -l next -d 'Tell when each job of the crontab is due; soonest first'
 complete -c cronwrap -n '__cronwrap_at "status"' -l long -d 'Tell the ids of the runs, and what was held back'
 complete -c cronwrap -n '__cronwrap_at "status"' -l json -d 'One JSON object a job'
+complete -c cronwrap -n '__cronwrap_at "status"' -l fleet -d 'The jobs of all hosts: what fails first'
+complete -c cronwrap -n '__cronwrap_at "status"' -l host -x -d 'With --fleet: of this host alone'
+complete -c cronwrap -n '__cronwrap_at "status"' -s j -l job -x -d 'With --fleet: this job alone, on all hosts'
+complete -c cronwrap -n '__cronwrap_at "status"' -s n -x -d 'With --fleet: at most N jobs'
 complete -c cronwrap -n '__cronwrap_at "status"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "history"' -s j -l job -x -d 'Only the runs of this job'
 complete -c cronwrap -n '__cronwrap_at "history"' -l failed -d 'Only the runs that failed'
 complete -c cronwrap -n '__cronwrap_at "history"' -l since -x -d 'Only the runs that began in the last D (2h, 7d)'
 complete -c cronwrap -n '__cronwrap_at "history"' -s n -x -d 'At most N runs'
 complete -c cronwrap -n '__cronwrap_at "history"' -l json -d 'One JSON object a run'
+complete -c cronwrap -n '__cronwrap_at "history"' -l fleet -d 'The runs of all hosts'
+complete -c cronwrap -n '__cronwrap_at "history"' -l host -x -d 'With --fleet: of this host alone'
 complete -c cronwrap -n '__cronwrap_at "history"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "show"' -l json -d 'One JSON object, output included'
+complete -c cronwrap -n '__cronwrap_at "show"' -l fleet -d 'A run of any host'
 complete -c cronwrap -n '__cronwrap_at "show"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "tail"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "stop"' -s h -l help -d 'Show this message and exit'
@@ -192,6 +203,25 @@ complete -c cronwrap -n '__cronwrap_at "config import"' -s h -l help -d 'Show th
 complete -c cronwrap -n '__cronwrap_at "config show"' -l job -x -d 'With the settings of [jobs.NAME]'
 complete -c cronwrap -n '__cronwrap_at "config show"' -l json -d 'One JSON object a setting'
 complete -c cronwrap -n '__cronwrap_at "config show"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a forget -d 'Take a host, and all that is on record of it, out of the fleet'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a init -d 'Make or upgrade the schema; print the grants of a host'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a prune -d 'Drop the days that are too old, as hosts do once an hour'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a ship -d 'Send now what the fleet does not have yet'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -a status -d 'List the hosts: when heard of, how far behind'
+complete -c cronwrap -n '__cronwrap_at "fleet"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet forget"' -l yes -d 'Do not ask'
+complete -c cronwrap -n '__cronwrap_at "fleet forget"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l host -x -d 'Print the grants for this host [this one\'s name]'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l role -x -d 'The role that the host logs in with [cronwrap_HOST]'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l viewer -x -d 'Print the grants for a role that sees all and changes nothing'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l user -x -d 'The role is for the jobs of this user alone'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -l keep -x -d 'Keep runs so long [90 days]'
+complete -c cronwrap -n '__cronwrap_at "fleet init"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet prune"' -l keep -x -d 'Keep runs so long from now on'
+complete -c cronwrap -n '__cronwrap_at "fleet prune"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet ship"' -s h -l help -d 'Show this message and exit'
+complete -c cronwrap -n '__cronwrap_at "fleet status"' -l json -d 'One JSON object a host'
+complete -c cronwrap -n '__cronwrap_at "fleet status"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "web"' -l listen -x -d 'An address of the loopback'
 complete -c cronwrap -n '__cronwrap_at "web"' -l socket -x -d 'A Unix socket: the kernel says who comes'
 complete -c cronwrap -n '__cronwrap_at "web"' -l read-only -d 'Nothing can be changed'

@@ -29,7 +29,7 @@ MAINTAINER = (
 TEXTS = {
     "cronwrap": """\
 Depends: python3 (>= 3.11), libc6 (>= 2.17), ca-certificates
-Recommends: cron | cron-daemon, tzdata
+Recommends: cron | cron-daemon, libpq5, tzdata
 Suggests: cronwrap-mta, apprise
 Description: run a cron job, and mail what cron would have mailed, over SMTPS
  Put "cronwrap -- " before the command of a cron job. It runs the command,

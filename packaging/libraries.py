@@ -17,6 +17,9 @@ PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LOCK = os.path.join(PROJECT, "packaging", "requirements.txt")
 LEFT_OUT = ("notify",)
 """Extras that no package has: Apprise is Debian's package of that name, and large."""
+OF_THE_SYSTEM = ("psycopg-binary",)
+"""What brings a library of the system's with it, compiled for one minor version: psycopg takes the system's
+own libpq as well, which has the system's security updates."""
 OLDEST_PYTHON = "3.11"
 """What the libraries must run on; what they need on it is enough for a younger one."""
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -102,6 +105,8 @@ def lock() -> str:
                       *choices(architecture), *wanted())  # fmt: skip
         for entry in json.loads(report)["install"]:
             name = re.sub(r"[-_.]+", "-", entry["metadata"]["name"]).lower()
+            if name in OF_THE_SYSTEM:
+                continue
             digest = entry["download_info"]["archive_info"]["hashes"]["sha256"]
             versions = found.setdefault(name, {})
             versions.setdefault(entry["metadata"]["version"], set()).add(digest)

@@ -86,7 +86,7 @@ def _of_cronwrap(python: str) -> dict[str, object]:
     scripts = {"postinstall": "post", "preremove": "preun"}
     return {
         "depends": [*needed, "ca-certificates"],
-        "recommends": ["(cronie or cron)", "tzdata"],
+        "recommends": ["(cronie or cron)", "(libpq or libpq5)", "tzdata"],
         "suggests": ["cronwrap-mta"],
         "scripts": {event: f"{HERE}/rpm/{script}" for event, script in scripts.items()},
     }

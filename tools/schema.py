@@ -14,7 +14,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from cronwrap.settings import files, notify, relays, table_reader, values
+from cronwrap.settings import files, fleet, notify, relays, table_reader, values
 from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS
 
 if TYPE_CHECKING:
@@ -159,7 +159,8 @@ def _addresses() -> str:
     """Give an expression for a list of addresses, as ``cronwrap.address`` takes it apart."""
     comment, quoted = r"\((?:[^()\\]|\\[\s\S])*\)", r'"(?:[^"\\]|\\[\s\S])*"'
     atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-    local = rf"(?:(?![^@,<>\s()\"]{{65}}){atom}(?:\.{atom})*|{quoted})"
+    ascii_quoted = r'"(?:[ !#-\[\]-~]|\\[ -~]){0,62}"'
+    local = rf"(?:(?![^@,<>\s()\"]{{65}}){atom}(?:\.{atom})*|{ascii_quoted})"
     letter = r"[A-Za-z0-9_]|[^\u0000-\u007f\s]"
     label = rf"(?:{letter})(?:(?:{letter}|-){{0,61}}(?:{letter}))?"
     network = rf"(?:[^.@,<>\s]+\.)*[0-9]+\.?(?:[\s,>(]|{END})"
@@ -369,6 +370,23 @@ def _target() -> Schema:
     }
 
 
+# The fleet --------------------------------------------------------------------------------------
+
+
+def _fleet_keys() -> dict[str, Schema]:
+    text = {"type": "string", "pattern": rf"^[^{CONTROL}]+{END}"}
+    shared = _shared_keys()
+    known = {
+        "url": {**text, "pattern": rf"^{_one(fleet.SCHEMES)}://[^{CONTROL}]+{END}"},
+        "cert-file": shared["ca-file"],
+        "key-file": shared["ca-file"],
+        "ship": {"enum": list(fleet.SHIP)},
+        "watch": _named(values.boolean),
+        "quiet": _named(values.boolean),
+    }
+    return {key: known.get(key) or shared.get(key) or text for key in fleet.KEYS}
+
+
 # The whole --------------------------------------------------------------------------------------
 
 
@@ -392,6 +410,7 @@ def document() -> Schema:
     properties["relay"] = {"anyOf": [relay, {"type": "array", "items": relay}]}
     target = {"$ref": "#/$defs/target"}
     properties["notify"] = {"anyOf": [target, {"type": "array", "items": target}]}
+    properties["fleet"] = {**_table(_fleet_keys()), "required": ["url"]}
     properties["defaults"] = _table(options)
     properties["jobs"] = {"type": "object", "additionalProperties": _table(options)}
     properties |= {name: _table(keys) for name, keys in tables.items()}

@@ -65,6 +65,7 @@ HISTORY = (
     "history.so_far",
     "past",
     "history.tally",
+    "history.arrivals",
     "history.runs",
 )
 """What a look into the history takes: of a run that fails, say, or is the 64th."""

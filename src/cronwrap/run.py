@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cronwrap.job.overlap import Guard
     from cronwrap.job.publisher import Publisher
     from cronwrap.model import Command, Outcome, Verdict
+    from cronwrap.pipeline.shared import Fleet
     from cronwrap.pipeline.still_due import StillDue
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.command_line import Invocation
@@ -62,6 +63,11 @@ def main(invocation: Invocation) -> int:
         signals = Signals(terminal=watched(), library_ignored=ignored)
     except Exception as error:  # noqa: BLE001  # no descriptor, no memory, a bug: nothing keeps a job from running
         return _unwatched(_start_without_settings(invocation, command), signals, error)
+    fleet: Fleet | None = None
+    if not settings["dry-run"] and (settings["once"] or settings["scope"] != "host"):
+        fleet, run = _under_way("shared", run, signals) or (None, run)
+        if fleet and fleet.why_not:
+            return _skip(run, fleet.why_not, signals, fleet.interrupted)
     if settings["jitter"] and (number := _under_way("wait_for_its_time", run, signals)):
         why = f"signal {number} came while it waited for its time (--jitter)"
         return EXIT_SIGNAL_BASE + number if settings["dry-run"] else _skip(run, why, signals, number)
@@ -69,7 +75,12 @@ def main(invocation: Invocation) -> int:
         from cronwrap.pipeline.reporting import rehearse  # noqa: PLC0415
 
         return rehearse(run, supervise(run, signals, None), policy_of(settings))
+    return _alone(run, signals, fleet)
 
+
+def _alone(run: RunContext, signals: Signals, fleet: Fleet | None) -> int:
+    """Run the job unless it is paused, or another run of it is in the way; give the exit status."""
+    settings = run.settings
     try:
         from cronwrap.job.overlap import Guard  # noqa: PLC0415
 
@@ -85,12 +96,15 @@ def main(invocation: Invocation) -> int:
         why = pause
         if turn and not pause:
             why = turn.enter(settings["overlap"], settings["overlap-wait"], signals)
+            if fleet and not why and settings["scope"] == "fleet":
+                run = fleet.lease(run, signals)
+                why, turn.interrupted = fleet.why_not, fleet.interrupted
     except Exception as error:  # noqa: BLE001  # as above; overlap has to stand back behind the job
         unmark(run)
         return _unwatched(_start(run), signals, error)
     if why:
         return _skip(run, why, signals, guard.interrupted, None if pause else guard)
-    return _watched(run, signals, guard)
+    return _watched(run, signals, guard, fleet)
 
 
 def _pause(run: RunContext, guard: Guard) -> tuple[str, str]:
@@ -121,15 +135,17 @@ def _skip(run: RunContext, why: str, signals: Signals, number: int, guard: Guard
     return skip(run, Skip(why=why, interrupted=number, guard=guard), signals, _begin)
 
 
-def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
+def _watched(run: RunContext, signals: Signals, guard: Guard, fleet: Fleet | None) -> int:
     """Run the job and see to its report; give its exit status."""
     try:
-        tries = supervise(run, signals, guard)
+        tries = supervise(run, signals, guard, fleet)
     except NotStartedError as error:
         unmark(run)
         return _unwatched(error.start, signals, error.__cause__ or error)
     status = tries.outcomes[-1].exit_status
     try:
+        if fleet:
+            fleet.close()
         conclude(run, tries, signals, guard)
     except Exception as error:  # whatever is wrong with us, the status is the job's
         if not run.posted:
@@ -141,7 +157,7 @@ def _watched(run: RunContext, signals: Signals, guard: Guard) -> int:
 def _start(run: RunContext) -> Start:
     return Start(
         command=run.command,
-        environment=job_environment(run.run_id, run.settings.password_variables),
+        environment=job_environment(run.run_id, run.settings.password_variables, run.fence),
         chdir=_directory(run.settings["chdir"] or ""),
         nice=run.settings["nice"],
     )
@@ -202,7 +218,7 @@ def _shown(run: RunContext, outcome: Outcome) -> bytes:
         return outcome.output.kept
 
 
-def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
+def supervise(run: RunContext, signals: Signals, guard: Guard | None, fleet: Fleet | None = None) -> Tries:
     """Run the job, again after a failure as far as ``--retries`` goes; put it on record meanwhile."""
     settings = run.settings
     start = _start(run)
@@ -226,6 +242,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         supervisor.publisher = publisher
         supervisor.on_long_run = record.settle(outcomes, publisher)
         supervisor.on_still_running = still.tell if still else None
+        supervisor.lease = fleet if fleet and fleet.holds else None
         try:
             outcomes.append(supervisor.watch())
         except Exception as error:  # noqa: BLE001  # a bug, a module that has gone: the job goes on
@@ -234,7 +251,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         faults += [remark for remark in supervisor.remarks if remark not in faults]
         if len(outcomes) > settings["retries"] or not _again(run, outcomes[-1], supervisor.asked_to_end):
             break
-        if signals.wait(delay):
+        if fleet.wait(delay, signals) if fleet else signals.wait(delay):
             outcomes[-1] = _under_way("asked_while_it_waited", run, outcomes[-1]) or outcomes[-1]
             break
         delay *= 2
@@ -242,8 +259,16 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None) -> Tries:
         _under_way("unmark_late", run)
     if publisher or outcomes[-1].ended_by:
         _under_way("leave", run, publisher, entry, outcomes[-1])
+    faults += [fleet.fault] if fleet and fleet.fault else []
     told = still is not None and still.told()
-    return Tries(outcomes=tuple(outcomes), entry=entry, faults=tuple(faults), ping=ping, told_running=told)
+    return Tries(
+        outcomes=tuple(outcomes),
+        entry=entry,
+        faults=tuple(faults),
+        ping=ping,
+        told_running=told,
+        note=run.note,
+    )
 
 
 def _still(run: RunContext, faults: list[str]) -> StillDue | None:
@@ -296,6 +321,10 @@ class _OnRecord:
 
         self._await()
         self._faults += settle_in(self._entry)
+        if self._entry and self._run.settings.fleet:
+            from cronwrap.pipeline.housekeeping import wake_shipper  # noqa: PLC0415  # for those who have one
+
+            wake_shipper(self._run.settings)
         if self._entry and self._run.settings["metrics.textfile"]:
             from cronwrap.pipeline.housekeeping import show  # noqa: PLC0415  # for those who want it
 
@@ -386,10 +415,12 @@ def _without_secrets(run: RunContext, tries: Tries) -> Tries:
     return tries.replace(outcomes=outcomes, faults=(*tries.faults, *redactor(patterns).faults))
 
 
-def job_environment(run_id: str, secrets: tuple[str, ...] = ()) -> dict[bytes, bytes]:
+def job_environment(
+    run_id: str, secrets: tuple[str, ...] = (), fence: int | None = None
+) -> dict[bytes, bytes]:
     """Give the job's environment: ours, but for the run's id, our passwords and what Python added.
 
-    ``secrets`` are the variables that ``password-env`` names.
+    ``secrets`` are the variables that ``password-env`` names; ``fence`` is the number of its lease, if any.
     """
     found = dict(posix.environ)  # as it was at our start; `os.environb` would decode and encode all of it
     for name in ("CRONWRAP_RELAY_PASSWORD", BY_HAND, *secrets):
@@ -399,6 +430,8 @@ def job_environment(run_id: str, secrets: tuple[str, ...] = ()) -> dict[bytes, b
     if b"SHELL" in found:
         found[b"SHELL"] = os.fsencode(job_shell(os.environ))
     found[b"CRONWRAP_RUN_ID"] = run_id.encode()
+    if fence is not None:
+        found[b"CRONWRAP_FENCE"] = b"%d" % fence
     return found
 
 

@@ -16,6 +16,7 @@ LOCK = "/run/lock/cronwrap-tests-apt"
 PACKAGES = {
     "/usr/lib/*/sasl2/libplain.so": "libsasl2-modules",  # Postfix only recommends it
     "/usr/lib/dovecot/imap": "dovecot-imapd",
+    "/usr/lib/postgresql/*/bin/postgres": "postgresql",
     "/usr/lib/systemd/systemd-journald": "systemd",
     "/usr/share/perl5/MIME/Parser.pm": "libmime-tools-perl",
     "apache2": "apache2",
@@ -37,6 +38,7 @@ PACKAGES = {
     "node": "nodejs",
     "npm": "npm",
     "perl": "perl",
+    "pgbouncer": "pgbouncer",
     "piuparts": "piuparts",
     "prometheus": "prometheus",
     "prometheus-node-exporter": "prometheus-node-exporter",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from cronwrap.history import database, runs
+from cronwrap.history import arrivals, database, runs
 from cronwrap.history.kept_output import pack
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 from cronwrap.paths import user_name
@@ -60,6 +60,7 @@ class Was:
             "boot_id": "",
             "pid": 1,
             "by_hand": self.by_hand,
+            "fence": None,
             "notified": False,
         }
 
@@ -90,8 +91,10 @@ def remember(state_dir: str, past: list[Was]) -> list[str]:
     """Put runs into the history of a state directory; give their ids, in the order of their ends."""
     ids = []
     with database.writing(state_dir) as connection, database.transaction(connection):
+        arrived = arrivals.last(connection)
         for number, was in enumerate(sorted(past, key=lambda one: one.started + one.took), 1):
             fields = was.fields(number)
-            runs._insert(connection, fields, was.output())
+            arrived += runs._insert(connection, fields, was.output(), arrived + 1)
             ids.append(fields["run"])
+        arrivals.note(connection, arrived)
     return ids

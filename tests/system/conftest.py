@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 
 import pytest
 
 from support import crond as crond_module
 from support import postfix as postfix_module
+from support import postgres as postgres_module
 from support import servers
+from support.cli import Cli
 
 
 def pytest_collection_modifyitems(items):
@@ -61,3 +65,74 @@ def server(request, needs, run_server):
     if reason := servers.lacking(kind, install=request.config.getoption("complete")):
         pytest.skip(reason)
     return run_server(kind)
+
+
+# A fleet ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def postgresql(needs, authority):
+    """A running PostgreSQL; see support.postgres.Postgres."""
+    needs(*postgres_module.NEEDS)
+    with postgres_module.Postgres(authority) as running:
+        yield running
+
+
+@pytest.fixture
+def database(postgresql):
+    """The server, with a schema that is made anew."""
+    postgresql.sql("DROP SCHEMA IF EXISTS cronwrap CASCADE")
+    return postgresql
+
+
+@pytest.fixture
+def host(database, tmp_path):
+    """Make hosts: ``host("web1")``; ``more`` are further lines of [fleet]. The first one makes the schema.
+
+    They send when they are told to, unless they have a shipper.
+    """
+    made, locks = [], []
+
+    def make(name, more="", url="", *, shipper=False):
+        (tmp_path / name).mkdir()
+        program = Cli(str(tmp_path / name))
+        if not shipper:
+            os.makedirs(os.path.join(program.state, "locks"), mode=0o700)
+            os.chmod(program.state, 0o700)
+            locks.append(
+                os.open(os.path.join(program.state, "locks", ".fleet"), os.O_CREAT | os.O_RDWR, 0o600)
+            )
+            fcntl.flock(locks[-1], fcntl.LOCK_EX)
+        else:
+            program.env["CRONWRAP_DELIVERY_BACKGROUND"] = "true"
+        program.write_config(
+            f'mailto = ""\n[fleet]\nurl = "{url or database.url()}"\nhost = "{name}"\n{more}\n'
+        )
+        if not made:
+            assert program("fleet", "init").status == 0
+        made.append(program)
+        return program
+
+    yield make
+    for program in made:
+        program.close()
+    for lock in locks:
+        os.close(lock)
+
+
+@pytest.fixture
+def role(database):
+    """Let a host in by the statements that ``fleet init`` prints; give its role."""
+
+    def admit(admin, name):
+        printed = admin("fleet", "init", "--host", name).stdout
+        made = f"cronwrap_{name}"
+        database.sql(f"DROP ROLE IF EXISTS {made}")
+        database.sql(printed)
+        return made
+
+    yield admit
+    database.sql("DROP SCHEMA IF EXISTS cronwrap CASCADE")
+    for (name,) in database.sql("SELECT rolname FROM pg_roles WHERE rolname LIKE 'cronwrap%'"):
+        database.sql(f"DROP OWNED BY {name}")
+        database.sql(f"DROP ROLE {name}")

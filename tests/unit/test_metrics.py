@@ -160,6 +160,10 @@ def test_an_older_database_counts_the_runs_that_it_has(state):
     runs.fold(state)
     with sqlite3.connect(os.path.join(state, "history.db")) as connection:
         connection.execute("DROP TABLE totals")
+        connection.execute("DROP TABLE shipping")
+        connection.execute("DROP INDEX runs_by_arrival")
+        connection.execute("ALTER TABLE runs DROP COLUMN arrival")
+        connection.execute("ALTER TABLE runs DROP COLUMN fence")
         connection.execute(f"PRAGMA user_version = {STEP}")
     connection.close()
     known = totals.current(state)["jobs"]["nightly", "u"]

@@ -161,6 +161,7 @@ def test_a_limit_of_zero_takes_away_the_one_of_the_defaults(ground, key):
 @pytest.mark.parametrize("option", [*OPTIONS, *SECTIONS], ids=lambda option: option.key)
 def test_every_option_is_a_variable_too(ground, option: Option):
     samples = {"config": ground.write(ground.system, ""), "on": "never", "format": "cron", "overlap": "skip"}
+    samples |= {"scope": "fleet", "unreachable": "skip"}
     samples |= {"ping": "https://x/y", "mailto": "a@b", "mailfrom": "a@b", "name": "j", "chdir": "/"}
     samples |= {"delivery.lifetime": "1d", "history.keep": "1d", "metrics.textfile": "/"}
     samples |= {"web.proxy-header": "x", "web.proxy-root": "yes", "web.hosts": "a.example"}
@@ -384,7 +385,10 @@ def test_a_byte_order_mark_is_no_fault(ground):
     ("text", "said"),
     [
         ('mialto = "a@b"', "unknown key 'mialto': did you mean mailto?"),
-        ("zzz = 1", "allowed: mailto, mailfrom, relay, notify, delivery, defaults, jobs, history, redact"),
+        (
+            "zzz = 1",
+            "allowed: mailto, mailfrom, relay, notify, fleet, delivery, defaults, jobs, history, redact",
+        ),
         ('timeout = "2h"', "it belongs into [defaults]"),
         ("[defaults]\ntimeuot = 1", "defaults: unknown key 'timeuot': did you mean timeout?"),
         ("[defaults]\nzzz = 1", "unknown key 'zzz'; allowed: chdir, on, ok-codes"),

@@ -37,7 +37,7 @@ PROGRAM = """
 import importlib, sys
 from types import SimpleNamespace
 class Settings(dict):
-    state_dir = sys.argv[1]
+    state_dir, fleet = sys.argv[1], None
 settings = Settings({"history.keep": 90 * 86400.0})
 module = importlib.import_module("cronwrap.commands." + sys.argv[2])
 module.command(sys.argv[3:], obj=SimpleNamespace(settings=lambda: settings), prog_name="cronwrap")
@@ -45,6 +45,8 @@ module.command(sys.argv[3:], obj=SimpleNamespace(settings=lambda: settings), pro
 
 
 class Settings(dict):
+    fleet = None
+
     def __init__(self, state_dir):
         super().__init__({"history.keep": 90 * 86400.0, "delivery.background": False})
         self.state_dir = state_dir

@@ -36,12 +36,33 @@ def _read_duration(_ctx: click.Context, _param: click.Parameter, value: str | No
     "-n", "limit", metavar="N", type=click.IntRange(min=1), default=20, help="At most N runs.  [20]"
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
+@click.option("--fleet", "whole_fleet", is_flag=True, help="The runs of all hosts.")
+@click.option("--host", metavar="HOST", help="With --fleet: of this host alone.")
 @click.pass_context
-def command(
-    ctx: click.Context, job: str | None, failed: bool, since: float | None, limit: int, as_json: bool
+def command(  # noqa: PLR0913, PLR0917  # one each option
+    ctx: click.Context,
+    job: str | None,
+    failed: bool,
+    since: float | None,
+    limit: int,
+    as_json: bool,
+    whole_fleet: bool,
+    host: str | None,
 ) -> None:
     """Show the runs, newest first."""
     settings = ctx.obj.settings()
+    if whole_fleet or host is not None:
+        from cronwrap.commands.fleet_views import only_with_fleet  # noqa: PLC0415  # for those who have one
+        from cronwrap.manage import fleet  # noqa: PLC0415
+
+        only_with_fleet(fleet=whole_fleet, host=host)
+        of_all = fleet.runs(settings, host=host, job=job, failed=failed, since=since, limit=limit)
+        views.write(
+            views.objects(map(public, of_all))
+            if as_json
+            else lines(Screen(), of_all, time.time(), with_job=job is None, with_host=True)
+        )
+        return
     bring_up_to_date(settings.state_dir, settings["history.keep"])
     now = time.time()
     first = None if since is None else now - since
@@ -58,13 +79,20 @@ def bring_up_to_date(state_dir: str, keep: float | None) -> None:
         views.say(f"cronwrap: {notice}", err=True)
 
 
-def lines(screen: Screen, found: list[Run], now: float, *, with_job: bool) -> Iterator[str]:
+def lines(
+    screen: Screen, found: list[Run], now: float, *, with_job: bool, with_host: bool = False
+) -> Iterator[str]:
     """Give the lines that people see."""
     if not found:
         yield "no runs"
         return
     heads = ["RUN", "STARTED", "RESULT", "TOOK", *(["JOB"] if with_job else []), "COMMAND"]
-    yield from views.table(screen, heads, [_row(run, now, with_job=with_job) for run in found])
+    rows = [_row(run, now, with_job=with_job) for run in found]
+    if with_host:
+        heads.insert(1, "HOST")
+        for row, run in zip(rows, found, strict=True):
+            row.insert(1, Cell(text=views.fit(views.printable(run.host), JOB_COLUMNS)))
+    yield from views.table(screen, heads, rows)
 
 
 def _row(run: Run, now: float, *, with_job: bool) -> list[Cell]:

@@ -29,22 +29,31 @@ from cronwrap.text import harmless, moment, size
 @click.command("show")
 @click.argument("word", metavar="[RUN|JOB]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, output included.")
+@click.option("--fleet", "whole_fleet", is_flag=True, help="A run of any host.")
 @click.pass_context
-def command(ctx: click.Context, word: str | None, as_json: bool) -> None:
+def command(ctx: click.Context, word: str | None, as_json: bool, whole_fleet: bool) -> None:
     """Show one run whole, with its output: the latest, a job's latest, or the one with RUN in its id."""
     settings = ctx.obj.settings()
+    if whole_fleet:
+        from cronwrap.manage import fleet  # noqa: PLC0415  # for those who have one
+
+        tell(*fleet.find(settings, word), None, as_json=as_json)
+        return
     report_dead(ctx.obj, settings)
     bring_up_to_date(settings.state_dir, settings["history.keep"])
     state_dir = settings.state_dir
     if not known(state_dir, word):
         state_dir = become_owner(partial(named, word=word), word) or state_dir
     found = find(state_dir, word)
-    kept = output_of(state_dir, found)
+    tell(found, output_of(state_dir, found), waiting_report(state_dir, found.run), as_json=as_json)
+
+
+def tell(found: Run, kept: Kept, report: Item | None, *, as_json: bool) -> None:
+    """Show a run and its output."""
     if as_json:
         views.write(views.objects([whole(found, kept)]))
     else:
         screen = Screen()
-        report = waiting_report(state_dir, found.run)
         views.write(itertools.chain(details(screen, found, time.time(), report), output(screen, kept)))
 
 

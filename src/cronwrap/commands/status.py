@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import StateError
+from cronwrap.history.shipping import Shipping, shipping
 from cronwrap.history.tally import durations
 from cronwrap.job import use
 from cronwrap.job.holds import Hold
@@ -30,10 +32,21 @@ from cronwrap.text import median, moment, size
 )
 @click.option("--long", "long", is_flag=True, help="Tell the ids of the runs, and what was held back.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a job.")
+@click.option("--fleet", "whole_fleet", is_flag=True, help="The jobs of all hosts: what fails first.")
+@click.option("--host", metavar="HOST", help="With --fleet: of this host alone.")
+@click.option("-j", "--job", metavar="NAME", help="With --fleet: this job alone, on all hosts.")
+@click.option(
+    "-n", "limit", metavar="N", type=click.IntRange(min=1), help="With --fleet: at most N jobs.  [200]"
+)
 @click.pass_context
-def command(ctx: click.Context, as_json: bool, by_next: bool, long: bool) -> None:
+def command(
+    ctx: click.Context, /, as_json: bool, by_next: bool, long: bool, whole_fleet: bool, **chosen: Any
+) -> None:
     """Show each job: last result, when, how long against its usual, failures in a row; and the outbox."""
     settings = ctx.obj.settings()
+    if whole_fleet or any(value is not None for value in chosen.values()):
+        _of_fleet(ctx, as_json=as_json, whole_fleet=whole_fleet, local=by_next or long, chosen=chosen)
+        return
     report_dead(ctx.obj, settings)
     now = time.time()
     if as_json:
@@ -53,6 +66,25 @@ def command(ctx: click.Context, as_json: bool, by_next: bool, long: bool) -> Non
     finally:  # a history that cannot be used hides no report that waits
         if not loud:
             views.write(told)
+    if settings.fleet:
+        views.write(fleet_lines(screen, shipping(settings.state_dir), now))
+
+
+def _of_fleet(
+    ctx: click.Context, *, as_json: bool, whole_fleet: bool, local: bool, chosen: dict[str, Any]
+) -> None:
+    from cronwrap.commands import fleet_views  # noqa: PLC0415  # for those who have one
+
+    fleet_views.only_with_fleet(fleet=whole_fleet, **{**chosen, "n": chosen["limit"], "limit": None})
+    if local:
+        raise click.UsageError("--next and --long are of this host alone, not of the fleet")
+    fleet_views.status(ctx.obj, as_json=as_json, **chosen)
+
+
+def fleet_lines(screen: Screen, behind: Shipping, now: float) -> Iterator[str]:
+    """Give what is to be said of what the fleet's database does not have yet; nothing when all is well."""
+    if words := behind.words(now):
+        yield screen.paint(views.printable(f"fleet: {words}; see: cronwrap fleet status"), views.YELLOW)
 
 
 def more(state_dir: str, found: list[JobState]) -> Iterator[str]:

@@ -149,11 +149,23 @@ def next_time(job: Job, now: float, zone: tzinfo) -> float | None:
     return next(iter(next_times(job.schedule, job.environment.get("CRON_TZ", ""), now, zone)), None)
 
 
+def last_time(job: Job, now: float, zone: tzinfo) -> float | None:
+    """Give when cron was to start a job last, at this moment or before; None as above."""
+    named, end = job.environment.get("CRON_TZ", ""), now // 60 * 60 + 60
+    return next(iter(_times(job.schedule, named, end, zone, 1, backwards=True)), None)
+
+
 def next_times(schedule: str, named: str, now: float, zone: tzinfo, count: int = 1) -> tuple[float, ...]:
     """Give when cron starts a job of that schedule next; fewer than ``count`` where no more can be told.
 
     ``named`` is ``CRON_TZ``, empty for the host's ``zone``.
     """
+    return _times(schedule, named, now, zone, count, backwards=False)
+
+
+def _times(
+    schedule: str, named: str, now: float, zone: tzinfo, count: int, *, backwards: bool
+) -> tuple[float, ...]:
     try:
         from cronsim import CronSim  # noqa: PLC0415  # an extra that may not be installed
         from cronsim.cronsim import CronSimError  # noqa: PLC0415
@@ -164,7 +176,8 @@ def next_times(schedule: str, named: str, now: float, zone: tzinfo, count: int =
         read_as = read(schedule)
         if read_as.expression and not read_as.never:
             local = datetime.fromtimestamp(now, UTC).astimezone(zone_named(named) if named else zone)
-            found.extend(float(due.timestamp()) for due in islice(CronSim(read_as.expression, local), count))
+            times = CronSim(read_as.expression, local, reverse=backwards)
+            found.extend(float(due.timestamp()) for due in islice(times, count))
     except (ScheduleError, CronwrapError, CronSimError, OverflowError):
         pass  # what was found so far
     return tuple(found)

@@ -72,6 +72,15 @@ SCHEMA = (
         runs INTEGER NOT NULL, ended REAL NOT NULL, PRIMARY KEY (job, user, result));
     INSERT INTO totals SELECT job, user, result, count(*), max(ended) FROM runs GROUP BY job, user, result;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN fence INTEGER;
+    ALTER TABLE runs ADD COLUMN arrival INTEGER;
+    CREATE INDEX runs_by_arrival ON runs (arrival) WHERE arrival IS NOT NULL;
+    CREATE TABLE shipping (
+        only INTEGER PRIMARY KEY CHECK (only = 1), arrivals INTEGER NOT NULL, shipped INTEGER NOT NULL,
+        lost INTEGER NOT NULL, failed_since REAL, error TEXT NOT NULL);
+    INSERT INTO shipping (only, arrivals, shipped, lost, error) VALUES (1, 0, 0, 0, '');
+    """,
 )
 """What leads from one ``user_version`` to the next; the number of steps is the version we write."""
 VERSION = len(SCHEMA)

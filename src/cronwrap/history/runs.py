@@ -13,7 +13,7 @@ import itertools
 import time
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal, records, totals
+from cronwrap.history import arrivals, journal, records, totals
 from cronwrap.history.database import exists, reading, transaction, writing
 from cronwrap.history.kept_output import Kept, unpack, whole
 from cronwrap.history.so_far import so_far
@@ -67,6 +67,8 @@ class Run(Record):
     pid: int = 0
     by_hand: bool = False
     """Whether a person asked for it (``cronwrap run``)."""
+    fence: int | None = None
+    """The number of its lease in the fleet (``--scope fleet``)."""
 
     @property
     def short(self) -> str:
@@ -124,8 +126,10 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
             notices.append(_set_aside_record(state_dir, name))
     good.sort(key=lambda item: item[1]["ended"])
     with transaction(database):
+        arrived = arrivals.last(database)
         for _name, columns, output in good:
-            _insert(database, columns, output)
+            arrived += _insert(database, columns, output, arrived + 1)
+        arrivals.note(database, arrived)
     # Only now: until the commit is on disk the journal is the only place that has them.
     with contextlib.suppress(OSError):
         totals.outdate(state_dir)
@@ -133,10 +137,13 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
     return notices
 
 
-def _insert(database: sqlite3.Connection, columns: dict[str, Any], output: dict[str, Any] | None) -> None:
-    values = {**columns, "reasons": "\n".join(columns["reasons"])}
-    if not database.execute(_insertion("INSERT OR IGNORE INTO runs", COLUMNS), values).rowcount:
-        return  # a fold before this one died between its commit and taking the file away
+def _insert(
+    database: sqlite3.Connection, columns: dict[str, Any], output: dict[str, Any] | None, arrival: int
+) -> bool:
+    """Put a run into the database; False when it is there already."""
+    values = {**columns, "reasons": "\n".join(columns["reasons"]), "arrival": arrival}
+    if not database.execute(_insertion("INSERT OR IGNORE INTO runs", (*COLUMNS, "arrival")), values).rowcount:
+        return False  # a fold before this one died between its commit and taking the file away
     if output:
         values = {**output, "run": columns["run"]}
         database.execute(_insertion("INSERT OR IGNORE INTO outputs", ("run", *Kept.fields())), values)
@@ -148,6 +155,7 @@ def _insert(database: sqlite3.Connection, columns: dict[str, Any], output: dict[
         " ON CONFLICT DO UPDATE SET runs = runs + 1, ended = max(ended, excluded.ended)",
         columns,
     )
+    return True
 
 
 def _insertion(beginning: str, columns: tuple[str, ...]) -> str:
@@ -162,6 +170,7 @@ def _prune(database: sqlite3.Connection, before: float, totals_before: float) ->
     )
     runs = old.fetchall()
     if runs:
+        arrivals.count_lost(database, runs)
         database.executemany("DELETE FROM outputs WHERE run = ?", runs)
         database.executemany("DELETE FROM runs WHERE run = ?", runs)
         database.execute("DELETE FROM jobs WHERE ended < ?", (before,))
@@ -340,6 +349,19 @@ def runs(
             yield run
 
 
+def hour_of(state_dir: str, user: str, begin: float) -> list[dict[str, Any]]:
+    """Give the ended runs of a user that began in the hour from a Unix time on, by job and oldest first."""
+    with reading(state_dir) as database:
+        if database is None:
+            return []
+        rows = database.execute(
+            "SELECT job, duration, result FROM runs WHERE started >= :begin AND started < :begin + 3600"
+            " AND user = :user ORDER BY job, started",
+            {"user": user, "begin": begin},
+        )
+        return [dict(row) for row in rows]
+
+
 def find(state_dir: str, word: str | None = None) -> Run:
     """Give the run that a person means: by its id, a job's name, or a part of an id; else the latest.
 
@@ -462,4 +484,5 @@ def _run(row: sqlite3.Row) -> Run:
     values = dict(row)
     values["reasons"] = tuple(values["reasons"].split("\n")) if values["reasons"] else ()
     values["mailed"], values["by_hand"] = bool(values["mailed"]), bool(values.get("by_hand"))
+    values.pop("arrival", None)
     return Run(**values)

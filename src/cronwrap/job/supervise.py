@@ -41,12 +41,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Callable
+    from typing import Protocol
 
     from cronwrap.job.foreground import Foreground
     from cronwrap.job.live import Live
     from cronwrap.job.matching import Matching
     from cronwrap.job.publisher import Publisher
     from cronwrap.job.tree import Tree
+
+    class Lease(Protocol):
+        """A lease on a job, which is lost unless it is renewed."""
+
+        def until(self, moment: float | None, now: float) -> float:
+            """Give the moment of the next look, if it is before ``moment``."""
+
+        def look(self) -> str:
+            """Renew it when that is due; give why the job is to end, or an empty text."""
+
 else:
     import _signal
 
@@ -102,6 +113,8 @@ class Supervisor:
         self.on_still_running: Callable[[Callable[[], Output]], int] | None = None
         """Called when the job still runs after ``Limits.still_running``, with what gives its output so far
         and is for a child alone; gives that child's pid, or 0."""
+        self.lease: Lease | None = None
+        """What is to be renewed while the job runs; its ``look`` may give why the job is to end."""
         self.end_asked: Callable[[], tuple[str, str]] = lambda: ("", "")
         """Says whether SIGTERM came since somebody asked for this run's end: ``ended_by`` and the reason."""
 
@@ -225,12 +238,7 @@ class Supervisor:
     def _loop(self, pipes: Pipes) -> None:
         self._reap(pipes)
         while self._held or not self._course.over(output_open=bool(self._open)):
-            moment = self._course.next_moment()
-            now = time.monotonic()
-            if self.publisher:
-                moment = self.publisher.until(moment, self._capture, now)
-            wait = LONGEST_POLL if moment is None else min(LONGEST_POLL, moment - now)
-            for descriptor, _ in self._poll.poll(max(0.0, wait) * 1000 + 1):
+            for descriptor, _ in self._poll.poll(self._wait_for_what_is_due() * 1000 + 1):
                 if descriptor == self._signals.descriptor:
                     self._on_signals(pipes)
                 elif descriptor in self._held:
@@ -240,8 +248,24 @@ class Supervisor:
             if self._matcher:
                 self._keep_pace(self._matcher)
             self._on_time(pipes)
-            if self.publisher:
-                self.publisher.look(self._capture, time.monotonic())
+            self._look_beside(pipes)
+
+    def _wait_for_what_is_due(self) -> float:
+        """Give the seconds until something is due."""
+        moment = self._course.next_moment()
+        now = time.monotonic()
+        if self.publisher:
+            moment = self.publisher.until(moment, self._capture, now)
+        if self.lease:
+            moment = self.lease.until(moment, now)
+        return LONGEST_POLL if moment is None else max(0.0, min(LONGEST_POLL, moment - now))
+
+    def _look_beside(self, pipes: Pipes) -> None:
+        """Do what is done beside the job: its output is published, its lease renewed."""
+        if self.lease and (why := self.lease.look()) and self._course.end("overlap", time.monotonic()):
+            self._terminate(pipes, why)
+        if self.publisher:
+            self.publisher.look(self._capture, time.monotonic())
 
     def _keep_pace(self, matcher: Matching) -> None:
         """Read no more than the patterns can be held against; ``matching`` bounds how long that may take."""

@@ -37,7 +37,7 @@ def upcoming(
     A line that is new or has changed counts from now on: what it did not say then was not missed.
     """
     found: dict[str, Times] = {}
-    for job in _watched(user):
+    for job in watched(user):
         names = [text(name) for name in job.names]
         name = next((name for name in names if (name, text(user)) in starts), names[0])
         says = f"{job.zone} {job.schedule.expression}"
@@ -54,7 +54,8 @@ def upcoming(
     return found
 
 
-def _watched(user: str) -> Iterator[Watched]:
+def watched(user: str) -> Iterator[Watched]:
+    """Give the wrapped jobs of a user's own crontab and of the system's; what cannot be read has none."""
     own = Own(patience=PATIENCE)
     try:
         yield from watch(decode(own.read()), user=user)[0]

@@ -41,6 +41,10 @@ class RunContext(Record):
     """Has the run's id once its report, if one is due, is stored, sent or printed, and it is on record."""
     by_hand: bool = False
     """Whether a person asked for it (``cronwrap run``)."""
+    fence: int | None = None
+    """The number of its lease in the fleet (``--scope fleet``)."""
+    note: str = ""
+    """What its record is to say of the fleet besides."""
 
     @property
     def job(self) -> str:
@@ -58,6 +62,8 @@ class Tries(Record):
     ping: Ping | None = None
     told_running: bool = False
     """Whether a report is on its way that said, while it ran, that it still runs."""
+    note: str = ""
+    """What the record says of the fleet besides (``RunContext.note``)."""
 
 
 def new_run(command: Command, settings: Settings) -> RunContext:
@@ -169,6 +175,8 @@ def judged(tries: Tries, policy: Policy, past: Past | None) -> Verdict:
     from cronwrap.report.verdict import judge  # noqa: PLC0415
 
     verdict = judge(tries.outcomes[-1], policy, past, time.time(), tries.outcomes[:-1])
+    if tries.note:
+        verdict = verdict.replace(reasons=(*verdict.reasons, tries.note))
     if not tries.told_running:
         return verdict
     from cronwrap.report.unfinished import ended_after_all  # noqa: PLC0415

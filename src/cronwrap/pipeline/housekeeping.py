@@ -42,6 +42,8 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
         log(str(error) if isinstance(error, (StateError, OSError)) else f"{type(error).__name__}: {error}")
     if run.settings["metrics.textfile"]:
         show(run, entry)
+    if run.settings.fleet:
+        wake_shipper(run.settings, signals)
     for what, path in cronwrap.bundles_due.items():
         from cronwrap.bundle_writer import write  # noqa: PLC0415  # once for each installation
 
@@ -58,6 +60,18 @@ def show(run: RunContext, entry: Entry | None, *, lean: bool = False) -> None:
         from cronwrap.log import log  # noqa: PLC0415
 
         log(f"metrics are not written: {type(error).__name__}: {error}")
+
+
+def wake_shipper(settings: Settings, signals: Signals | None = None) -> None:
+    """See to it that the run reaches the fleet; nobody waits for that."""
+    try:
+        from cronwrap.fleet.wake import wake  # noqa: PLC0415  # for those who have one
+
+        wake(settings, signals)
+    except Exception as error:  # noqa: BLE001  # the next run wakes it
+        from cronwrap.log import log  # noqa: PLC0415
+
+        log(f"the fleet is not told: {type(error).__name__}: {error}")
 
 
 def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:

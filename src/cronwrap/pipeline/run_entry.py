@@ -60,6 +60,7 @@ def beginning(run: RunContext) -> dict[str, Any]:
         "user": run.user,
         "started": run.started,
         **({"by_hand": True} if run.by_hand else {}),
+        **({"fence": run.fence} if run.fence is not None else {}),
     }
 
 

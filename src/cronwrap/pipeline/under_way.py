@@ -1,4 +1,4 @@
-"""What others can do with a run while it goes on: follow its output, and ask for its end.
+"""What others can do with a run while it goes on: follow it, ask for its end; its word with the fleet.
 
 ``run`` calls these where they are needed, which in a quiet run is nowhere.
 """
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cronwrap.job.signals import Signals
     from cronwrap.model import Outcome, Verdict
     from cronwrap.pipeline.context import RunContext, Tries
+    from cronwrap.pipeline.shared import Fleet
 
 ANSWER = 1.0
 """Seconds for the state directory to say who asked for a run's end: the job waits to hear of a signal."""
@@ -156,3 +157,13 @@ def end_late(run: RunContext, tries: Tries, verdict: Verdict, error: OSError) ->
     log(f"{run.job}: {fault}")
     if tries.entry:
         finish(LateEntry(tries.entry), verdict, tries.outcomes)
+
+
+def shared(run: RunContext, signals: Signals) -> tuple[Fleet | None, RunContext]:
+    """Give a run's word with the fleet, and the run as the fleet has it; what fails here costs no more."""
+    try:
+        from cronwrap.pipeline.shared import shared as asked  # noqa: PLC0415
+
+        return asked(run, signals)
+    except Exception as error:  # noqa: BLE001  # a module that has gone: the job runs, and its record says so
+        return None, run.replace(note=f"the fleet was not asked: {type(error).__name__}: {error}")

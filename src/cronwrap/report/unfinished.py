@@ -9,6 +9,7 @@ from cronwrap.model import Record, Verdict
 from cronwrap.report.verdict import (
     ABANDONED,
     NOT_STARTED,
+    OK,
     RUNNING,
     SKIPPED,
     STOPPED,
@@ -42,6 +43,28 @@ def skipped(reason: str, policy: Policy) -> Verdict:
         failed=False,
         reasons=(reason,),
         events=("skip",),
+    )
+    return decide(verdict, policy, None, 0.0)
+
+
+def missed(what: str, policy: Policy, told_by: str) -> Verdict:
+    """Judge what another host of the fleet did not do; ``told_by`` is the one that says so."""
+    return _of_another("missed", what, policy, told_by, ("failure",))
+
+
+def heard_again(what: str, policy: Policy, told_by: str) -> Verdict:
+    """Judge what another host of the fleet does again."""
+    return _of_another("recovered", what, policy, told_by, ("recovery",))
+
+
+def _of_another(label: str, what: str, policy: Policy, told_by: str, events: tuple[str, ...]) -> Verdict:
+    verdict = Verdict(
+        result=NOT_STARTED if label == "missed" else OK,
+        label=label,
+        headline=what,
+        failed=label == "missed",
+        events=events,
+        notes=(f"Told by {told_by}, a host of the same fleet.",),
     )
     return decide(verdict, policy, None, 0.0)
 

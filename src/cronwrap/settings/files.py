@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cronwrap.errors import ConfigError
-from cronwrap.settings import notify
+from cronwrap.settings import fleet, notify
+from cronwrap.settings.fleet import Fleet
 from cronwrap.settings.notify import Target
 from cronwrap.settings.options import BY_KEY, SECTIONS
 from cronwrap.settings.relays import Endpoint, exposed, from_environment, on_read_only, parse
@@ -35,7 +36,18 @@ TYPE_NAMES = {
 NOT_IN_FILES = ("config", "name")
 """Options that make no sense in a file: it would name itself, or give one name to all jobs."""
 TOP_LEVEL = ("mailto", "mailfrom")
-TABLES = ("relay", "notify", "delivery", "defaults", "jobs", "history", "redact", "metrics", "web")
+TABLES = (
+    "relay",
+    "notify",
+    "fleet",
+    "delivery",
+    "defaults",
+    "jobs",
+    "history",
+    "redact",
+    "metrics",
+    "web",
+)
 SIZE_LIMIT = 1 << 20
 """Octets; nobody writes a megabyte of settings."""
 FAULT_LIMIT = 20
@@ -133,9 +145,17 @@ def values(file: File) -> dict[str, Any]:
                 found["jobs"][name] = _options(table, f"{where}.{shorten(name, KEY_SHOWN)}", faults)
         elif key in ("delivery", "history", "redact", "metrics", "web"):
             found["sections"].update(_section(key, value, where, faults))
-        elif key not in ("relay", "notify"):
+        elif key not in ("relay", "notify", "fleet"):
             hint = f"; it belongs into [defaults] or [jobs.NAME], as {key} = …" if key in BY_KEY else ""
             faults.unknown(file.path, key, (*TOP_LEVEL, *TABLES), hint)
+    found |= _who_else(file, faults)
+    found["faults"] = faults.told(file.path)
+    return found
+
+
+def _who_else(file: File, faults: Faults) -> dict[str, Any]:
+    """Give what is said of relays, of who else is told, and of the fleet; without secrets."""
+    found: dict[str, Any] = {}
     if "relay" in file.table:
         relays = _endpoints(file, faults)
         found["relays"] = len(relays)
@@ -145,7 +165,8 @@ def values(file: File) -> dict[str, Any]:
         found["notify"] = tuple(
             (target.key, target.display, target.on, target.jobs) for target in _targets(file, faults)
         )
-    found["faults"] = faults.told(file.path)
+    if "fleet" in file.table and (shared := _fleet(file, faults)):
+        found["fleet"] = (shared.ship, shared.watch, shared.host)
     return found
 
 
@@ -174,6 +195,39 @@ def targets_in_force(paths: tuple[str, ...]) -> tuple[Target, ...]:
             found = _targets(file, Faults())
             return tuple(target.replace(fault=target.fault or _changeable(target)) for target in found)
     return ()
+
+
+def fleet_in_force(paths: tuple[str, ...]) -> Fleet | None:
+    """Give the database of the last file that has one, or None; one that cannot be used has a ``fault``."""
+    for path in reversed(paths):
+        try:
+            file = File(path)
+        except (OSError, ConfigError):
+            continue
+        if "fleet" in file.table:
+            found = _fleet(file, Faults())
+            if found and not found.fault and found.ca_file and (why := untrusted(found.ca_file)):
+                return found.replace(fault=f"ca-file {found.ca_file} is not used: {why}")
+            return found
+    return None
+
+
+def _fleet(file: File, faults: Faults) -> Fleet | None:
+    origin = f"{file.path}: fleet"
+    table = file.table["fleet"]
+    if not isinstance(table, Mapping):
+        faults.add(f"{origin}: expected a table, [fleet]")
+        return None
+    try:
+        found = fleet.parse(table, origin)
+    except ConfigError as error:
+        faults.add(str(error))
+        return None
+    if found.names_secret and (why := exposed(file.path, file.stat)):
+        why = f"the fleet is not used, since it holds or names a secret and {why}"
+        faults.add(why)
+        found = found.replace(fault=why)
+    return found
 
 
 def _targets(file: File, faults: Faults) -> list[Target]:

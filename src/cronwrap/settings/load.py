@@ -24,6 +24,7 @@ STATE_KEY = "state directory"
 CONFIG_VARIABLE = "CRONWRAP_CONFIG"
 OTHER_VARIABLES = (
     "CRONWRAP_RUN_ID",
+    "CRONWRAP_FENCE",
     "CRONWRAP_BY_HAND",
     "CRONWRAP_NOTIFY_ID",
     "CRONWRAP_STATE_DIR",
@@ -56,6 +57,9 @@ class Settings(Record):
     """The variables that hold the passwords of relays (``password-env``): not for the job."""
     notify: tuple[tuple[str, str, tuple[str, ...] | None, tuple[str, ...]], ...] = ()
     """Who else is told: key, name, events and globs of each ``[[notify]]``, without its secrets."""
+    fleet: tuple[str, bool, str] | None = None
+    """What is shipped (``runs`` or ``changes``), whether it is watched, and ``host`` of ``[fleet]``, if
+    any."""
     house: str = ""
     """The recipients of the configuration, whatever ``MAILTO`` or a flag says: whom local names mean."""
 
@@ -124,6 +128,7 @@ def load(
             name for tables in files.values() for name in tables.get("password-variables", ())
         ),
         notify=next((tables["notify"] for tables in reversed(files.values()) if "notify" in tables), ()),
+        fleet=next((tables["fleet"] for tables in reversed(files.values()) if "fleet" in tables), None),
         house=variables.get("mailto", ("",))[0]
         or next((value for key, value, _ in reversed(in_files) if key == "mailto"), ""),
     )

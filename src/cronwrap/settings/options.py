@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 OVERLAPS = ("allow", "skip", "wait", "kill")
 FORMATS = ("report", "cron")
+SCOPES = ("host", "fleet")
+UNREACHABLE = ("run", "skip", "elect")
 
 
 class Option:
@@ -107,6 +109,9 @@ OPTIONS = (
     _option("drain", duration, "how long to read on after the job ended", metavar="D"),
     _option("overlap", one_of(*OVERLAPS), "what to do when the same job still runs", metavar="HOW"),
     _option("stuck-after", integer(1, 10**6), "mail once when the Nth run in a row is skipped", metavar="N"),
+    _option("once", boolean, "on one host of the fleet only"),
+    _option("scope", one_of(*SCOPES), "where --overlap looks for the same job", metavar="WHERE"),
+    _option("unreachable", one_of(*UNREACHABLE), "what to do when the fleet cannot be asked", metavar="HOW"),
     _option("still-running", or_none(duration), "mail once while the job still runs after D", metavar="D"),
     _option("overlap-wait", duration, "the longest wait of --overlap wait", metavar="D"),
     _option("retries", integer(0, 1000), "run again after a failure, N times", metavar="N"),

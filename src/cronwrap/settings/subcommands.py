@@ -16,6 +16,7 @@ SUBCOMMANDS = {
     "outbox": "the reports that wait to be sent",
     "crontab": "wrap, unwrap, lint or audit a crontab",
     "config": "show, check or import settings",
+    "fleet": "one history over many hosts",
     "web": "the page: jobs, runs, crontabs and outbox in a browser",
     "metrics": "what Prometheus is told of the jobs",
     "sendmail": "take a message on standard input and send it",

@@ -11,7 +11,7 @@ from cronwrap.crontab.named import NamedJob
 from cronwrap.crontab.surroundings import Account
 from cronwrap.crontab.wrap import why_left
 from cronwrap.settings.load import Settings, load
-from cronwrap.setup import cron_checks, line_checks, mail_checks, metrics_checks, notify_checks
+from cronwrap.setup import cron_checks, fleet_checks, line_checks, mail_checks, metrics_checks, notify_checks
 from cronwrap.setup.check import Check
 from cronwrap.setup.other_users import ALL_LIMIT, USER_LIMIT, Theirs, as_user, others
 from cronwrap.setup.wrapped_lines import OWN, Line, own_account, places, wrapped_lines
@@ -40,6 +40,7 @@ def steps(
     yield from cron_checks.checks(settings, crontabs().replace(wrapped=wrapped))
     yield from line_checks.checks(lines(), settings, environ)
     yield from metrics_checks.checks(settings)
+    yield from fleet_checks.checks(settings)
     if send:
         yield mail_checks.send_test(settings)
         yield from notify_checks.send_tests(settings)
