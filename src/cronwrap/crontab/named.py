@@ -7,7 +7,7 @@ from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import islice
 
-from cronwrap.crontab.audit import invocation, of_use, zone_named
+from cronwrap.crontab.audit import invocation, name_above, of_use, zone_named
 from cronwrap.crontab.dialect import Dialect, guess
 from cronwrap.crontab.lines import SYSTEM_PATHS, Job, decode, is_system_path, jobs, parse
 from cronwrap.crontab.place import passed_over
@@ -148,7 +148,7 @@ def _names(job: Job, texts: tuple[str, ...], secrets: Sequence[str]) -> tuple[st
         except CronwrapError:
             continue
         for call in made:
-            given = call.flags.get("name") or job.environment.get("CRONWRAP_NAME")
+            given = call.flags.get("name") or name_above(job)
             found.append(str(given or job_name(call.command({}).text, secrets)))
     return tuple(dict.fromkeys(found))
 
