@@ -102,8 +102,13 @@ def _trial(
         "over": over or (run is not None and run.result != "running"),
         "duration": run.duration if run else None,
         "output": visible(said),
-        "note": note or ("; ".join(run.reasons) if run and run.result != "ok" else ""),
+        "note": note or "; ".join(_more(run) if run else ()),
     }
+
+
+def _more(run: Run) -> list[str]:
+    """Give why a run is not all right, but for what its result says."""
+    return [why for why in run.reasons if run.result != "ok" and not why.startswith("exit status")]
 
 
 def _output(around: Surroundings, run: Run) -> bytes:
