@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import re
 import time
+import zlib
 from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.errors import ConfigError
+from cronwrap.errors import ConfigError, StateError
 from cronwrap.fleet import batch, database, grants, migrations, peers, ship, shipper
 from cronwrap.fleet.watch import Alarm
+from cronwrap.history import kept_output
 from cronwrap.pipeline import shared
 from cronwrap.pipeline.shared import elected
 from cronwrap.pipeline.watching import words
@@ -301,3 +303,22 @@ def test_an_alarm_is_said_in_one_line(what, said):
 
 def test_a_fleet_knows_a_host_by_the_name_that_it_was_given():
     assert database.host_name(Fleet(host="x")) == "x"
+
+
+# What others have sent --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        zlib.compress(bytes(2 * kept_output.KEEP_BYTES + 1)),
+        zlib.compress(bytes(100 << 20), 9),
+        zlib.compress(b"whole")[:-3],
+        b"no zlib",
+    ],
+)
+def test_an_output_of_another_host_takes_no_more_room_than_one_of_this(head):
+    columns = {"tail": zlib.compress(b""), "left_out_bytes": 0, "left_out_lines": 0, "stretches": ""}
+    assert kept_output.unpack({**columns, "head": zlib.compress(bytes(2 * kept_output.KEEP_BYTES))}).head
+    with pytest.raises(StateError, match="damaged"):
+        kept_output.unpack({**columns, "head": head})

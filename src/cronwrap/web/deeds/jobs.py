@@ -49,6 +49,7 @@ def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
         "next": str(first + limit) if first + limit < len(jobs) else None,
         "waiting": waiting(around),
         "faults": faults,
+        "fleet": around.settings.fleet is not None,
     }
 
 
@@ -81,9 +82,9 @@ def limit_of(arguments: Arguments, usual: int = PAGE) -> int:
     return _number(arguments, "limit", usual, 1, LARGEST)
 
 
-def offset_of(arguments: Arguments) -> int:
+def offset_of(arguments: Arguments, name: str = "cursor") -> int:
     """Give from which item on is asked for; Refused for a cursor that is none."""
-    return _number(arguments, "cursor", 0, 0, 10**9)
+    return _number(arguments, name, 0, 0, 10**9)
 
 
 def _number(arguments: Arguments, name: str, usual: int, low: int, high: int) -> int:

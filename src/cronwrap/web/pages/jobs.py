@@ -63,6 +63,8 @@ async def listed(request: Request) -> Response:
     counts = _summed(answer["counts"] for answer in answers.values())
     waiting = _waiting([answer["waiting"] for answer in answers.values()])
     request.app.state.badges[asking.visitor.user] = waiting["number"]
+    if mine := answers.get(asking.visitor.user):
+        request.app.state.fleets[asking.visitor.user] = mine["fleet"]
     now = time.time()
     return page(
         request,
