@@ -50,7 +50,7 @@ extra = {}
 for name in LOOKED_AT:
     module = importlib.import_module(name)
     spec = module.__spec__
-    extra[name] = [module.__name__, module.__file__, module.__cached__, module.__package__, module.__doc__,
+    extra[name] = [module.__name__, module.__file__, module.__cached__, module.__package__,
         list(getattr(module, "__path__", [])), type(module.__loader__).__name__,
         module.__loader__ is spec.loader,
         spec.name, spec.origin, spec.cached, spec.parent, spec.has_location, type(spec).__name__,

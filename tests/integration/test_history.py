@@ -14,6 +14,7 @@ from cronwrap.history import journal, records
 from cronwrap.history import runs as history
 from cronwrap.history.database import SetAsideError
 from cronwrap.model import Output
+from cronwrap.state import Directory
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -327,6 +328,22 @@ def test_a_run_is_found_by_any_part_of_its_id_that_fits_no_other(state):
     with pytest.raises(StateError, match="no job %"):
         history.find(state, "%")
     entry.release()
+
+
+def test_a_run_that_is_just_ending_is_found_at_every_step(state, monkeypatch):
+    record(state, "r1")
+    history.fold(state)
+    entry = begin(state, "abc1")
+    seen, rename = [], Directory.rename
+
+    def look_first(*words):
+        seen.append(history.find(state, "abc1").result)
+        rename(*words)
+
+    monkeypatch.setattr(Directory, "rename", look_first)
+    entry.finish({"ended": NOW, "result": "ok"})
+    assert seen == ["running"]
+    assert history.find(state, "abc1").result == "ok"  # it waits in the journal: nobody has folded it
 
 
 def test_without_any_run_there_is_nothing_and_no_database_is_made_by_looking(state):

@@ -83,7 +83,7 @@ def lacking(needs: tuple[str, ...], *, install: bool) -> str:
     if unknown := {*needs} - {*PACKAGES, *CONDITIONS, MINUTES}:
         raise KeyError(*unknown)
     if MINUTES in needs and not install:
-        return "this takes minutes, and a mirror: make test-system does it"
+        return "this takes minutes, or a mirror: make test-system does it"
     programs = {need: PACKAGES[need] for need in needs if need in PACKAGES}
     if reason := installed(programs) if install else _not_installed(programs):
         return reason

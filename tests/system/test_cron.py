@@ -59,8 +59,9 @@ def tables(crond, postfix, tmp_path):
 
 @pytest.mark.timeout(300)
 def test_every_form_of_a_line_reports_through_postfix_and_cron_itself_has_nothing_to_mail(
-    crond, postfix, tables, tmp_path, wait_until
+    needs, crond, postfix, tables, tmp_path, wait_until
 ):
+    needs("minutes")
     host = socket.gethostname().partition(".")[0]
     expected = {
         f"Cron <root@{host}> {command.format_map(tables)}": said for command, said in EXPECTED.items()

@@ -18,7 +18,8 @@ def visit(needs):
 
 
 @pytest.mark.timeout(300)
-def test_every_page_fits_at_every_width_can_be_read_and_asks_nobody_else(visit):
+def test_every_page_fits_at_every_width_can_be_read_and_asks_nobody_else(needs, visit):
+    needs("minutes")
     for name, address in visit.pages().items():
         for width in WIDTHS:
             for scheme in SCHEMES:

@@ -79,7 +79,8 @@ def some_crontab(draw):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("script", [True, False])
-def test_what_a_browser_sends_back_untouched_changes_no_octet(visit, table, script):
+def test_what_a_browser_sends_back_untouched_changes_no_octet(needs, visit, table, script):
+    needs("minutes")
     draw = random.Random(4711)
     address = f"{visit.base}/crontab/user:{user_name()}"
     with visit.window(script=script) as page:

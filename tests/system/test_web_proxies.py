@@ -41,7 +41,7 @@ def web(cli, place):
 def test_over_100_drops_behind_a_proxy_what_is_received_is_what_the_job_has_said(
     needs, cli, web, kind, place
 ):
-    needs("root", "setpriv", kind)
+    needs("minutes", "root", "setpriv", kind)
     job = Job(cli)
     with proxy(kind, os.path.join(place, kind), web, user_name()) as port:
         job.say(b"the first word")
@@ -59,7 +59,7 @@ def test_over_100_drops_behind_a_proxy_what_is_received_is_what_the_job_has_said
 
 
 def test_over_100_drops_of_ssh_what_is_received_is_what_the_job_has_said(needs, cli, web):
-    needs("root", "ssh", "sshd")
+    needs("minutes", "root", "ssh", "sshd")
     sshd = Sshd(os.path.join(cli.directory, "sshd"))
     job = Job(cli)
     try:

@@ -94,8 +94,8 @@ def running(state_dir: str, job: str | None = None) -> Iterator[Fields]:
         except OSError:
             continue
         try:
-            start, end = _parse(_content(fd))
-            if end is None and _alive(fd, start, fcntl.LOCK_SH):
+            start, _end = _parse(_content(fd))
+            if _alive(fd, start, fcntl.LOCK_SH):  # it may have written its end, but not yet left
                 yield start
         except (OSError, Unreadable):
             continue

@@ -374,6 +374,21 @@ def find(state_dir: str, word: str | None = None) -> Run:
         if not found:
             raise StateError("no run is on record yet")
         return found[0]
+    found = _meant(state_dir, word)
+    if not found:
+        # One that has just ended is under way no more, and waits in the journal, or did a moment ago.
+        with contextlib.suppress(StateError):
+            if journal.waiting(state_dir):
+                fold(state_dir)
+        found = _meant(state_dir, word)
+    if not found:
+        raise StateError(f"no run and no job {word} is on record; cronwrap history lists them")
+    if len(found) > 1:
+        raise StateError(ambiguous(word, found))
+    return found[0]
+
+
+def _meant(state_dir: str, word: str) -> list[Run]:
     under_way = _running(state_dir)
     with reading(state_dir) as database:
         found = [run for run in under_way if run.run == word] or _select(database, _BY_ID, word)
@@ -383,12 +398,7 @@ def find(state_dir: str, word: str | None = None) -> Run:
             found += _select(database, _BY_END, word)
         if not found:
             found = [run for run in under_way if word in run.run] + _select(database, _BY_PART, word)
-    found = list({run.run: run for run in found}.values())
-    if not found:
-        raise StateError(f"no run and no job {word} is on record; cronwrap history lists them")
-    if len(found) > 1:
-        raise StateError(ambiguous(word, found))
-    return found[0]
+    return list({run.run: run for run in found}.values())
 
 
 def under_way(state_dir: str, word: str | None = None) -> list[Run]:

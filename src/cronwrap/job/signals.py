@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import time
 
 from cronwrap.job.deadlines import ENDING
@@ -16,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from collections.abc import Iterator
-    from typing import Any
 else:
     import _signal
 
@@ -28,9 +26,6 @@ RESTORED = (_signal.SIGPIPE, getattr(_signal, "SIGXFSZ", _signal.SIGPIPE))
 """Python ignores these from its start on and tells nobody what was before; the job gets the default."""
 OF_THE_LIBRARY = 33
 """The signal that glibc keeps to itself (SIGSETXID): its first thread makes a handler of it, for good."""
-RT_SIGACTION = {"x86_64": 13, "i686": 174, "armv7l": 174, "ppc64le": 173, "s390x": 174}
-"""The number of rt_sigaction(2), which alone can set it; elsewhere the one that newer systems share."""
-RT_SIGACTION_SHARED, MASK_SIZE = 134, 8
 LONGEST_POLL = 86400.0
 """Seconds: poll(2) takes no more than 24.8 days, and a duration may be longer."""
 
@@ -105,7 +100,9 @@ class Signals:
         for number in (*self._touched, *RESTORED):
             _signal.signal(number, _signal.SIG_IGN if number in self._ignored else _signal.SIG_DFL)
         if self._library_ignored:
-            _ignore_by_the_kernel(OF_THE_LIBRARY)
+            from cronwrap.job.kernel_signal import ignore  # noqa: PLC0415  # rare
+
+            ignore(OF_THE_LIBRARY)
 
 
 def library_ignored() -> bool:
@@ -122,20 +119,6 @@ def library_ignored() -> bool:
         return bool(int(found[:16], 16) & 1 << (OF_THE_LIBRARY - 1))
     except (OSError, ValueError):  # no Linux
         return False
-
-
-def _ignore_by_the_kernel(number: int) -> None:
-    """Have a signal ignored that the C library lets nobody set; nothing where that is not to be had."""
-    try:
-        import _ctypes  # noqa: PLC0415  # as in ``spawn.become_subreaper``
-
-        program: Any = None
-        call = RT_SIGACTION.get(os.uname().machine, RT_SIGACTION_SHARED)
-        action = int(_signal.SIG_IGN).to_bytes(8, sys.byteorder).ljust(32, b"\0")
-        address = _ctypes.dlsym(_ctypes.dlopen(program, 0), "syscall")
-        _ctypes.call_function(address, (call, number, action, 0, MASK_SIZE))
-    except (ImportError, AttributeError, OSError):
-        return
 
 
 def _note(number: int, frame: object) -> None:
