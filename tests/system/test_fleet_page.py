@@ -187,6 +187,19 @@ def test_a_database_that_is_away_or_hangs_is_told_of_and_the_rest_of_the_page_is
     assert page.get("/fleet").status == 200
 
 
+def test_the_list_of_jobs_says_how_far_behind_this_host_is(page, seen, database):
+    assert "has not heard everything" not in page.get("/").text
+    database.stop()
+    try:
+        run(seen, "nightly", "--", "true")
+        assert seen("fleet", "ship").status == 1
+        answer = page.get("/").text
+        assert "has not heard everything of this host: 1 run yet to be sent" in answer
+        assert "out of reach since" in answer
+    finally:
+        database.start()
+
+
 def test_what_hosts_say_is_text_and_nothing_else(page, database):
     for name in NAMES:
         say(

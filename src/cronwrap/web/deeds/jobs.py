@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from cronwrap.history.shipping import shipping
 from cronwrap.manage import listing
 from cronwrap.manage.runs import bring_up_to_date
 from cronwrap.outbox.store import LOUD_AFTER
@@ -50,7 +51,13 @@ def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
         "waiting": waiting(around),
         "faults": faults,
         "fleet": around.settings.fleet is not None,
+        "behind": _behind(around),
     }
+
+
+def _behind(around: Surroundings) -> str:
+    """Give what is to be said of runs that the fleet does not have yet; nothing as long as all is well."""
+    return shipping(around.state_dir).words(time.time()) if around.settings.fleet else ""
 
 
 def waiting(around: Surroundings) -> dict[str, Any]:

@@ -79,6 +79,7 @@ async def listed(request: Request) -> Response:
         heads=HEADS,
         orders={name: address("", **{**asked, "order": name}) for name in ORDERS},
         waiting=waiting,
+        behind=[answer["behind"] for answer in answers.values() if answer["behind"]],
         faults=_faults(answers, refused),
         first=address("", **asked) if first else "",
         following=address("", **asked, cursor=first + PAGE) if first + PAGE < total else "",
