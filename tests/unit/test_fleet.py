@@ -7,6 +7,7 @@ import re
 import time
 import zlib
 from importlib.resources import files
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -16,9 +17,10 @@ from cronwrap.errors import ConfigError, StateError
 from cronwrap.fleet import batch, database, grants, migrations, peers, ship, shipper
 from cronwrap.fleet.watch import Alarm
 from cronwrap.history import kept_output
-from cronwrap.pipeline import shared
+from cronwrap.pipeline import shared, watching
 from cronwrap.pipeline.shared import elected
 from cronwrap.pipeline.watching import words
+from cronwrap.report import details
 from cronwrap.settings import fleet
 from cronwrap.settings.fleet import Fleet
 
@@ -299,6 +301,14 @@ def test_an_alarm_is_said_in_one_line(what, said):
     line = words(alarm(what), 110.0)
     assert said in line
     assert "\n" not in line
+
+
+def test_below_an_alarm_stands_what_is_known_and_nothing_of_a_run():
+    facts = tuple(watching._facts(alarm("missed"), 110.0))
+    rows = dict(details.rows(SimpleNamespace(facts=facts), {}, same_output=None))
+    assert list(rows) == ["job", "host", "user", "crontab says", "was due", "last heard of", "more"]
+    assert rows["more"] == "cronwrap status --fleet --host web2"
+    assert rows["last heard of"].endswith("1 min ago")
 
 
 def test_a_fleet_knows_a_host_by_the_name_that_it_was_given():
