@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 from support import ports
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("root", "/usr/lib/postgresql/*/bin/postgres")
 START_LIMIT = 60.0
+UNIX = socket.AF_UNIX
 SUPERUSER, PASSWORD = "postgres", "correct horse battery"
 SETTINGS = """
 listen_addresses = '127.0.0.1'
@@ -216,3 +219,47 @@ def pooled(server: Postgres) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(30)
+
+
+@contextlib.contextmanager
+def slowed(server: Postgres, seconds: float) -> Iterator[str]:
+    """Give the URL of a server as over a network on which each way takes some seconds."""
+    with (
+        tempfile.TemporaryDirectory(prefix="cronwrap-slow-", dir="/tmp") as place,
+        socket.socket(UNIX) as listener,
+    ):
+        listener.bind(os.path.join(place, f".s.PGSQL.{server.port}"))
+        listener.listen()
+        threading.Thread(target=_carry_all, args=(listener, server, seconds), daemon=True).start()
+        yield f"postgresql://{SUPERUSER}@/fleet?host={place}&port={server.port}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _carry_all(listener: socket.socket, server: Postgres, seconds: float) -> None:
+    while True:
+        try:
+            near, _address = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=_carry_both, args=(near, server, seconds), daemon=True).start()
+
+
+def _carry_both(near: socket.socket, server: Postgres, seconds: float) -> None:
+    with near, socket.socket(UNIX) as far:
+        far.connect(os.path.join(server.root, f".s.PGSQL.{server.port}"))
+        ways = [threading.Thread(target=_carry, args=(*way, seconds)) for way in ((near, far), (far, near))]
+        for way in ways:
+            way.start()
+        for way in ways:
+            way.join()
+
+
+def _carry(source: socket.socket, target: socket.socket, seconds: float) -> None:
+    """Hand on what comes, each piece as late as the others."""
+    try:
+        while piece := source.recv(1 << 16):
+            time.sleep(seconds)
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        return

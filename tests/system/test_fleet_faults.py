@@ -20,7 +20,7 @@ from cronwrap.pipeline import shipping
 from support.cli import ENTRY
 from support.fleet import run, ship
 from support.past import Was, remember
-from support.postgres import PASSWORD, own
+from support.postgres import PASSWORD, own, slowed
 
 HOUR = 3600.0
 
@@ -142,6 +142,22 @@ def test_a_database_whose_disk_is_full_is_an_outage_and_nothing_is_lost(host, da
 
 SHORT = "import cronwrap.pipeline.shared as s; s.LIFE, s.RENEW, s.AGAIN = 3.0, 1.0, 0.3\n"
 """A lease of three seconds, where it is half a minute."""
+
+
+def test_a_lease_is_kept_over_a_slow_network(host, database, tmp_path, wait_until):
+    host("web0")
+    with slowed(database, 0.4) as url:
+        one, other = host("web1", url=url), host("web2")
+        out = tmp_path / "begun"
+        words = ("--overlap", "skip", "--scope", "fleet", "-n", "import", "--", "sh", "-c")
+        long = start(one, SHORT, *words, f"echo x > {out}; sleep 4")
+        wait_until(out.exists)
+        assert other(*words, "true").status == 75
+        assert long.wait(30) == 0
+        ship(one)
+    rows = database.sql("SELECT fence, late, reasons FROM cronwrap.runs WHERE host = 'web1'")
+    assert rows == [("1", "f", "")]
+    assert json.loads(one("history", "--json", "-n", "1").stdout)["reasons"] == []
 
 
 def test_a_holder_that_is_stopped_beyond_its_lease_finds_it_lost_and_does_not_count(

@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -59,17 +60,24 @@ class Database:
         self._seconds = seconds
 
     def call(self, statement: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Give the rows of a statement, as names and values. UnreachableError, RefusedError, RecordError."""
-        return self.transaction(lambda cursor: cursor.execute(statement, values).fetchall())
+        """Give the rows of a statement, as names and values. UnreachableError, RefusedError, RecordError.
+
+        It is a transaction by itself: over a slow network one way there and back, where BEGIN and COMMIT take
+        two more.
+        """
+        return self._done(lambda cursor: cursor.execute(statement, values).fetchall(), contextlib.nullcontext)
 
     def transaction(self, work: Callable[[Any], T]) -> T:
         """Give what work gives, done with a cursor in one transaction; it may be done more than once."""
+        return self._done(work, self._connection.transaction)
+
+    def _done(self, work: Callable[[Any], T], around: Callable[[], AbstractContextManager[Any]]) -> T:
         for left in reversed(range(TRIES)):
             try:
                 with (
                     bounded(self._seconds, self._connection),
                     _words(),
-                    self._connection.transaction(),
+                    around(),
                     self._connection.cursor() as cursor,
                 ):
                     return work(cursor)
