@@ -19,6 +19,7 @@ from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from support.pki import Authority
 
@@ -63,12 +64,18 @@ class Postgres:
         """Give the database over the loopback."""
         return f"postgresql://{user}@localhost:{self.port}/{database}"
 
-    def __enter__(self) -> Self:
-        user = pwd.getpwnam("postgres")
-        self.authority.certificate().write(self.root)
-        for name in ("", "cert.pem", "key.pem"):
-            os.chown(os.path.join(self.root, name), user.pw_uid, user.pw_gid)
+    def certify(self, not_after: datetime | None = None) -> None:
+        """Have it show a new certificate, which may have expired."""
+        self.authority.certificate(not_after=not_after).write(self.root)
+        for name in ("cert.pem", "key.pem"):
+            own(os.path.join(self.root, name))
         os.chmod(os.path.join(self.root, "key.pem"), 0o600)
+        if self._server:
+            self.sql("SELECT pg_reload_conf()")
+
+    def __enter__(self) -> Self:
+        own(self.root)
+        self.certify()
         os.chmod(self.root, 0o755)
         self._run("initdb", "-D", self._data, "-A", "trust", "--no-sync", "-U", SUPERUSER, "-E", "UTF8")
         with open(os.path.join(self._data, "postgresql.conf"), "a", encoding="ascii") as file:
@@ -97,6 +104,11 @@ class Postgres:
                 env={"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8"},
             )
         wait_until(self._answers, START_LIMIT, f"PostgreSQL's answer; see {self.root}/log")
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether there is a server."""
+        return self._server is not None and self._server.poll() is None
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """Stop it fast (SIGINT) or at once (SIGQUIT); harmless when it does not run."""
@@ -174,6 +186,12 @@ class Postgres:
         )
         if done.returncode:
             raise AssertionError(f"{program}: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def own(path: str) -> None:
+    """Give a file or directory to the server's user."""
+    user = pwd.getpwnam("postgres")
+    os.chown(path, user.pw_uid, user.pw_gid)
 
 
 @contextlib.contextmanager

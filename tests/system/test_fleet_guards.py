@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,81 +15,7 @@ from cronwrap.fleet.database import Database, UnreachableError, bounded, connect
 from cronwrap.fleet.keeper import Keeper
 from cronwrap.fleet.migrations import CREATE, steps, upgrade
 from cronwrap.settings import fleet
-
-
-def run(program, name, *words, status=0):
-    done = program("--quiet", "-n", name, *words)
-    assert done.status == status, done.stderr
-
-
-def ship(program):
-    done = program("fleet", "ship")
-    assert done.status == 0, done.stderr
-    return int(done.stdout.split()[0])
-
-
-def say(database, host, *, user="postgres", runs=(), jobs=(), **about):
-    """Send something as a host would; ``user`` is the role."""
-    known = {
-        "user_name": "root",
-        "version": "0",
-        "ship": "runs",
-        "quiet": False,
-        "waiting": 0,
-        "oldest": None,
-        "failed_since": None,
-        "now": time.time(),
-        "epoch": "e",
-        "acknowledged": 0,
-        "number": 1,
-        "jobs": 1,
-        "failing": 0,
-        "running": 0,
-        "next": None,
-        "grace": 75.0,
-        **about,
-    }
-    words = ", ".join(f"'{json.dumps(value)}'" for value in (known, list(runs), [], [], list(jobs)))
-    return database.sql(f"SELECT * FROM cronwrap.ship('{host}', {words})", user=user)
-
-
-def a_run(name, ended, **more):
-    return {
-        "run": name,
-        "user_name": "root",
-        "job": "j",
-        "command": "true",
-        "started": ended - 1,
-        "ended": ended,
-        "duration": 1.0,
-        "result": "ok",
-        "tries": 1,
-        "reasons": "",
-        "output_bytes": 0,
-        "mailed": False,
-        "quiet_reason": "",
-        "by_hand": False,
-        **more,
-    }
-
-
-def a_job(**more):
-    return {
-        "user_name": "root",
-        "job": "j",
-        "run": "r",
-        "result": "ok",
-        "results": "",
-        "failures": 0,
-        "running": "",
-        "paused": False,
-        "muted": False,
-        "schedule": "",
-        "grace": 75.0,
-        "every": 60,
-        **more,
-    }
-
+from support.fleet import a_job, a_run, run, say, ship
 
 # Rights -----------------------------------------------------------------------------------------
 
@@ -309,6 +236,19 @@ def test_days_that_somebody_looks_at_are_left_for_later(host, database):
 def test_what_takes_too_long_is_ended():
     with pytest.raises(UnreachableError), bounded(0.05):
         time.sleep(5)
+
+
+def test_in_a_thread_that_gets_no_signals_a_question_that_takes_too_long_is_ended_as_well(database):
+    there = fleet.parse({"url": database.url(), "host": "admin", "timeout": "1s"}, "test")
+
+    def ask():
+        with connected(there) as opened:
+            opened.call("SELECT pg_sleep(20)")
+
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool, pytest.raises(UnreachableError, match="not answered for 1 s"):
+        pool.submit(ask).result()
+    assert time.monotonic() - began < 10
 
 
 # What a person sees -----------------------------------------------------------------------------
