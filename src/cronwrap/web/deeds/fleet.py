@@ -81,27 +81,22 @@ def overview(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
         names = view.names(database, shown, first=column, limit=NAMES + 1)
         cells = view.cells(database, shown, names[:NAMES])
         needy = [job for job in view.jobs(database, limit=NEEDY) if job.rank < len(view.STATES)]
-    gravest: dict[tuple[str, str], Job] = {}
-    for job in sorted(cells, key=_gravity, reverse=True):
-        gravest[job.host, job.tally.job] = job
-    rows = [
-        {
-            **_host(host),
-            "cells": [
-                _job(gravest[key]) if (key := (host.host, name)) in gravest else None
-                for name in names[:NAMES]
-            ],
-        }
-        for host in hosts[:HOSTS]
-    ]
     return {
         "counts": _counts(known),
         "needy": list(map(_job, needy)),
-        "hosts": rows,
+        "hosts": _table(hosts[:HOSTS], names[:NAMES], cells),
         "names": names[:NAMES],
         "next": str(first + HOSTS) if len(hosts) > HOSTS else None,
         "next_column": str(column + NAMES) if len(names) > NAMES else None,
     }
+
+
+def _table(hosts: list[Host], names: list[str], jobs: list[Job]) -> list[dict[str, Any]]:
+    """Give the hosts with their cells; of a job that two users of a host have the one that stands worse."""
+    gravest: dict[tuple[str, str], dict[str, Any]] = {}
+    for job in sorted(jobs, key=_gravity, reverse=True):
+        gravest[job.host, job.tally.job] = _job(job)
+    return [{**_host(host), "cells": [gravest.get((host.host, name)) for name in names]} for host in hosts]
 
 
 def _gravity(job: Job) -> tuple[int, float]:
