@@ -287,6 +287,18 @@ def test_the_jobs_of_all_hosts_are_shown_what_fails_first_then_what_is_late(two)
     assert two("status", "--fleet", "--host", "web2", "--json").stdout.count('"late": true') == 1
 
 
+def test_programs_are_given_every_job_however_many(two, database):
+    say(database, "many")
+    database.sql(
+        "INSERT INTO cronwrap.jobs (host, user_name, job)"
+        " SELECT 'many', 'root', format('job%s', n) FROM generate_series(1, 2300) AS n"
+    )
+    for more, number in (((), 2304), (("-n", "1500"), 1500), (("--host", "many"), 2300)):
+        lines = two("status", "--fleet", "--json", *more).stdout.splitlines()
+        assert len(lines) == len(set(lines)) == number
+    assert len(two("status", "--fleet").stdout.splitlines()) == 202
+
+
 def test_the_runs_of_all_hosts_are_shown_and_one_with_its_output(two):
     lines = two("history", "--fleet").stdout.splitlines()
     assert lines[0].split()[:2] == ["RUN", "HOST"]

@@ -32,8 +32,8 @@ def only_with_fleet(*, fleet: bool, **given: object) -> None:
 def status(app: App, *, host: str | None, job: str | None, limit: int | None, as_json: bool) -> None:
     """Show the jobs of all hosts: what fails first, then what is late."""
     if as_json:
-        found, _known = fleet.jobs(app.settings(), host=host, job=job, limit=limit)
-        views.write(views.objects(map(fleet.public, found)))
+        every = fleet.every_job(app.settings(), host=host, job=job, limit=limit)
+        views.write(views.objects(map(fleet.public, every)))
         return
     most = limit or JOBS_SHOWN
     found, known = fleet.jobs(app.settings(), host=host, job=job, limit=most + 1)

@@ -193,7 +193,7 @@ def jobs(
     job: str | None = None,
     state: str = "",
     after: Place | None = None,
-    limit: int | None,
+    limit: int,
 ) -> list[Job]:
     """Give jobs: what fails first, and longest; then what is late; then the others by name.
 
@@ -202,8 +202,8 @@ def jobs(
     found: list[Job] = []
     chosen: dict[str, Any] = {"host": host and _clean(host), "job": job and _clean(job)}
     for rank, (name, which, key) in enumerate(RANKS):
-        left = None if limit is None else limit - len(found)
-        if left == 0 or (state and name != state) or (after and rank < after[0]):
+        left = limit - len(found)
+        if not left or (state and name != state) or (after and rank < after[0]):
             continue
         behind = after if after and after[0] == rank else None
         rows = database.call(

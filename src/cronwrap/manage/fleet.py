@@ -19,6 +19,9 @@ from cronwrap.settings.load import Settings
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import iso
 
+PART = 1000
+"""Jobs that are asked for at a time where all are."""
+
 
 def in_force(settings: Settings) -> Fleet:
     """Give the fleet as configured; ConfigError when there is none."""
@@ -40,9 +43,20 @@ def opened(settings: Settings, seconds: float | None = None) -> Iterator[Databas
         yield database
 
 
-def jobs(
-    settings: Settings, *, host: str | None, job: str | None, limit: int | None
-) -> tuple[list[Job], Counts]:
+def every_job(settings: Settings, *, host: str | None, job: str | None, limit: int | None) -> Iterator[Job]:
+    """Give all jobs, or so many, in the order of ``jobs``, a part at a time: there may be a million."""
+    with opened(settings) as database:
+        after, left = None, limit
+        while left is None or left:
+            part = PART if left is None else min(left, PART)
+            found = view.jobs(database, host=host, job=job, after=after, limit=part)
+            yield from found
+            if len(found) < part:
+                return
+            after, left = found[-1].place, None if left is None else left - part
+
+
+def jobs(settings: Settings, *, host: str | None, job: str | None, limit: int) -> tuple[list[Job], Counts]:
     """Give jobs of all hosts, what fails first, then what is late; and how much there is."""
     with opened(settings) as database:
         return view.jobs(database, host=host, job=job, limit=limit), view.counts(database)
