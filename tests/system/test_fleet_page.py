@@ -69,7 +69,7 @@ def test_what_fails_is_first_then_what_is_late_and_a_silent_host_is_told(page):
     assert hosts == [("late", "db1"), ("bad", "web1"), ("ok", "web2")]
     (header,) = re.findall(r"<thead>(?:(?!</thead>).)*class=\"job\".*?</thead>", answer.text, re.DOTALL)
     names = re.findall(r"<span>(\w+)</span>", header)
-    assert names == ["broken", "slow", "nightly", "hourly"]
+    assert names == ["broken", "hourly", "slow", "nightly"]
     cells = re.findall(r'class="cell (\w+)" href="[^"]*" title="(\w+) on (\w+): ', answer.text)
     assert sorted(cells) == [
         *[("bad", "broken", "web1"), ("late", "slow", "web2")],
