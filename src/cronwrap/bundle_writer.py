@@ -44,6 +44,9 @@ MODULES = (
     "settings.load",
     "run",
     "job.overlap",
+)
+"""What a quiet run loads before its job is started, each after what it imports."""
+AFTER = (
     "history",
     "history.journal",
     "pipeline.run_entry",
@@ -52,7 +55,7 @@ MODULES = (
     "report.verdict",
     "pipeline.housekeeping",
 )
-"""What a quiet run loads, each after what it imports; a test keeps the list to just that."""
+"""What it loads then; a test keeps the two lists to just that."""
 OPTIONS = ("settings.values", "settings.options")
 """What a run needs that was given an option, or a variable of ours."""
 HISTORY = (
@@ -108,7 +111,13 @@ REPORT = (
     "outbox.tend",
 )
 """What a run needs to tell of itself; the first few whether it has looked into the history or not."""
-BUNDLES = {cronwrap.QUIET_RUN: MODULES, "options": OPTIONS, "history": HISTORY, "report": REPORT}
+BUNDLES = {
+    cronwrap.QUIET_RUN: MODULES,
+    "after": AFTER,
+    "options": OPTIONS,
+    "history": HISTORY,
+    "report": REPORT,
+}
 SETTLED = 1.1
 """Seconds. A source that changed less long ago may change again without another time stamp: some file systems
 know whole seconds only."""

@@ -489,7 +489,7 @@ LOADED = {
     "pwd",
     "resource",
     "select",
-    *(f"cronwrap.{name}" for name in bundle_writer.MODULES),
+    *(f"cronwrap.{name}" for name in (*bundle_writer.MODULES, *bundle_writer.AFTER)),
 }
 
 
