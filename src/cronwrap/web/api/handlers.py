@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,6 +20,7 @@ from cronwrap.web.api.table import PREFIX, Route
 from cronwrap.web.asking import Asking
 from cronwrap.web.deeds.base import Arguments, Refused
 from cronwrap.web.guard import BODY, VISITOR
+from cronwrap.web.json_text import dumped
 
 Handler = Callable[[Request], Awaitable[Response]]
 OF_OWNER = ("runs.", "outbox.")
@@ -59,7 +59,7 @@ async def openapi(request: Request) -> Response:
 
 def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Give JSON: ASCII alone, whatever a job or a crontab says."""
-    return Response(json.dumps(value) + "\n", status, headers, "application/json")
+    return Response(dumped(value) + "\n", status, headers, "application/json")
 
 
 async def _list(route: Route, request: Request, arguments: Arguments) -> Response:

@@ -88,14 +88,14 @@ def chart(runs: Sequence[dict[str, Any]]) -> Markup:
         x = CHART_SIDE + number * step + step * 0.15
         place = f'x="{x:.1f}" y="{CHART_HIGH - tall:.1f}" width="{step * 0.7:.1f}" height="{tall:.1f}"'
         title = f"<title>{escape(_named(run))}</title>"
-        bar = f'<rect class="{kind}" {place}>{title}</rect>'
-        drawn.append(f'<a tabindex="-1" href="/runs/{escape(run["run"])}">{bar}</a>')
+        bar = f'<rect class="{kind}" {place}/>'
+        drawn.append(f'<a tabindex="-1" href="/runs/{escape(run["run"])}">{title}{bar}</a>')
     words = (
         f"how long the last {len(timed)} runs took, {duration(longest)} at most; the table has the numbers"
     )
     return Markup(  # noqa: S704  # what comes from elsewhere is escaped above
-        f'<svg class="chart" viewBox="0 0 {CHART_WIDE} {CHART_HIGH}" role="img" aria-label="{escape(words)}">'
-        f"{''.join(drawn)}</svg>"
+        f'<svg class="chart" viewBox="0 0 {CHART_WIDE} {CHART_HIGH}" role="group"'
+        f' aria-label="{escape(words)}">{"".join(drawn)}</svg>'
     )
 
 
