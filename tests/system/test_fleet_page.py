@@ -11,8 +11,9 @@ from html import unescape
 from urllib.parse import quote
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
-from support.browser import CONTRAST, SCHEMES, WIDTHS, Visit, chromium
+from support.browser import AXE, CONTRAST, SCHEMES, WIDTHS, Visit, chromium
 from support.fleet import a_job, a_run, run, say, ship
 from support.web import Page
 from support.web_document import Document
@@ -236,7 +237,7 @@ def test_what_hosts_say_is_text_and_nothing_else(page, database):
             assert Document(led.text).faults == []
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_every_page_fits_at_every_width_and_a_failed_run_is_found_without_a_script(seen, needs):
     needs("chromium")
     served = seen.start("web", "--listen", "127.0.0.1:0", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -249,14 +250,18 @@ def test_every_page_fits_at_every_width_and_a_failed_run_is_found_without_a_scri
             window.get_by_role("link", name=re.compile("broken.*: exit 3")).click()
             window.locator("table.runs td.name a").first.click()
             assert "alas" in window.locator("pre.output").inner_text()
-            found = window.url.removeprefix(visit.base)
-        for path in ("/fleet", "/fleet/jobs?job=nightly", "/fleet/hosts", "/fleet/runs", found):
+            whole = window.url.removeprefix(visit.base)
+        for path in ("/fleet", "/fleet/jobs?job=nightly", "/fleet/hosts", "/fleet/runs", whole):
             for width in WIDTHS:
                 for scheme in SCHEMES:
                     with visit.window(width, scheme) as window:
                         assert window.goto(visit.base + path).status == 200
                         assert window.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
                         assert window.evaluate(CONTRAST) == [], (path, width, scheme)
+                        if (width, scheme) in ((320, "dark"), (1440, "light")):
+                            told = Axe().run(window, options=AXE).response["violations"]
+                            found = [(one["id"], one["nodes"][0]["html"]) for one in told]
+                            assert found == [], (path, width)
         assert visit.complaints == []
     served.terminate()
     served.communicate(timeout=30)
