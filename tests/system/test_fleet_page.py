@@ -31,9 +31,10 @@ def seen(host, database):
     ship(one)
     well = {"started": now - 60, "ended": now - 50, "duration": 10.0, "results": "failed ok"}
     slow = a_job(job="slow", schedule="@hourly", next=now - 3600, **well)
+    gone = a_job(job="hourly", schedule="@hourly", next=now - 300, **well)  # since its host was heard of
     for name, jobs in (
         ("web2", [a_job(job="nightly", **well), slow]),
-        ("db1", [a_job(job="nightly", **well)]),
+        ("db1", [a_job(job="nightly", **well), gone]),
     ):
         runs = [a_run(job["job"], now - 50, job=job["job"]) for job in jobs]
         say(database, name, jobs=jobs, runs=runs, next=now - 300)
@@ -68,11 +69,16 @@ def test_what_fails_is_first_then_what_is_late_and_a_silent_host_is_told(page):
     assert hosts == [("late", "db1"), ("bad", "web1"), ("ok", "web2")]
     (header,) = re.findall(r"<thead>(?:(?!</thead>).)*class=\"job\".*?</thead>", answer.text, re.DOTALL)
     names = re.findall(r"<span>(\w+)</span>", header)
-    assert names == ["broken", "slow", "nightly"]
+    assert names == ["broken", "hourly", "slow", "nightly"]
     cells = re.findall(r'class="cell (\w+)" href="[^"]*" title="(\w+) on (\w+): ', answer.text)
     assert sorted(cells) == [
         *[("bad", "broken", "web1"), ("late", "slow", "web2")],
-        *[("ok", "nightly", "db1"), ("ok", "nightly", "web1"), ("ok", "nightly", "web2")],
+        *[
+            ("ok", "hourly", "db1"),
+            ("ok", "nightly", "db1"),
+            ("ok", "nightly", "web1"),
+            ("ok", "nightly", "web2"),
+        ],
     ]
 
 
@@ -96,7 +102,7 @@ def test_hosts_and_runs_of_all_are_listed_and_a_run_has_its_output_both_streams_
     assert [name for name, _where in rows(hosts)] == ["db1", "web1", "web2"]
     assert [name for name, _where in rows(page.get("/fleet/hosts?q=WEB"))] == ["web1", "web2"]
     runs = page.get("/fleet/runs")
-    assert len(rows(runs)) == 5
+    assert len(rows(runs)) == 6
     failed = rows(page.get("/fleet/runs?failed=true"))
     assert len(failed) == 1
     whole = page.get(failed[0][1])
@@ -117,7 +123,7 @@ def test_lists_go_on_where_they_ended_and_have_each_thing_once(page, database):
             job |= {"next": now - 1000 - number // 10}
     say(database, "many", jobs=more)
     say(database, "many", number=2, runs=[a_run(f"r{number:02}", now - number // 4) for number in range(21)])
-    for path, total in (("jobs", 40), ("jobs?host=many", 35), ("runs", 26), ("hosts", 4)):
+    for path, total in (("jobs", 41), ("jobs?host=many", 35), ("runs", 27), ("hosts", 4)):
         found, where = [], f"/api/v1/fleet/{path}{'&' if '?' in path else '?'}limit=4"
         while where:
             answer = page.get(where).json()
