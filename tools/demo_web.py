@@ -192,7 +192,9 @@ def outbox(state_dir: str, now: float) -> None:
         ).encode()
         envelope = Envelope(sender="cron@example.com", recipients=(to,))
         message = Message(content=content, envelope=envelope, job=job, subject=subject)
-        item = box.store(f"20260302T03000{number}-0000000{number}", message, now - (2 - number) * HOUR)
+        queued = now - (5 - 2 * number) * HOUR
+        run = f"{time.strftime('%Y%m%dT%H%M%S', time.localtime(queued))}-5c1e07{number:02x}"
+        item = box.store(run, message, queued)
         changed = item.replace(attempts=3 + number, last_error=why, next_attempt=now + 900)
         box.update(item, changed if number < 2 else changed.replace(state="failed"))
 

@@ -88,12 +88,13 @@ def main() -> int:
     os.makedirs(IMAGES, exist_ok=True)
     with demonstration() as address, chromium() as browser:
         visit = Visit(browser, address)
-        pages = visit.pages()
-        for name in sys.argv[1:] or pages:
+        for name, show in visit.every():
+            if name not in (sys.argv[1:] or [name]):
+                continue
             for width in WIDTHS:
                 for scheme in SCHEMES:
                     with visit.window(width, scheme) as page:
-                        page.goto(visit.base + pages[name])
+                        show(page)
                         page.wait_for_timeout(200)
                         file_name, png = f"{name}-{width}-{scheme}.png", page.screenshot()
                         with open(os.path.join(IMAGES, file_name), "wb") as file:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import closing
 
 import pytest
 
+from cronwrap.history import records
+from cronwrap.history import runs as history
+from cronwrap.manage import following
 from support.web_tail import Connection, Follower, Job, cut_off_all_the_time
+
+TOKEN = "ghp_abcdefghij1234567890abcd"
 
 
 @pytest.fixture
@@ -60,6 +66,29 @@ def test_of_a_run_that_ended_while_nobody_looked_the_rest_comes_from_the_history
     assert follower.received == job.said[100:kept] + job.said[-kept:]
     assert follower.gaps == len(job.said) - 2 * kept
     assert follower.end == {"status": 0}
+
+
+def test_of_a_run_with_retries_that_ended_while_nobody_looked_the_last_try_goes_on_where_it_was(
+    cli, web, wait_until
+):
+    """It was told to be lost, and the octets of the tries before it were not counted."""
+    done = os.path.join(cli.directory, "done")
+    line = (
+        f"[ -e {done} ] && {{ echo 'the second'; exit 3; }}; echo {TOKEN}; echo first; sleep 1.5; "
+        f"touch {done}; exit 2"
+    )
+    options = ("-n", "again", "--retries", "1", "--retry-delay", "0.1s")
+    process = cli.start(*options, "--", "sh", "-c", line)
+    run = wait_until(lambda: next((f["run"] for f in records.running(cli.state, "again")), ""))
+    with closing(following.followed(cli.state, history.find(cli.state, run))) as pieces:
+        _kind, offset, octets = wait_until(lambda: (piece := next(pieces))[2] and piece, timeout=20)
+    assert octets == b"[redacted]\nfirst\n"
+    assert process.wait(30) == 3
+    assert output_files(cli) == []
+    late = Follower(web, run)
+    late.offset = offset - 2
+    late.follow()
+    assert (late.gaps, late.received, late.end) == (2, b"the second\n", {"status": 3})
 
 
 def test_who_goes_away_is_noticed_and_what_was_held_open_is_let_go(cli, web, wait_until):

@@ -92,20 +92,25 @@ class Visit:
         self.complaints: list[str] = []
 
     @contextlib.contextmanager
-    def window(self, width=1440, scheme="light", *, script=True):
-        """Give a window of a width."""
+    def window(self, width=1440, scheme="light", *, script=True, **more):
+        """Give a window of a width; ``more`` is for Playwright's contexts."""
         context = self._browser.new_context(
             storage_state=self._state,
             viewport={"width": width, "height": HEIGHT},
             color_scheme=scheme,
             java_script_enabled=script,
+            **more,
         )
         page = context.new_page()
-        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._look)
         yield page
         context.close()
+
+    def _hear(self, message):
+        if not message.text.startswith("Failed to load resource: the server responded with a status of 4"):
+            self.complaints.append(message.text)
 
     def _look(self, request):
         if not request.url.startswith(f"{self.base}/"):
@@ -121,19 +126,93 @@ class Visit:
             live = re.search(r'<dt>Running</dt><dd><a href="(/runs/[^"?]*)', photo)[1]
             wait_for_output(page, self.base + live)
             messages = page.goto(f"{self.base}/outbox").text()
+            crontab = f"/crontab/user:{user}"
+            page.goto(f"{self.base}{crontab}/edit")
+            write(page, "# Not wrapped yet:", "# To be wrapped:")
+            page.get_by_role("button", name="Show the difference").click()
+            page.get_by_role("button", name="Save").click()
+            states = page.goto(f"{self.base}{crontab}/states").text()
         return {
             "jobs": "/",
             "job": f"/jobs/{user}/backup-srv",
             "run": re.search(r'<td class="name"><a href="(/runs/[^"?]*)', job)[1],
             "live": live,
             "runs": "/runs",
-            "crontab": f"/crontab/user:{user}",
-            "new-job": f"/crontab/user:{user}/add",
-            "edit": f"/crontab/user:{user}/edit",
+            "found": re.search(r'<td class="name"><a href="(/runs/[^"?]*)', job)[1] + "?q=bucket",
+            "crontab": crontab,
+            "findings": f"{crontab}/findings",
+            "new-job": f"{crontab}/add",
+            "edit": f"{crontab}/edit",
+            "states": f"{crontab}/states",
+            "undo": re.findall(rf'href="({crontab}/states/[^"]*)', states)[-1],
             "outbox": "/outbox",
             "message": re.search(r'href="(/outbox/[^"?]*)', messages)[1],
             "settings": "/settings",
+            "nothing": "/nothing",
         }
+
+    def every(self):
+        """Give all that can be looked at: its name, and what has a page show it."""
+        pages = self.pages()
+        for name, address in pages.items():
+            yield name, lambda page, address=address: page.goto(self.base + address)
+        for name, (where, act) in STEPS.items():
+            yield name, lambda page, where=where, act=act: (page.goto(self.base + pages[where]), act(page))
+
+
+def write(page, old, new):
+    """Write something else in the field of a crontab."""
+    page.locator("textarea").evaluate(
+        "(field, [old, changed]) => { field.value = field.value.replace(old, changed); }", [old, new]
+    )
+
+
+def difference(page):
+    """See what an edit changes, and what there is to say of it."""
+    write(page, "*/30 * * * * /opt/old", "*/31 * * * * /opt/old")
+    write(page, "0 3 * * *", "61 3 * * *")
+    page.get_by_role("button", name="Show the difference").click()
+
+
+def wrapping(page):
+    """See what wrapping changes."""
+    page.get_by_role("checkbox").last.check()
+    page.get_by_role("button", name="Wrap the chosen", exact=True).click()
+
+
+def wrong(page):
+    """Fill in a form so that something is wrong with it."""
+    page.get_by_label("Command").fill("backup --all")
+    page.get_by_label("As a crontab has it:").check()
+    page.get_by_role("textbox", name="Schedule").fill("61 * * * *")
+    page.get_by_role("button", name="Look at the line").click()
+
+
+def tried(page):
+    """Try the command of a new job."""
+    page.get_by_label("Command").fill("echo 'it works'; echo 'mostly' >&2; exit 3")
+    page.get_by_role("button", name="Try the command now").click()
+
+
+def overtaken(page):
+    """Have somebody else save first."""
+    with page.context.new_page() as other:
+        other.goto(page.url)
+        write(other, "# The crontab", f"# Seen at {time.monotonic()}\n# The crontab")
+        other.get_by_role("button", name="Show the difference").click()
+        other.get_by_role("button", name="Save").click()
+    write(page, "0 3 * * *", "0 4 * * *")
+    page.get_by_role("button", name="Show the difference").click()
+
+
+STEPS = {
+    "difference": ("edit", difference),
+    "wrapping": ("crontab", wrapping),
+    "wrong": ("new-job", wrong),
+    "tried": ("new-job", tried),
+    "overtaken": ("edit", overtaken),
+}
+"""What is only there behind a form: by its name the page that it begins at, and how it comes."""
 
 
 def wait_for_output(page, address):

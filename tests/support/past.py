@@ -61,6 +61,7 @@ class Was:
             "pid": 1,
             "by_hand": self.by_hand,
             "fence": None,
+            "earlier_bytes": None,
             "notified": False,
         }
 

@@ -5,8 +5,22 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from support.browser import CONTRAST, SCHEMES, WIDTHS, Visit, chromium, demonstration
+
+AXE = {
+    "runOnly": {
+        "type": "tag",
+        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    }
+}
+DRAWN = """one => {
+  const style = getComputedStyle(one);
+  const signed = one.textContent.trim() !== "" && style.borderStyle !== "none";
+  return signed && style.color !== style.backgroundColor;
+}"""
+"""Whether a sign can be seen, whatever its colours."""
 
 
 @pytest.fixture(scope="module")
@@ -17,17 +31,47 @@ def visit(needs):
         yield Visit(browser, address)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_page_fits_at_every_width_can_be_read_and_asks_nobody_else(needs, visit):
     needs("minutes")
-    for name, address in visit.pages().items():
+    for name, show in visit.every():
         for width in WIDTHS:
             for scheme in SCHEMES:
                 with visit.window(width, scheme) as page:
-                    assert page.goto(visit.base + address).status == 200, name
+                    show(page)
                     assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
                     assert page.evaluate(CONTRAST) == [], (name, width, scheme)
     assert visit.complaints == []
+
+
+@pytest.mark.timeout(600)
+def test_axe_finds_nothing_against_any_page(needs, visit):
+    needs("minutes")
+    found = []
+    for name, show in visit.every():
+        for width, scheme in ((320, "dark"), (1440, "light")):
+            with visit.window(width, scheme) as page:
+                show(page)
+                told = Axe().run(page, options=AXE).response["violations"]
+                found += [(name, width, one["id"], one["nodes"][0]["html"]) for one in told]
+    assert found == []
+
+
+def test_nothing_moves_for_who_wants_no_motion_and_states_are_told_apart_without_colours(visit):
+    """The runs under way beat, for the others."""
+    moving = "document.getAnimations().length"
+    with visit.window() as page:
+        page.goto(visit.base)
+        assert page.evaluate(moving) > 0
+    with visit.window(reduced_motion="reduce", forced_colors="active") as page:
+        page.goto(visit.base)
+        assert page.evaluate(moving) == 0
+        for state in ("bad", "late", "run", "ok"):
+            assert page.locator(f".badge.{state}").first.evaluate(DRAWN)
+        assert (
+            page.locator(".strip path.bad").first.evaluate("one => getComputedStyle(one).strokeWidth")
+            != "0px"
+        )
 
 
 def test_without_a_script_a_job_is_found_paused_resumed_and_its_run_looked_at(visit):

@@ -1,11 +1,12 @@
 """What takes a crontab from outside takes any text: it gives an answer, and loses no octet."""
 
 import os
+import subprocess
 import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cronwrap.crontab.dialect import ANACRON, BY_NAME, DEFAULT, guess
@@ -13,6 +14,7 @@ from cronwrap.crontab.grammar import DEEPEST, comment_start, complete, simple_co
 from cronwrap.crontab.lines import decode, encode
 from cronwrap.crontab.lint import World, lint
 from cronwrap.crontab.place import passed_over
+from cronwrap.crontab.shell import surely_parsed
 from cronwrap.crontab.shell_check import ShellCheck
 from cronwrap.crontab.wrap import calls_cronwrap, unwrap, wrap
 
@@ -149,3 +151,70 @@ def test_an_owner_or_a_mode_that_cron_refuses_is_found_on_this_host_alone(monkey
     monkeypatch.setattr("cronwrap.crontab.place.is_system_path", lambda _path: True)
     assert any("chmod go-w" in said for said in passed_over(str(path), DEFAULT, look=True))
     assert passed_over(str(path), DEFAULT, look=False) == ()
+
+
+PIECES = (
+    *("echo", "a=b", "[", "]", "-f", "/x", "$HOME", "${A}", "'a b'", '"$A b"', "2", "&1", ">", ">>", "<"),
+    *(
+        "2>&1",
+        "&",
+        "&&",
+        "|",
+        "||",
+        ";",
+        "if",
+        "done",
+        "!",
+        "{",
+        "}",
+        "time",
+        "\\",
+        "x\\ y",
+        "'",
+        '"',
+        "a[",
+        "*?",
+    ),
+    *("`", "$(", ")", "#", "<<", ">&", ">|", "$", "é", "=", "case", "in"),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.sampled_from([*PIECES, " ", " ", " "]), max_size=9).map("".join), min_size=30))
+@example(["echo a &", "a &&", "; a", "a >", "a > > b", "a 2>&1x", "> x", "a; ; b", "[ -f x ] && a > y 2>&1;"])
+@example(["if", "a if", "'if' x", "time", "a & b", "&", "", "a\\", "a[ b", "echo ${A", 'echo "$(b"', "x <y"])
+@example(
+    [
+        "echo done",
+        "a=b if",
+        "> x if",
+        "a in",
+        "echo }",
+        "a; fi",
+        "a | time b",
+        "! a",
+        "x=y {",
+        "a [ b",
+        "2>&1 do",
+    ]
+)
+def test_what_is_taken_for_sound_without_a_shell_is_sound_to_the_shells(texts):
+    sure = [text for text in texts if surely_parsed(text)]
+    for shell in ("/bin/dash", "/bin/bash"):
+        if os.access(shell, os.X_OK) and sure:
+            # In one go: of a text with a fault in it the shell would read no further.
+            whole = "".join(f"{text}\n:\n" for text in sure)
+            done = subprocess.run([shell, "-n"], input=whole.encode(), capture_output=True, check=False)
+            assert (done.returncode, done.stderr) == (0, b""), sure
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/usr/local/bin/backup --all /srv >/dev/null 2>&1",
+        "cd /srv && ./run \"$HOME/x\" || echo 'it failed' | mail -s x root; true",
+        "[ -x /usr/bin/x ] && X=1 x --name=a:b,c *.txt < input >> out &",
+    ],
+)
+def test_what_most_crontabs_have_needs_no_shell_to_be_asked(text):
+    assert surely_parsed(text)

@@ -91,9 +91,20 @@ def test_a_run_that_ended_while_nobody_read_is_told_from_the_history_and_of_one_
 
 def test_offsets_into_the_output_of_several_tries_are_not_made_up():
     kept = unpack(pack(output((STDOUT, b"the last try"))))
-    tried = ENDED.replace(tries=3)
+    tried = ENDED.replace(tries=3, output_bytes=12)
     assert list(following.remembered(tried, kept, 5)) == [(following.LOST, 5, b"")]
     assert placed(following.remembered(tried, kept, 0))
+
+
+def test_the_last_of_several_tries_stands_behind_what_the_earlier_ones_have_said():
+    kept = unpack(pack(output((STDOUT, b"the last try"))))
+    tried = ENDED.replace(tries=3, output_bytes=12, earlier_bytes=20)
+    assert list(following.remembered(tried, kept, 5)) == [
+        (following.GAP, 20, b"15"),
+        (following.OUT, 32, b"the last try"),
+    ]
+    assert list(following.remembered(tried, kept, 24)) == [(following.OUT, 32, b"last try")]
+    assert list(following.remembered(tried, kept, 32)) == []
 
 
 def test_offsets_behind_what_was_left_out_are_not_made_up_where_secrets_were_taken_out():

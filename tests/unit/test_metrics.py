@@ -164,6 +164,7 @@ def test_an_older_database_counts_the_runs_that_it_has(state):
         connection.execute("DROP INDEX runs_by_arrival")
         connection.execute("ALTER TABLE runs DROP COLUMN arrival")
         connection.execute("ALTER TABLE runs DROP COLUMN fence")
+        connection.execute("ALTER TABLE runs DROP COLUMN earlier_bytes")
         connection.execute(f"PRAGMA user_version = {STEP}")
     connection.close()
     known = totals.current(state)["jobs"]["nightly", "u"]

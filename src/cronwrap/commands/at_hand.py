@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cronwrap.history.totals import text
 from cronwrap.paths import user_name
 from cronwrap.settings.values import duration
 from cronwrap.settings.when import moment
@@ -17,6 +18,11 @@ from cronwrap.settings.when import moment
 def asked_by() -> str:
     """Give who sits at the keyboard: behind sudo(8) and doas(1) the one who called them."""
     return os.environ.get("SUDO_USER") or os.environ.get("DOAS_USER") or user_name()
+
+
+def read_job(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Give a job's name as it is on record, whatever octets the shell has handed on."""
+    return None if value is None else text(value)
 
 
 def _read_for(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cronwrap.commands import views
-from cronwrap.commands.at_hand import asked_by, ends, one_end
+from cronwrap.commands.at_hand import asked_by, ends, one_end, read_job
 from cronwrap.job import holds
 from cronwrap.job.holds import Hold
 from cronwrap.manage.holding import mute
@@ -14,7 +14,7 @@ from cronwrap.pipeline.held_back import until as words
 
 
 @click.command("mute")
-@click.argument("job")
+@click.argument("job", callback=read_job)
 @ends
 @click.option("--until-ok", is_flag=True, help="Until it succeeds.")
 @click.pass_context

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 
 from cronwrap.commands import views
-from cronwrap.commands.at_hand import asked_by, ends, one_end
+from cronwrap.commands.at_hand import asked_by, ends, one_end, read_job
 from cronwrap.manage.holding import pause
 from cronwrap.manage.known import check_known
 from cronwrap.pipeline.held_back import until as words
 
 
 @click.command("pause")
-@click.argument("job")
+@click.argument("job", callback=read_job)
 @ends
 @click.pass_context
 def command(ctx: click.Context, job: str, span: float | None, until: float | None) -> None:

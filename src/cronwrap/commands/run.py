@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from cronwrap.commands import views
-from cronwrap.commands.at_hand import asked_by
+from cronwrap.commands.at_hand import asked_by, read_job
 from cronwrap.crontab import by_hand
 from cronwrap.crontab.by_hand import ByHand
 from cronwrap.crontab.named import NamedJob
@@ -20,7 +20,7 @@ from cronwrap.settings.command_line import quote
 
 
 @click.command("run")
-@click.argument("job", required=False)
+@click.argument("job", callback=read_job, required=False)
 @click.option("--user", metavar="USER", help="The job of this user's crontab, or of the system's; for root.")
 @click.option("--line", metavar="N", help="The job in this line, as 5 or /etc/crontab:5.")
 @click.option("--print", "only_print", is_flag=True, help="Show what would be run, and run nothing.")

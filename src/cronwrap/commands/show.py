@@ -10,6 +10,7 @@ from functools import partial
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.at_hand import read_job
 from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner, known, named
@@ -27,7 +28,7 @@ from cronwrap.text import harmless, moment, size
 
 
 @click.command("show")
-@click.argument("word", metavar="[RUN|JOB]", required=False)
+@click.argument("word", callback=read_job, metavar="[RUN|JOB]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, output included.")
 @click.option("--fleet", "whole_fleet", is_flag=True, help="A run of any host.")
 @click.pass_context

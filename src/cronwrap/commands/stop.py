@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.at_hand import read_job
 from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner
 from cronwrap.errors import CronwrapError, StateError
@@ -25,7 +26,7 @@ PATIENCE = 60.0
 
 
 @click.command("stop")
-@click.argument("word", metavar="[RUN|JOB]", required=False)
+@click.argument("word", callback=read_job, metavar="[RUN|JOB]", required=False)
 @click.pass_context
 def command(ctx: click.Context, word: str | None) -> None:
     """End a run as --timeout would: SIGTERM to its whole tree, then SIGKILL after its --kill-after.

@@ -11,6 +11,7 @@ from functools import partial
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.at_hand import read_job
 from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner, known, named
@@ -30,7 +31,7 @@ PAUSE = 0.1
 
 
 @click.command("tail")
-@click.argument("word", metavar="[RUN|JOB]", required=False)
+@click.argument("word", callback=read_job, metavar="[RUN|JOB]", required=False)
 @click.pass_context
 def command(ctx: click.Context, word: str | None) -> int:
     """Show the output of a run from its beginning and as it comes; exit with the run's status.

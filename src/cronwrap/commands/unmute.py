@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.at_hand import read_job
 from cronwrap.manage.holding import unmute
 from cronwrap.manage.known import check_known
 from cronwrap.paths import user_name
 
 
 @click.command("unmute")
-@click.argument("job")
+@click.argument("job", callback=read_job)
 @click.pass_context
 def command(ctx: click.Context, job: str) -> None:
     """End the mute of a job; say what was left unsaid. The next mail says so, too."""

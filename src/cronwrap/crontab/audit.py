@@ -22,6 +22,7 @@ from cronwrap.settings.command_line import SHELL_BASENAME, Invocation
 from cronwrap.settings.command_line import parse as read_arguments
 from cronwrap.settings.job_name import job_name
 from cronwrap.settings.values import duration
+from cronwrap.settings.values import name as read_name
 
 EARLY = 60.0
 """Seconds that a start may lie before its due time: the clock may have been set back in between."""
@@ -119,7 +120,7 @@ def _watched(job: Job, user: str) -> Watched:
         jitter = duration(jitter)
     except ValueError:
         jitter = 0.0  # a value that cannot be used does not delay the job either
-    name = flags.get("name", job.environment.get("CRONWRAP_NAME"))
+    name = flags.get("name", name_above(job))
     names = [name or job_name(one.command({}).text) for one in invocations]
     zone = job.environment.get("CRON_TZ", "")
     if zone:
@@ -127,6 +128,14 @@ def _watched(job: Job, user: str) -> Watched:
     return Watched(
         number=job.number, names=tuple(dict.fromkeys(names)), schedule=schedule, jitter=jitter, zone=zone
     )
+
+
+def name_above(job: Job) -> str | None:
+    """Give the name that the crontab's variables give a job; None for none, or for one that is no name."""
+    try:
+        return read_name(job.environment.get("CRONWRAP_NAME"))
+    except ValueError:
+        return None
 
 
 def invocation(job: Job, text: str) -> Invocation:

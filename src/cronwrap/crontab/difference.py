@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from difflib import SequenceMatcher
 from typing import Any
 
-from cronwrap.crontab.edit import MOST_COMPARED, shown
+from cronwrap.crontab.alignment import Code, opcodes
+from cronwrap.crontab.edit import shown
 from cronwrap.crontab.lines import decode
 
 CONTEXT = 3
@@ -27,7 +27,7 @@ def hunks(old: bytes, new: bytes, context: int = CONTEXT) -> list[dict[str, Any]
     ends = (len(before) - 1, len(after) - 1)
     before, after = ([*lines[:-1], *([lines[-1]] if lines[-1] else [])] for lines in (before, after))
     found = []
-    for group in _groups(_marked(before, ends[0]), _marked(after, ends[1]), context):
+    for group in _grouped(opcodes(_marked(before, ends[0]), _marked(after, ends[1])), context):
         lines = [line for code in group for line in _lines(code, (before, after), ends)]
         first, last = group[0], group[-1]
         found.append(
@@ -55,33 +55,15 @@ def as_text(found: list[dict[str, Any]], old_name: str, new_name: str) -> str:
     return "".join(f"{line}\n" for line in out)
 
 
-_Code = tuple[str, int, int, int, int]
-
-
 def _marked(lines: list[str], complete: int) -> list[tuple[str, bool]]:
     return [(line, number < complete) for number, line in enumerate(lines)]
 
 
-def _groups(before: list[tuple[str, bool]], after: list[tuple[str, bool]], context: int) -> list[list[_Code]]:
-    shorter = min(len(before), len(after))
-    head = next((at for at in range(shorter) if before[at] != after[at]), shorter)
-    tail = next((at for at in range(shorter - head) if before[-1 - at] != after[-1 - at]), shorter - head)
-    inner = before[head : len(before) - tail], after[head : len(after) - tail]
-    if not inner[0] and not inner[1]:
-        return []
-    if len(inner[0]) * len(inner[1]) > MOST_COMPARED:
-        codes: list[_Code] = [("replace", 0, len(inner[0]), 0, len(inner[1]))]
-    else:
-        codes = list(SequenceMatcher(None, *inner, autojunk=False).get_opcodes())
-    moved = [(kind, a + head, b + head, c + head, d + head) for kind, a, b, c, d in codes]
-    ends = len(before) - tail, len(after) - tail
-    every = [("equal", 0, head, 0, head), *moved, ("equal", ends[0], len(before), ends[1], len(after))]
-    return _grouped([code for code in every if code[1] < code[2] or code[3] < code[4]], context)
-
-
-def _grouped(codes: list[_Code], context: int) -> list[list[_Code]]:
+def _grouped(codes: list[Code], context: int) -> list[list[Code]]:
     """Give the changes with the lines around them; those that are near each other together."""
-    groups: list[list[_Code]] = [[]]
+    if all(code[0] == "equal" for code in codes):
+        return []
+    groups: list[list[Code]] = [[]]
     for number, (kind, a, b, c, d) in enumerate(codes):
         if kind != "equal":
             groups[-1].append((kind, a, b, c, d))
@@ -101,9 +83,7 @@ def _grouped(codes: list[_Code], context: int) -> list[list[_Code]]:
     return [[code for code in group if code[1] < code[2] or code[3] < code[4]] for group in groups]
 
 
-def _lines(
-    code: _Code, texts: tuple[list[str], list[str]], complete: tuple[int, int]
-) -> list[dict[str, Any]]:
+def _lines(code: Code, texts: tuple[list[str], list[str]], complete: tuple[int, int]) -> list[dict[str, Any]]:
     kind, a, b, c, d = code
     if kind == "equal":
         return [_line(SAME, texts[0][a + at], (a + at, c + at), complete) for at in range(b - a)]

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 from functools import lru_cache
 
+from cronwrap.crontab.alignment import opcodes
 from cronwrap.text import as_octets, harmless, pictured
 
 LF, CRLF = "\n", "\r\n"
 OCTETS = 0x10FF00
 """The character for octet 0: the last 256 of the Private Use Area, plane 16."""
-MOST_COMPARED = 4_000_000
-"""Pairs of lines: beyond it, lines between the first and the last change are told apart by place alone."""
 LONGEST_SHOWN = 4_000
 """Characters of a line on a page; cron takes commands of a thousand."""
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -142,14 +140,5 @@ def _ends(old: Sequence[tuple[str, str]], new: Sequence[str]) -> list[str]:
 
 def _paired(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int, int]]:
     """Give the lines that belong together: index in both, and how many; changed ones by their place."""
-    shorter = min(len(old), len(new))
-    head = next((at for at in range(shorter) if old[at] != new[at]), shorter)
-    tail = next((at for at in range(shorter - head) if old[-1 - at] != new[-1 - at]), shorter - head)
-    pairs = [(0, 0, head), (len(old) - tail, len(new) - tail, tail)]
-    inner_old, inner_new = old[head : len(old) - tail], new[head : len(new) - tail]
-    if len(inner_old) * len(inner_new) > MOST_COMPARED:
-        return [*pairs, (head, head, min(len(inner_old), len(inner_new)))]
-    matcher = SequenceMatcher(None, inner_old, inner_new, autojunk=False)
-    for _, first_old, end_old, first_new, end_new in matcher.get_opcodes():
-        pairs.append((head + first_old, head + first_new, min(end_old - first_old, end_new - first_new)))
-    return pairs
+    codes = opcodes(old, new)
+    return [(a, c, min(b - a, d - c)) for _kind, a, b, c, d in codes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -38,12 +38,18 @@ class Table(Protocol):
 
 
 def mistakes(
-    table: Table, path: str, subcommands: frozenset[str], *, look: bool = True, fault: Fault | None = None
+    table: Table,
+    path: str,
+    subcommands: frozenset[str],
+    *,
+    look: bool = True,
+    fault: Fault | None = None,
+    only: Container[int] | None = None,
 ) -> tuple[Finding, ...]:
     """Give what is wrong with a crontab, line by line. ``path`` is empty where it is in no file.
 
     ``subcommands`` are cronwrap's; without ``look`` nothing is asked of this host. ``fault`` asks
-    the shells, each time anew unless it is given.
+    the shells, each time anew unless it is given. ``only`` lines of these numbers are judged.
     """
     world = World(
         find=find_program if look else lambda name, _path: name,
@@ -56,7 +62,7 @@ def mistakes(
     place = passed_over(path, table.dialect, look=look) if path else ()
     return (
         *(Finding(number=1, severity=ERROR, text=said) for said in place),
-        *lint(table.text, world, system=table.system, dialect=table.dialect),
+        *lint(table.text, world, system=table.system, dialect=table.dialect, only=only),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cronwrap.crontab.dialect import DEFAULT, YEAR, Dialect
 
@@ -155,12 +155,13 @@ def _line(number: int, raw: str, environment: Mapping[str, str], dialect: Dialec
         return Assignment(number=number, raw=raw, name=name, value=value)
     for columns in dialect.columns:
         if match := _JOBS[columns].fullmatch(body):
-            job = _job(number, raw, match, system=system)
-            return replace(job, environment=environment, dialect=dialect)
+            return _job(number, raw, match, (environment, dialect), system=system)
     return Unreadable(number=number, raw=raw)
 
 
-def _job(number: int, raw: str, match: re.Match[str], *, system: bool) -> Job:
+def _job(
+    number: int, raw: str, match: re.Match[str], context: tuple[Mapping[str, str], Dialect], *, system: bool
+) -> Job:
     user, command = None, match["rest"]
     if system:
         column = _USER.fullmatch(command)
@@ -174,7 +175,8 @@ def _job(number: int, raw: str, match: re.Match[str], *, system: bool) -> Job:
         silent=bool(match["silent"]),
         user=user,
         command=command,
-        environment={},
+        environment=context[0],
+        dialect=context[1],
     )
 
 

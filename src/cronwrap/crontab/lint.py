@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from cronwrap.address import usable
 from cronwrap.crontab.columns import foreign_column, foreign_nickname, strange_field
@@ -46,8 +46,15 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TIME = re.compile(r"(?=.*[0-9*])[0-9*/,?~#LWHR-]+|(?i:(?:sun|mon|tue|wed|thu|fri|sat)(?:[,-]\w+)*)")
 
 
-def lint(text: str, world: World, *, system: bool = False, dialect: Dialect = DEFAULT) -> tuple[Finding, ...]:
-    """Give all findings about a crontab, in the order of its lines."""
+def lint(
+    text: str,
+    world: World,
+    *,
+    system: bool = False,
+    dialect: Dialect = DEFAULT,
+    only: Container[int] | None = None,
+) -> tuple[Finding, ...]:
+    """Give all findings about a crontab, in the order of its lines; ``only``: about lines so numbered."""
     marks = tuple(mark for mark in BYTE_ORDER_MARKS if text.startswith(mark))
     findings = [
         Finding(
@@ -62,11 +69,12 @@ def lint(text: str, world: World, *, system: bool = False, dialect: Dialect = DE
     evaluated = _evaluated(lines)
     continued = False
     for line in lines:
-        told = (*_line_ends(line), *_by_kind(line, world, evaluated, dialect))
+        asked = only is None or line.number in only
+        told = (*_line_ends(line), *_by_kind(line, world, evaluated, dialect)) if asked else ()
         if continued and isinstance(line, Unreadable):
             told = ()  # it was meant for the end of the line before, which has been told of
         continued = not line.raw.lstrip(" \t").startswith("#") and line.raw.endswith("\\\n")
-        if continued:
+        if continued and asked:
             told = (*told, (ERROR, "a crontab has no continuation lines: the \\ at the end joins nothing"))
         findings += [Finding(number=line.number, severity=severity, text=said) for severity, said in told]
     return tuple(findings)

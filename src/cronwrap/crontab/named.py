@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
 from itertools import islice
 
-from cronwrap.crontab.audit import invocation, of_use, zone_named
+from cronwrap.crontab.audit import invocation, name_above, of_use, zone_named
 from cronwrap.crontab.dialect import Dialect, guess
 from cronwrap.crontab.lines import SYSTEM_PATHS, Job, decode, is_system_path, jobs, parse
 from cronwrap.crontab.place import passed_over
@@ -99,11 +99,17 @@ def _system_crontabs() -> Iterator[str]:
             yield path
 
 
-def named_jobs(place: str, text: str, dialect: Dialect, secrets: Sequence[str]) -> Iterator[NamedJob]:
-    """Give the jobs of a crontab under their names. ``place`` is its file, or ``OWN`` for one's own."""
+def named_jobs(
+    place: str, text: str, dialect: Dialect, secrets: Sequence[str], only: Container[int] | None = None
+) -> Iterator[NamedJob]:
+    """Give the jobs of a crontab under their names. ``place`` is its file, or ``OWN`` for one's own.
+
+    ``only``: those in lines of these numbers.
+    """
     for job in _jobs_in(place, text, dialect):
-        names, wrapped = naming(job, secrets)
-        yield NamedJob(job=job, place=place, names=names, wrapped=wrapped)
+        if only is None or job.number in only:
+            names, wrapped = naming(job, secrets)
+            yield NamedJob(job=job, place=place, names=names, wrapped=wrapped)
 
 
 def jobs_at(place: str, text: str) -> tuple[Job, ...]:
@@ -123,9 +129,12 @@ def _jobs_in(place: str, text: str, dialect: Dialect) -> tuple[Job, ...]:
 
 def naming(job: Job, secrets: Sequence[str]) -> tuple[tuple[str, ...], bool]:
     """Give what cronwrap calls a job, and whether its line calls cronwrap itself."""
-    texts = job.shell_texts()
-    shell = job.shell.rpartition("/")[2] == SHELL_BASENAME
-    return _names(job, texts, secrets), shell or any(map(calls_cronwrap, texts))
+    return _names(job, job.shell_texts(), secrets), is_wrapped(job)
+
+
+def is_wrapped(job: Job) -> bool:
+    """Tell whether a job's line calls cronwrap itself."""
+    return job.shell.rpartition("/")[2] == SHELL_BASENAME or any(map(calls_cronwrap, job.shell_texts()))
 
 
 def _names(job: Job, texts: tuple[str, ...], secrets: Sequence[str]) -> tuple[str, ...]:
@@ -139,7 +148,7 @@ def _names(job: Job, texts: tuple[str, ...], secrets: Sequence[str]) -> tuple[st
         except CronwrapError:
             continue
         for call in made:
-            given = call.flags.get("name") or job.environment.get("CRONWRAP_NAME")
+            given = call.flags.get("name") or name_above(job)
             found.append(str(given or job_name(call.command({}).text, secrets)))
     return tuple(dict.fromkeys(found))
 

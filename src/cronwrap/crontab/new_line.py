@@ -71,7 +71,9 @@ def new_line(form: Mapping[str, str], into: Into) -> NewLine:
         return NewLine(schedule=schedule, faults=(("command", "cron would not take this for the command"),))
     line = bare
     if prefix:
-        result = wrap(decode(octets), prefix=prefix, system=into.system, dialect=into.dialect)
+        result = wrap(
+            decode(octets), prefix=prefix, system=into.system, dialect=into.dialect, only=(job.number,)
+        )
         change = result.changes[-1]
         if not change.changed and (change.remark or prefix != into.prefix):
             fault = change.remark or "it calls cronwrap already: write its options there"

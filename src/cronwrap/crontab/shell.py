@@ -42,6 +42,21 @@ _PIECE = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^'"\\]+""", re.DOTALL)
 _IN_DOUBLE_QUOTES = re.compile(r'\\(["\\$`\n])')
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 
+_RESERVED = """
+    ! { } [[ ]] case coproc do done elif else esac fi for function if in select then time until while
+"""
+RESERVED = frozenset(_RESERVED.split())
+_VALUE = r"\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\}"
+_SURE = re.compile(
+    r"[ \t]+"
+    r"|(?P<duplicate>[0-9]?>&[0-9-])(?![^ \t;&|])"
+    r"|(?P<redirect>[0-9]?(?:>>?|<)[ \t]*)(?![&|<>])"
+    r"|(?P<operator>&&|\|\|?|;|&)"
+    rf"""|(?P<word>(?:[A-Za-z0-9_./:,+@=%^~*?-]|'[^'\n]*'|"(?:[^"\\`$\n]|{_VALUE})*"|{_VALUE}|\\[^\n])+"""
+    r"|(?<![^ \t;&|])[][](?=[ \t;&|]|$))",
+    re.ASCII,
+)
+
 
 class Word(Record):
     """One word of a simple command, and where it stands."""
@@ -88,6 +103,28 @@ def words(text: str) -> tuple[tuple[Word, ...], int]:
 def is_assignment(word: Word, text: str) -> bool:
     """Give whether a word of ``text`` is an assignment when it stands before the command."""
     return _ASSIGNMENT.match(text, word.start, word.end) is not None
+
+
+def surely_parsed(text: str) -> bool:
+    """Give whether dash, bash and every other POSIX shell can parse a text, where that is beyond doubt."""
+    at, begun, named, redirected, operator = 0, False, False, False, ""
+    while at < len(text):
+        match = _SURE.match(text, at)
+        kind = match and match.lastgroup
+        if match is None or (redirected and kind != "word"):
+            return False
+        if kind == "operator":
+            if not begun:
+                return False
+            operator, begun, named = match[0], False, False
+        elif kind:
+            if kind == "word" and not redirected:
+                if not named and match[0] in RESERVED:
+                    return False
+                named = named or _ASSIGNMENT.match(match[0]) is None
+            begun, redirected, operator = True, kind == "redirect", ""
+        at = match.end()
+    return (begun and not redirected) or operator in (";", "&")
 
 
 def balanced(text: str) -> bool:

@@ -8,7 +8,7 @@ which cron finds one escaped quote and nothing else. So ``%`` keeps its meaning 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from cronwrap.crontab.background import leaves_behind
 from cronwrap.crontab.columns import foreign_column
@@ -78,13 +78,23 @@ class Use(Record):
     """Index in ``arguments`` of the ``--`` or ``-c``."""
 
 
-def wrap(text: str, *, prefix: str = PROGRAM, system: bool = False, dialect: Dialect = DEFAULT) -> Rewrite:
-    """Give a crontab with ``prefix`` before every job that has none; UsageError when it is no good prefix."""
+def wrap(
+    text: str,
+    *,
+    prefix: str = PROGRAM,
+    system: bool = False,
+    dialect: Dialect = DEFAULT,
+    only: Container[int] | None = None,
+) -> Rewrite:
+    """Give a crontab with ``prefix`` before every job that has none; UsageError when it is no good prefix.
+
+    ``only``: before those in lines of these numbers.
+    """
     check_prefix(prefix)
     out: dict[int, str] = {}
     changes: list[Change] = []
     lines = parse(text, system=system, dialect=dialect)
-    for job in jobs(lines):
+    for job in _of_numbers(jobs(lines), only):
         remark = why_left(job)
         if remark is None:
             command = _wrapped(job, prefix)
@@ -98,6 +108,10 @@ def wrap(text: str, *, prefix: str = PROGRAM, system: bool = False, dialect: Dia
         text="".join(out.get(line.number, line.raw) for line in lines),
         changes=tuple(changes),
     )
+
+
+def _of_numbers(every: tuple[Job, ...], only: Container[int] | None) -> Iterator[Job]:
+    return (job for job in every if only is None or job.number in only)
 
 
 def check_prefix(prefix: str) -> None:
@@ -154,6 +168,8 @@ def calls_cronwrap(text: str) -> bool:
 
 def calls(text: str) -> Iterator[Use]:
     """Give each call of cronwrap in a shell's text."""
+    if PROGRAM not in text:
+        return  # most lines of a large crontab: to read them as a shell does takes long
     text = without_comment(text)
     for match in _MENTION.finditer(text):
         use = use_in(text[match.end("before") :].lstrip("'\""), also=(SHELL_BASENAME,))
@@ -251,15 +267,19 @@ def _body_end(job: Job, written: str) -> int:
     return len(written)
 
 
-def unwrap(text: str, *, system: bool = False, dialect: Dialect = DEFAULT) -> Rewrite:
+def unwrap(
+    text: str, *, system: bool = False, dialect: Dialect = DEFAULT, only: Container[int] | None = None
+) -> Rewrite:
     """Give a crontab without cronwrap; what :func:`wrap` put there comes off to the octet.
+
+    ``only``: in lines of these numbers alone.
 
     Lines written by hand come off as well as can be; a remark says what options went with it.
     """
     out: dict[int, str] = {}
     changes: list[Change] = []
     lines = parse(text, system=system, dialect=dialect)
-    for job in jobs(lines):
+    for job in _of_numbers(jobs(lines), only):
         use = use_in(job.parts()[0])
         if use is None or not use.form:
             changes.append(Change(number=job.number, changed=False))

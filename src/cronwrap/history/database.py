@@ -83,6 +83,7 @@ SCHEMA = (
         lost INTEGER NOT NULL, failed_since REAL, error TEXT NOT NULL);
     INSERT INTO shipping (only, arrivals, shipped, lost, error) VALUES (1, 0, 0, 0, '');
     """,
+    "ALTER TABLE runs ADD COLUMN earlier_bytes INTEGER",
 )
 """What leads from one ``user_version`` to the next; the number of steps is the version we write."""
 VERSION = len(SCHEMA)

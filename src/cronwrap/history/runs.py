@@ -67,6 +67,8 @@ class Run(Record):
     """Whether a person asked for it (``cronwrap run``)."""
     fence: int | None = None
     """The number of its lease in the fleet (``--scope fleet``)."""
+    earlier_bytes: int | None = None
+    """Octets that its earlier tries have said, secrets taken out; the output of the last is behind them."""
 
     @property
     def short(self) -> str:

@@ -130,12 +130,25 @@ def _on_record(state_dir: str, run: str) -> Run | None:
 def remembered(ended: Run, kept: Kept, offset: int) -> Iterator[Piece]:
     """Give what is remembered of the output of a run that has ended, from an offset on.
 
-    Only the last try of a run is remembered, and how much the others have said is not. What was left out is
+    Only the last try of a run is remembered, and of the others how much they have said. What was left out is
     counted as the job has written it, and may have had secrets in it, which offsets do not count: where any
     were taken out, nobody knows the offset of what comes behind.
     """
+    before = ended.earlier_bytes if ended.tries > 1 else 0
+    if before is None and offset:
+        yield LOST, offset, b""
+        return
+    before = before or 0
+    if offset < before:
+        yield GAP, before, b"%d" % (before - offset)
+    for kind, behind, octets in _of_last_try(ended, kept, max(0, offset - before)):
+        yield kind, before + behind, octets
+
+
+def _of_last_try(ended: Run, kept: Kept, offset: int) -> Iterator[Piece]:
+    """Give what is remembered of a run's last try, from an offset in that alone."""
     border, length = len(kept.head), len(kept.head) + kept.left_out_bytes + len(kept.tail)
-    if offset and (ended.tries > 1 or (offset > border < length != ended.output_bytes)):
+    if offset > border < length != ended.output_bytes:
         yield LOST, offset, b""
         return
     yield from _rest(kept, 0, border, offset)

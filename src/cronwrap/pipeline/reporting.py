@@ -75,6 +75,9 @@ def report(run: RunContext, tries: Tries, judged: Judged, signals: Signals) -> N
     ended = ending(
         run.started, verdict, outcomes, mailed=verdict.mail, digest=digest, notified=bool(due.targets)
     )
+    if len(outcomes) > 1 and not any(one.output.left_out_bytes for one in outcomes[:-1]):
+        # Without secrets, as whoever follows the run has counted them.
+        ended["earlier_bytes"] = sum(len(one.output.head) + len(one.output.tail) for one in outcomes[:-1])
     prepared, faults = _prepared(run, due, ended) if due.targets else ([], [])
 
     def foresee() -> None:

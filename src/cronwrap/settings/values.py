@@ -221,11 +221,14 @@ def url(value: object) -> str:
 
 
 def name(value: object) -> str:
-    """Read a job's name: 1 to 200 octets without control characters, else ValueError."""
+    r"""Read a job's name: 1 to 200 octets without control characters, else ValueError.
+
+    It is one name wherever it is told, asked for or clicked at: octets that are no UTF-8 become ``\xff``.
+    """
     text = plain_text(value)
     if not text or len(text.encode(errors="surrogateescape")) > 200 or any(ord(char) < 32 for char in text):
         raise ValueError(f"{value!r} is not a job name: 1 to 200 octets, no control characters")
-    return text
+    return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def addresses(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -19,6 +18,7 @@ from cronwrap.web import api, pages
 from cronwrap.web.actor import Actor
 from cronwrap.web.deeds.base import Refused
 from cronwrap.web.guard import API
+from cronwrap.web.json_text import dumped
 from cronwrap.web.pages.render import Templates, refusal
 from cronwrap.web.visitor import Door
 
@@ -40,14 +40,14 @@ def application(actor: Actor, door: Door) -> Starlette:
     )
     found.router.redirect_slashes = False
     found.state.actor, found.state.door, found.state.templates = actor, door, Templates()
-    found.state.badges = {}
+    found.state.badges, found.state.fleets = {}, {}
     return found
 
 
 def problem(refused: Refused) -> Response:
     """Give a refusal for programs (RFC 9457)."""
     found = {key: value for key, value in refused.as_object().items() if value != ""}
-    body = json.dumps(found).encode() + b"\n"
+    body = dumped(found).encode() + b"\n"
     return Response(body, status_code=refused.status, media_type="application/problem+json")
 
 

@@ -1,4 +1,8 @@
-"""A crontab as the deeds have it: read, and judged line by line."""
+"""A crontab as the deeds have it: read, a page of its lines with what there is to say of them, and changed.
+
+Nothing takes longer for ten thousand lines than for three hundred, but to read them: those are judged that
+are looked at.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +10,32 @@ import base64
 import binascii
 import os
 import time
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 from cronwrap.crontab.dialect import Dialect, guess
-from cronwrap.crontab.edit import has_crlf, shown
+from cronwrap.crontab.edit import has_crlf
 from cronwrap.crontab.findings import ERROR, WARNING
-from cronwrap.crontab.here import mistakes, prefix_here
-from cronwrap.crontab.host_zone import host_zone
-from cronwrap.crontab.lines import Assignment, Job, Line, Unreadable, decode, encode, parse
-from cronwrap.crontab.named import NamedJob, named_jobs, next_times
+from cronwrap.crontab.here import prefix_here
+from cronwrap.crontab.lines import Job, Line, decode, encode, jobs, parse
+from cronwrap.crontab.named import NamedJob, is_wrapped, named_jobs
 from cronwrap.crontab.place import passed_over
 from cronwrap.crontab.places import Place, find
-from cronwrap.crontab.schedule import ScheduleError
-from cronwrap.crontab.shell_check import ShellCheck
 from cronwrap.crontab.states import etag
 from cronwrap.crontab.store import own_spool
-from cronwrap.crontab.words import describe
-from cronwrap.crontab.wrap import Rewrite, use_of, why_left
-from cronwrap.model import Record
+from cronwrap.crontab.wrap import Rewrite
 from cronwrap.settings.load import Settings
-from cronwrap.settings.subcommands import SUBCOMMANDS
+from cronwrap.web.deeds import crontab_judged
 from cronwrap.web.deeds.base import Arguments, Refused, Surroundings, wanted
+from cronwrap.web.deeds.crontab_judged import SHELL_BUDGET, Soon, Text
 
 LARGEST = 1 << 20
 """Octets of a crontab that is changed by a page: a person's has some thousand."""
-TIMES_BESIDE = 1
-TIMES_TOLD = 5
-"""Next times that are told beside a line, and where a schedule is asked about."""
-JUDGED = 64
-"""Crontabs whose lines are remembered as they were read and judged."""
-SHELL_TEXTS = 20_000
-"""Commands that a shell was asked about, a few milliseconds each: they are remembered."""
-SHELL_BUDGET = 2.0
-"""Seconds for asking shells about one crontab; what is left is asked about at the next look."""
+LINES_SHOWN = 300
+"""Lines of one page: of more a browser, too, takes its time."""
+LINES_JUDGED = 500
+"""Jobs that are judged where many change at once."""
 
 
 class Table:
@@ -58,10 +53,20 @@ class Table:
         """Give it as it would be with other octets."""
         return Table(self.place, self.settings, octets)
 
-    def jobs(self) -> list[NamedJob]:
-        """Give the jobs in it under the names that cronwrap gives them."""
-        place = self.place.path or "crontab"
-        return list(named_jobs(place, self.text, self.dialect, self.settings["redact.patterns"]))
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """Its lines as cron reads them."""
+        return parse(self.text, system=self.system, dialect=self.dialect)
+
+    def counted(self) -> dict[str, int]:
+        """Give how many jobs there are, and how many of them are ``wrapped``."""
+        found = jobs(self.lines) if self.dialect.runs_jobs else ()
+        return {"jobs": len(found), "wrapped": sum(map(is_wrapped, found))}
+
+    def named(self, number: int) -> NamedJob:
+        """Give the job of a line under the names that cronwrap gives it."""
+        place, secrets = self.place.path or "crontab", self.settings["redact.patterns"]
+        return next(named_jobs(place, self.text, self.dialect, secrets, (number,)))
 
     def passed_over(self) -> list[str]:
         """Give why cron passes over the file, nothing when it reads it."""
@@ -86,65 +91,79 @@ class Table:
         """Give what finds cronwrap in its jobs."""
         return prefix_here(self.text, system=self.system)
 
-    def findings(self) -> list[dict[str, Any]]:
-        """Give what lint has to say: ``line severity text``, in the order of the lines."""
-        return [dict(one) for one in _findings(self.text, self.place.path, self.dialect, _lately())]
+    def findings(
+        self, only: frozenset[int] | None = None, budget: float = SHELL_BUDGET
+    ) -> list[dict[str, Any]]:
+        """Give what lint has to say, ``line severity text``, in the order of the lines; ``only`` of these."""
+        found = crontab_judged.findings(self._as_text, only, budget)
+        return [dict(one) for one in found if only is None or one["line"] in only]
 
-    def annotated(self) -> dict[str, Any]:
-        """Give its ``lines`` with what there is to say of each; and the ``zone`` of the times."""
+    @property
+    def _as_text(self) -> Text:
+        path = self.place.path
+        return Text(text=self.text, path=path, dialect=self.dialect, etag=etag(self.octets))
+
+    def annotated(self, line: int = 1) -> dict[str, Any]:
+        """Give the page of its ``lines`` that one is on, with what there is to say of each.
+
+        ``total`` is how many lines there are, ``zone`` that of the times.
+        """
+        first = (min(max(line, 1), max(len(self.lines), 1)) - 1) // LINES_SHOWN * LINES_SHOWN
+        page = self.lines[first : first + LINES_SHOWN]
+        findings = self.findings(frozenset(one.number for one in page))
         by_line: dict[int, list[dict[str, Any]]] = {}
-        findings = self.findings()
         for finding in findings:
             by_line.setdefault(finding["line"], []).append(finding)
+        told = crontab_judged.told(self._as_text, page, tuple(self.settings["redact.patterns"]))
         soon = Soon(time.time())
-        secrets = tuple(self.settings["redact.patterns"])
         lines = []
-        for told in _lines(self.text, self.place.path, self.dialect, secrets):
-            due = soon.times(told["schedule"], told["zone"]) if told.get("words") else []
-            lines.append({**told, "next": due, "findings": by_line.get(told["number"], [])})
+        for one in told:
+            due = soon.times(one["schedule"], one["zone"]) if one.get("words") else []
+            lines.append({**one, "next": due, "findings": by_line.get(one["number"], [])})
         return {
             "lines": lines,
+            "first": first + 1,
+            "shown": len(lines),
+            "total": len(self.lines),
             "zone": soon.zone,
             "errors": sum(one["severity"] == ERROR for one in findings),
             "warnings": sum(one["severity"] == WARNING for one in findings),
         }
 
-    def chosen(self, result: Rewrite, numbers: Any) -> dict[str, Any]:
-        """Give what became of the chosen lines alone: the whole ``text``, and ``changes`` with remarks."""
-        if numbers is not None and not (
-            isinstance(numbers, list) and all(type(one) is int for one in numbers)
-        ):
-            raise Refused(422, "lines is no list of numbers")
-        wanted_ones = None if numbers is None else set(numbers)
-        before, after = (
-            parse(text, system=self.system, dialect=self.dialect) for text in (self.text, result.text)
-        )
-        text = "".join(
-            (new if wanted_ones is None or old.number in wanted_ones else old).raw
-            for old, new in zip(before, after, strict=True)
-        )
+    def unlike(self, other: Table) -> tuple[frozenset[int], int]:
+        """Give the lines of which lint may say something else than in the other; and how many more there are.
+
+        Those that are no job are among them, always: they take no time.
+        """
+        known = set(_in_context(other.lines)) if other.dialect == self.dialect else set[object]()
+        found: list[int] = []
+        left = judged = 0
+        for line, key in zip(self.lines, _in_context(self.lines), strict=True):
+            if isinstance(line, Job) and key in known:
+                continue
+            judged += isinstance(line, Job)
+            if judged > LINES_JUDGED and isinstance(line, Job):
+                left += 1
+            else:
+                found.append(line.number)
+        return frozenset(found), left
+
+    def chosen(self, result: Rewrite) -> dict[str, Any]:
+        """Give what became of lines: the whole ``text``, and ``changes`` with remarks."""
         changes = [
-            {"line": one.number, "changed": one.changed, "remark": one.remark}
-            for one in result.changes
-            if wanted_ones is None or one.number in wanted_ones
+            {"line": one.number, "changed": one.changed, "remark": one.remark} for one in result.changes
         ]
-        return {"text": base64_of(encode(text)), "changes": changes, "etag": etag(self.octets)}
+        return {"text": base64_of(encode(result.text)), "changes": changes, "etag": etag(self.octets)}
 
 
-class Soon:
-    """When schedules are due next; each is reckoned once."""
-
-    def __init__(self, now: float, count: int = TIMES_BESIDE) -> None:
-        self._now, self._count, self._zone = now, count, host_zone()
-        self._known: dict[tuple[str, str], list[float]] = {}
-        self.zone = getattr(self._zone, "key", None) or time.strftime("%Z", time.localtime(now))
-
-    def times(self, schedule: str, named: str = "") -> list[float]:
-        """Give the next Unix times; ``named`` is CRON_TZ, if it is set."""
-        key = schedule, named
-        if key not in self._known:
-            self._known[key] = list(next_times(schedule, named, self._now, self._zone, self._count))
-        return self._known[key]
+def _in_context(lines: Iterable[Line]) -> Iterator[tuple[str, object]]:
+    """Give lines with the variables that hold for them."""
+    known: dict[int, frozenset[tuple[str, str]]] = {}
+    for line in lines:
+        held = line.environment if isinstance(line, Job) else None
+        if held is not None and id(held) not in known:
+            known[id(held)] = frozenset(held.items())
+        yield line.raw, known.get(id(held))
 
 
 def table(around: Surroundings, arguments: Arguments) -> Table:
@@ -171,97 +190,11 @@ def base64_of(octets: bytes) -> str:
     return base64.b64encode(octets).decode("ascii")
 
 
-def in_words(schedule: str) -> dict[str, str]:
-    """Give a schedule in ``words``, or the ``fault`` in it."""
-    try:
-        return {"words": describe(schedule), "fault": ""}
-    except ScheduleError as error:
-        return {"words": "", "fault": shown(str(error))}
-
-
-def _lately() -> int:
-    """Give a number that changes every half minute: a program may have been installed meanwhile."""
-    return int(time.monotonic() // 30)
-
-
-@lru_cache(maxsize=SHELL_TEXTS)
-def _fault(shell: str, text: str) -> str:
-    return ShellCheck().fault(shell, text)
-
-
-class _Patience:
-    """Asks shells as long as its budget lasts."""
-
-    def __init__(self) -> None:
-        self._until = time.monotonic() + SHELL_BUDGET
-
-    def fault(self, shell: str, text: str) -> str:
-        """Give what a shell has against a text; nothing when there is no time left to ask."""
-        return _fault(shell, text) if time.monotonic() < self._until else ""
-
-
-@lru_cache(maxsize=JUDGED)
-def _findings(
-    text: str, path: str, dialect: Dialect, _lately: int
-) -> tuple[tuple[tuple[str, Any], ...], ...]:
-    read = _Read(text=text, system=bool(path), dialect=dialect)
-    found: Iterable[Any] = mistakes(read, path, frozenset(SUBCOMMANDS), fault=_Patience().fault)
-    return tuple(
-        (("line", one.number), ("severity", one.severity), ("text", shown(one.text))) for one in found
-    )
-
-
-class _Read(Record):
-    """What ``mistakes`` must know of a crontab."""
-
-    text: str
-    system: bool
-    dialect: Dialect
-
-
-@lru_cache(maxsize=JUDGED)
-def _lines(text: str, path: str, dialect: Dialect, secrets: tuple[str, ...]) -> tuple[dict[str, Any], ...]:
-    """Give each line as a page has it, but for what changes with the time and the host."""
-    named = {one.job.number: one for one in named_jobs(path or "crontab", text, dialect, secrets)}
-    lines = parse(text, system=bool(path), dialect=dialect)
-    return tuple(_told(line, named.get(line.number)) for line in lines)
-
-
-def _told(line: Line, named: NamedJob | None) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "number": line.number,
-        "kind": _kind(line),
-        "text": shown(line.raw),
-        "complete": line.complete,
-    }
-    if not isinstance(line, Job):
-        return told
-    left = why_left(line) if line.command else "there is no command"
-    return {
-        **told,
-        **in_words(line.schedule),
-        "zone": line.environment.get("CRON_TZ", ""),
-        "schedule": shown(line.schedule),
-        "user": shown(line.user or ""),
-        "command": shown(line.command),
-        "names": [shown(name) for name in named.names] if named else [],
-        "wrapped": bool(named and named.wrapped),
-        "wrap": left is None,
-        "unwrap": _can_unwrap(line),
-        "left": shown(left or ""),
-    }
-
-
-def _can_unwrap(job: Job) -> bool:
-    use = use_of(job.command) if job.command else None
-    return use is not None and bool(use.form)
-
-
-def _kind(line: Line) -> str:
-    if isinstance(line, Job):
-        return "job"
-    if isinstance(line, Assignment):
-        return "assignment"
-    if isinstance(line, Unreadable):
-        return "unreadable"
-    return "comment" if line.raw.strip() else "blank"
+def numbers_of(arguments: Arguments) -> frozenset[int] | None:
+    """Give the numbers of ``lines`` that are given, None where they are not; Refused when they are none."""
+    numbers = arguments.get("lines")
+    if numbers is None:
+        return None
+    if not (isinstance(numbers, list) and all(type(one) is int for one in numbers)):
+        raise Refused(422, "lines is no list of numbers")
+    return frozenset(numbers)

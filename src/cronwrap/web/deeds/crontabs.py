@@ -15,10 +15,12 @@ from cronwrap.crontab.states import State, etag
 from cronwrap.crontab.wrap import unwrap, wrap
 from cronwrap.errors import CronwrapError, StateError
 from cronwrap.web.deeds.base import Arguments, Refused, Surroundings, wanted
-from cronwrap.web.deeds.crontab_table import Table, base64_of, octets_of, table
+from cronwrap.web.deeds.crontab_table import Table, base64_of, numbers_of, octets_of, table
 
 MOST_SHOWN = 100
 """States that are listed at a time."""
+SHELL_PATIENCE = 10.0
+"""Seconds for asking shells about a whole crontab; what is left is asked about at the next look."""
 SAVED, RESTORED = "saved", "brought back"
 WHATS = (SAVED, "wrapped", "unwrapped", "job added")
 """What a state may be said to come from."""
@@ -41,15 +43,12 @@ def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
         except CronwrapError as error:
             found.append({**item, "fault": str(error)})
             continue
-        lines = read.jobs()
-        wrapped = sum(job.wrapped for job in lines)
         found.append(
             {
                 **item,
                 "fault": "",
                 "octets": len(read.octets),
-                "jobs": len(lines),
-                "wrapped": wrapped,
+                **read.counted(),
                 "passed_over": read.passed_over(),
                 "etag": etag(read.octets),
             }
@@ -63,31 +62,43 @@ def read(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     A state that came from elsewhere is kept, now that it is seen.
     """
     found = table(around, arguments)
-    try:
-        states.notice(around.state_dir, found.place.id, found.octets)
-        fault = ""
-    except StateError as error:  # it can be read all the same; a change would be refused
-        fault = str(error)
     return {
         **found.public(),
         "text": base64_of(found.octets),
         "form": as_form(found.octets),
-        "states_fault": fault,
+        "states_fault": _noticed(around, found),
     }
 
 
+def _noticed(around: Surroundings, found: Table) -> str:
+    """Keep the state of a crontab unless it is known; give why that cannot be done, or an empty text."""
+    try:
+        states.notice(around.state_dir, found.place.id, found.octets)
+    except StateError as error:  # it can be read all the same; a change would be refused
+        return str(error)
+    return ""
+
+
 def view(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
-    """Give a crontab as ``read`` does, and its lines with what there is to say of each."""
+    """Give the page of a crontab's lines that a ``line`` is on, with what there is to say of each.
+
+    A state that came from elsewhere is kept, now that it is seen.
+    """
     found = table(around, arguments)
-    return {**read(around, arguments), **found.annotated()}
+    line = arguments.get("line", 1)
+    line = line if type(line) is int else 1
+    return {**found.public(), "states_fault": _noticed(around, found), **found.annotated(line)}
 
 
 def lint(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
-    """Give the ``findings`` about a crontab as it is, or as ``text`` has it."""
+    """Give the ``findings`` about all lines of a crontab, as it is or as ``text`` has it.
+
+    Of ten thousand lines that takes seconds.
+    """
     found = table(around, arguments)
     if "text" in arguments:
         found = found.with_octets(octets_of(arguments))
-    return {"findings": found.findings()}
+    return {**found.public(), "findings": found.findings(budget=SHELL_PATIENCE), "total": len(found.lines)}
 
 
 def merge(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
@@ -105,14 +116,16 @@ def difference(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """Give what would change if ``text`` took the crontab's place, and what lint has against the lines.
 
     ``etag`` is of the crontab as it is; ``changed`` says that it is no longer the one that was given.
-    ``new`` findings are those that it does not have now.
+    Findings are those about lines that it does not have as they are; ``new`` those that it does not have now.
+    ``unjudged`` is how many lines more changed, by a variable above them say, than were looked at.
     """
     found = table(around, arguments)
     octets = octets_of(arguments)
     differences = hunks(found.octets, octets)
-    now, later = found.findings(), found.with_octets(octets).findings()
-    known = {(finding["severity"], finding["text"]) for finding in now}
-    later = [{**one, "new": (one["severity"], one["text"]) not in known} for one in later]
+    meant = found.with_octets(octets)
+    (gone, _more), (changed, unjudged) = found.unlike(meant), meant.unlike(found)
+    known = {(finding["severity"], finding["text"]) for finding in found.findings(gone)}
+    later = [{**one, "new": (one["severity"], one["text"]) not in known} for one in meant.findings(changed)]
     return {
         "id": found.place.id,
         "etag": etag(found.octets),
@@ -120,6 +133,7 @@ def difference(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
         "hunks": differences,
         "text": as_text(differences, found.place.name, f"{found.place.name} (new)"),
         "findings": later,
+        "unjudged": unjudged,
         "errors": sum(one["severity"] == ERROR and one["new"] for one in later),
     }
 
@@ -140,15 +154,17 @@ def wrapped(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """Give the crontab with cronwrap before the jobs in these ``lines`` (all): ``text`` and ``changes``."""
     found = table(around, arguments)
     prefix = found.prefix()
-    result = wrap(found.text, prefix=prefix, system=found.system, dialect=found.dialect)
-    return found.chosen(result, arguments.get("lines"))
+    only = numbers_of(arguments)
+    return found.chosen(
+        wrap(found.text, prefix=prefix, system=found.system, dialect=found.dialect, only=only)
+    )
 
 
 def unwrapped(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """Give the crontab with the jobs in these ``lines`` (all) without cronwrap: ``text``, ``changes``."""
     found = table(around, arguments)
-    result = unwrap(found.text, system=found.system, dialect=found.dialect)
-    return found.chosen(result, arguments.get("lines"))
+    only = numbers_of(arguments)
+    return found.chosen(unwrap(found.text, system=found.system, dialect=found.dialect, only=only))
 
 
 def earlier(around: Surroundings, arguments: Arguments) -> dict[str, Any]:

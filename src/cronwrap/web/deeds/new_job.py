@@ -16,14 +16,8 @@ from cronwrap.manage.runs import result_words
 from cronwrap.manage.started import Started, run_of, start
 from cronwrap.text import visible
 from cronwrap.web.deeds.base import Arguments, Refused, Surroundings, wanted
-from cronwrap.web.deeds.crontab_table import (
-    TIMES_TOLD,
-    Soon,
-    Table,
-    base64_of,
-    in_words,
-    table,
-)
+from cronwrap.web.deeds.crontab_judged import TIMES_TOLD, Soon, in_words
+from cronwrap.web.deeds.crontab_table import Table, base64_of, table
 
 TRIAL = 5.0
 """Seconds for which a trial is waited for; its page has the rest."""
@@ -47,10 +41,16 @@ def made(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     ``faults`` has what is wrong with the form, by field; ``findings`` what lint says of the line.
     """
     found = table(around, arguments)
-    new = _new(found, arguments)
+    return _made(found, _new(found, arguments))[0]
+
+
+def _made(found: Table, new: NewLine) -> tuple[dict[str, Any], NamedJob | None]:
+    """Give what ``made`` gives, and the job of the new line if there is one."""
     soon = Soon(time.time(), TIMES_TOLD)
-    zone = _zone(found, new)
-    return {
+    meant = found.with_octets(new.octets) if new.line else None
+    named = meant.named(new.number) if meant else None
+    zone = named.job.environment.get("CRON_TZ", "") if named else ""
+    answer = {
         **found.public(),
         **in_words(new.schedule),
         "next": soon.times(new.schedule, zone),
@@ -59,10 +59,11 @@ def made(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
         "line": shown(new.line),
         "number": new.number,
         "faults": dict(new.faults),
-        "findings": _findings(found, new) if new.line else [],
+        "findings": meant.findings(frozenset((new.number,))) if meant else [],
         "text": base64_of(new.octets) if new.line else "",
-        "names": [shown(name) for name in _named(found, new).names] if new.line else [],
+        "names": [shown(name) for name in named.names] if named else [],
     }
+    return answer, named
 
 
 def tried(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
@@ -72,10 +73,9 @@ def tried(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """
     found = table(around, arguments)
     new = _new(found, arguments)
-    answer = made(around, arguments)
-    if not new.line:
+    answer, named = _made(found, new)
+    if named is None:
         return {**answer, "trial": None}
-    named = _named(found, new)
     user = named.job.user or around.user
     around.after = {"line": new.line}
     begun = time.time()
@@ -102,8 +102,13 @@ def _trial(
         "over": over or (run is not None and run.result != "running"),
         "duration": run.duration if run else None,
         "output": visible(said),
-        "note": note or ("; ".join(run.reasons) if run and run.result != "ok" else ""),
+        "note": note or "; ".join(_more(run) if run else ()),
     }
+
+
+def _more(run: Run) -> list[str]:
+    """Give why a run is not all right, but for what its result says."""
+    return [why for why in run.reasons if run.result != "ok" and not why.startswith("exit status")]
 
 
 def _output(around: Surroundings, run: Run) -> bytes:
@@ -124,15 +129,3 @@ def _new(found: Table, arguments: Arguments) -> NewLine:
     if found.system and user and not is_user(user):
         return new.replace(line="", faults=(*new.faults, ("user", f"there is no user {user}")))
     return new
-
-
-def _findings(found: Table, new: NewLine) -> list[dict[str, Any]]:
-    return [one for one in found.with_octets(new.octets).findings() if one["line"] == new.number]
-
-
-def _named(found: Table, new: NewLine) -> NamedJob:
-    return found.with_octets(new.octets).jobs()[-1]
-
-
-def _zone(found: Table, new: NewLine) -> str:
-    return _named(found, new).job.environment.get("CRON_TZ", "") if new.line else ""

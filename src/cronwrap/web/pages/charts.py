@@ -14,6 +14,7 @@ from cronwrap.web.pages.words import brief, of_result
 STEP, WIDE, HIGH = 6, 4, 22
 LOWEST, UNKNOWN = 3.0, 8.0
 """How high a bar is at least, and one whose run took nobody knows how long."""
+LEVEL_WIDE = 96
 CHART_WIDE, CHART_HIGH, CHART_FOOT, CHART_SIDE = 720, 120, 14, 64
 """The side has the scale, and the foot of each line its number."""
 Bars = Sequence[tuple[str, float | None]]
@@ -51,6 +52,17 @@ def _told(bars: Bars) -> str:
     return f"the last {count(len(bars), 'run')}, {bad or 'none'} failed"
 
 
+def level(seconds: float | None, longest: float, kind: str) -> Markup:
+    """Give a bar as long as a run took, beside the longest of several; nothing where nobody knows."""
+    if seconds is None or not longest:
+        return Markup()
+    wide = max(2.0, LEVEL_WIDE * seconds / longest)
+    return Markup(  # noqa: S704  # nothing in it comes from elsewhere
+        f'<svg class="level" viewBox="0 0 {LEVEL_WIDE} 6" width="{LEVEL_WIDE}" height="6" aria-hidden="true">'
+        f'<rect class="{kind}" width="{wide:.1f}" height="6"/></svg>'
+    )
+
+
 def chart(runs: Sequence[dict[str, Any]]) -> Markup:
     """Give the durations of runs, oldest first, each bar leading to its run; empty without any.
 
@@ -76,14 +88,14 @@ def chart(runs: Sequence[dict[str, Any]]) -> Markup:
         x = CHART_SIDE + number * step + step * 0.15
         place = f'x="{x:.1f}" y="{CHART_HIGH - tall:.1f}" width="{step * 0.7:.1f}" height="{tall:.1f}"'
         title = f"<title>{escape(_named(run))}</title>"
-        bar = f'<rect class="{kind}" {place}>{title}</rect>'
-        drawn.append(f'<a tabindex="-1" href="/runs/{escape(run["run"])}">{bar}</a>')
+        bar = f'<rect class="{kind}" {place}/>'
+        drawn.append(f'<a tabindex="-1" href="/runs/{escape(run["run"])}">{title}{bar}</a>')
     words = (
         f"how long the last {len(timed)} runs took, {duration(longest)} at most; the table has the numbers"
     )
     return Markup(  # noqa: S704  # what comes from elsewhere is escaped above
-        f'<svg class="chart" viewBox="0 0 {CHART_WIDE} {CHART_HIGH}" role="img" aria-label="{escape(words)}">'
-        f"{''.join(drawn)}</svg>"
+        f'<svg class="chart" viewBox="0 0 {CHART_WIDE} {CHART_HIGH}" role="group"'
+        f' aria-label="{escape(words)}">{"".join(drawn)}</svg>'
     )
 
 

@@ -10,16 +10,23 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from cronwrap.crontab.difference import SIGNS
 from cronwrap.crontab.edit import OCTETS, as_form
+from cronwrap.crontab.findings import ERROR, WARNING
 from cronwrap.crontab.places import whose
 from cronwrap.text import iso, moment
 from cronwrap.web.asking import NOT_THERE, Asking
 from cronwrap.web.deeds.base import Refused
+from cronwrap.web.deeds.crontab_table import LINES_SHOWN
 from cronwrap.web.guard import FORM
 from cronwrap.web.pages.render import after, page
 
 ROWS_LEAST, ROWS_MOST = 12, 40
 """Of the field that a crontab is edited in."""
+ROWS_SHOWN = 1000
+"""Lines of a difference that stand each in a row of its own; a longer one is shown as diff(1) would."""
+FINDINGS_SHOWN = 300
+"""Findings on a page, and remarks; of more it is said how many."""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -54,12 +61,45 @@ async def listed(request: Request) -> Response:
 
 
 async def one(request: Request) -> Response:
-    """Give a crontab line by line."""
+    """Give a crontab line by line, of a long one the page that a ``line`` is on."""
     crontab = Crontab(request)
-    found = await crontab.deed("view")
+    found = await crontab.deed("view", line=_number(request.query_params.get("line", "")))
     pickable = any(line.get("wrap") or line.get("unwrap") for line in found["lines"])
+    first, behind, total = found["first"], found["first"] + found["shown"], found["total"]
+    parts = {"« First": 1, "Before": first - LINES_SHOWN} if first > 1 else {}
+    if behind <= total:
+        parts |= {"Next": behind, "Last »": total}
     return crontab_page(
-        request, "crontab.html", found, "Lines", lines=found["lines"], zone=found["zone"], pickable=pickable
+        request,
+        "crontab.html",
+        found,
+        "Lines",
+        lines=found["lines"],
+        zone=found["zone"],
+        pickable=pickable,
+        whole=found["shown"] == total,
+        parts=[(name, f"/crontab/{crontab.id}?line={line}") for name, line in parts.items()],
+    )
+
+
+def _number(text: str) -> int:
+    """Give the number of a line that an address asks for; the first for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 1
+
+
+async def findings(request: Request) -> Response:
+    """Give what there is to say of the lines of a whole crontab, errors first."""
+    found = await Crontab(request).deed("lint")
+    told = [one for severity in (ERROR, WARNING) for one in found["findings"] if one["severity"] == severity]
+    count = {severity: sum(one["severity"] == severity for one in told) for severity in (ERROR, WARNING)}
+    return crontab_page(
+        request,
+        "crontab_findings.html",
+        {**found, "errors": count[ERROR], "warnings": count[WARNING]},
+        "Lines",
+        total=found["total"],
+        told=told[:FINDINGS_SHOWN],
+        more=max(0, len(told) - FINDINGS_SHOWN),
     )
 
 
@@ -155,8 +195,9 @@ async def shown_difference(
         found=found,
         text=text,
         what=what,
-        remarks=remarks or [],
-        news=news,
+        remarks=(remarks or [])[:FINDINGS_SHOWN],
+        news=news[:FINDINGS_SHOWN],
+        untold=max(0, len(remarks or []) - FINDINGS_SHOWN) + max(0, len(news) - FINDINGS_SHOWN),
     )
 
 
@@ -183,9 +224,8 @@ def crontab_page(
 ) -> Response:
     """Give a page of one crontab."""
     context["crontab"] = {"states_fault": "", "errors": 0, "warnings": 0, **crontab}
-    return page(
-        request, name, title=crontab["name"], clock=clock, iso=iso, moment=moment, within=within, **context
-    )
+    context |= {"clock": clock, "iso": iso, "moment": moment, "rows_shown": ROWS_SHOWN, "signs": SIGNS}
+    return page(request, name, title=crontab["name"], within=within, **context)
 
 
 def _saved(crontab: Crontab, done: dict[str, Any], words: str) -> Response:
@@ -205,6 +245,7 @@ def _octets(text: str) -> bytes:
 ROUTES = [
     Route("/crontab", listed),
     Route("/crontab/{id}", one),
+    Route("/crontab/{id}/findings", findings),
     Route("/crontab/{id}/edit", edit, methods=["GET", "POST"]),
     Route("/crontab/{id}/difference", difference, methods=["POST"]),
     Route("/crontab/{id}/wrap", wrap, methods=["POST"]),

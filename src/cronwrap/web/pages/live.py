@@ -17,6 +17,7 @@ from cronwrap.web.streaming import Live, Pieces, begun, every
 
 HERE = b"<!--output-->"
 """Where in the page the output goes: whatever else is in it has no such signs, which are escaped."""
+LOST = "… the rest cannot be told from here: the page of the run has what is kept …"
 SILENCE = "<!-- -->"
 """Sent when nothing has come for a while: proxies give up on what says nothing."""
 
@@ -43,6 +44,8 @@ async def _written(head: bytes, pieces: Pieces, foot: bytes) -> AsyncIterator[by
             text = paper.take(piece[1], piece[2]) if piece[2] else ""
         elif "gap" in piece:
             text = paper.gap(piece["gap"])
+        elif "lost" in piece:
+            text = f'{paper.end()}<span class="gap">\n[{LOST}]\n</span>'
         elif piece.get("status") is not None:
             words = f"The run has ended with exit status {int(piece['status'])}."
         if not text and time.monotonic() - last >= BEAT:

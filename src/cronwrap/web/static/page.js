@@ -84,6 +84,12 @@ search?.addEventListener("input", () => {
   }, TYPED);
 });
 
+/* Whoever fills in a field of a choice has chosen. */
+document.querySelector(".when")?.addEventListener("input", ({target}) => {
+  const choice = target.closest("p")?.querySelector("[type=radio]");
+  if (choice) choice.checked = true;
+});
+
 /* Keys ------------------------------------------------------------------------------------------ */
 
 const KEYS = {
