@@ -151,11 +151,15 @@ def own_place(config: str = CONFIG) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def spawn(words: list[str], env: dict[str, str], quiet: bool = True) -> int:
-    """Start a program with as little of this process in the way as can be; give its pid."""
-    actions = [(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)]
-    if quiet:
-        actions += [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
-    return os.posix_spawn(words[0], words, env, file_actions=actions)
+    """Start a program as crond does, by fork and exec; give its pid.
+
+    Not by posix_spawn(3): glibc leaves signals ignored in what that starts, and cronwrap, which passes them
+    on to its job as they were, cannot take the short way then.
+    """
+    other = subprocess.DEVNULL if quiet else None
+    process = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=other, stderr=other)
+    process.returncode = 0  # it is waited for by its pid
+    return process.pid
 
 
 def whole(words: list[str], env: dict[str, str]) -> float:

@@ -9,6 +9,7 @@ import random
 import statistics
 import tempfile
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.bench import Installation, Left, Row, main
@@ -16,12 +17,14 @@ from cronwrap.fleet import batch, view
 from cronwrap.fleet.database import Database, connected
 from cronwrap.fleet.migrations import upgrade
 from cronwrap.fleet.ship import SHIP_CALL
+from cronwrap.fleet.view import Asked
 from cronwrap.settings import fleet
 from support.pki import Authority
 from support.postgres import Postgres
+from support.web import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HOSTS, JOBS, MINUTES = 10_000, 100, 60
 """Of the fleet that is reckoned with: each job once a minute, for an hour."""
@@ -33,6 +36,8 @@ GIGABYTES_A_DAY = 6.0
 CALLS_A_SECOND = HOSTS / 60
 SEEN_HOSTS, SEEN_JOBS, SEEN_RUNS = 1000, 1000, 200_000
 VIEW_MS = 300.0
+PAGE_KB = 256.0
+"""Of HTML before it is packed."""
 TURNS = 5
 GROWING = ("runs", "hours", "outputs")
 SIZE = """
@@ -53,6 +58,7 @@ def measure(_installation: Installation) -> Iterator[Row]:
             server.sql("TRUNCATE cronwrap.runs, cronwrap.hours, cronwrap.hosts CASCADE")
             _fill(database)
             yield from _views(database)
+            yield from _pages(place, server.url())
 
 
 def _growth(database: Database) -> Iterator[Row]:
@@ -210,7 +216,6 @@ def _fill(database: Database) -> None:
 
 
 def _views(database: Database) -> Iterator[Row]:
-    chosen: dict[str, Any] = {"host": None, "job": None, "failed": False, "since": None, "limit": 20}
     asked = {
         "status --fleet, 1,000 hosts, a million jobs": lambda: (
             view.jobs(database, limit=201),
@@ -219,12 +224,54 @@ def _views(database: Database) -> Iterator[Row]:
         "status --fleet --job": lambda: view.jobs(database, job="job-7", limit=1001),
         "status --fleet --host": lambda: view.jobs(database, host="host-7", limit=1001),
         "fleet status": lambda: view.hosts(database),
-        "history --fleet": lambda: view.runs(database, **chosen),
-        "history --fleet --failed": lambda: view.runs(database, **{**chosen, "failed": True}),
-        "history --fleet --job": lambda: view.runs(database, **{**chosen, "job": "job-7"}),
+        "history --fleet": lambda: view.runs(database, Asked(), limit=20),
+        "history --fleet --failed": lambda: view.runs(database, Asked(failed=True), limit=20),
+        "history --fleet --job": lambda: view.runs(database, Asked(job="job-7"), limit=20),
         "show --fleet RUN": lambda: view.find(database, "r777"),
     }
+    yield from _timed(asked)
+
+
+def _pages(place: str, url: str) -> Iterator[Row]:
+    """Give what the pages take, connection, queries and HTML together, and how large the largest is."""
+    config = os.path.join(place, "config.toml")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(f'[fleet]\nurl = "{url}"\nhost = "h0"\n')
+    os.chmod(config, 0o600)
+    os.environ |= {"CRONWRAP_CONFIG": config, "CRONWRAP_STATE_DIR": os.path.join(place, "state")}
+    page, sizes = Page(), list[int]()
+
+    def ask(path: str) -> None:
+        answer = page.get(path)
+        if answer.status != 200:
+            raise Left(f"{path}: {answer.status}")
+        sizes.append(len(answer.body))
+
+    following = page.json("GET", "/api/v1/fleet/jobs?limit=1000").json()["next"]
+    paths = (
+        *("/fleet", "/fleet?cursor=975&column=960", "/fleet/jobs", "/fleet/jobs?state=late", "/fleet/hosts"),
+        *(
+            "/fleet/jobs?job=job-7",
+            "/fleet/jobs?host=host-7",
+            "/fleet/jobs?host=host-7&job=job-7",
+            "/fleet/runs",
+        ),
+        following.replace("/api/v1", "").replace("limit=1000&", ""),
+    )
+    yield from _timed({f"page {path[:40]}": partial(ask, path) for path in paths})
+    yield Row(
+        what="the largest of these pages",
+        ours=f"{max(sizes) / 1024:.0f} KB",
+        theirs=f"may be {PAGE_KB:g} KB",
+        ratio=max(sizes) / 1024 / PAGE_KB,
+        must=1.0,
+    )
+    page.actor.close()
+
+
+def _timed(asked: dict[str, Callable[[], Any]]) -> Iterator[Row]:
     for what, ask in asked.items():
+        ask()  # what is loaded late is loaded once
         times = []
         for _ in range(TURNS):
             began = time.perf_counter()

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.bench import PLACE, Installation, Row, alternate, main, ms, need, own_place, spawn, whole
+from benchmarks.bench import (
+    PLACE,
+    Installation,
+    Left,
+    Row,
+    alternate,
+    main,
+    ms,
+    need,
+    own_place,
+    spawn,
+    whole,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROUNDS = 50
+SYSTEM = "/usr/local/bin"
+"""A program that lies there is started by vfork, one elsewhere by fork (docs/decisions/0001-start-up.md).
+Most crontab lines begin with one of the first kind, be it the shell."""
 
 
 def until_first_instruction(words: list[str], env: dict[str, str], written: str) -> float:
@@ -23,23 +40,39 @@ def until_first_instruction(words: list[str], env: dict[str, str], written: str)
         return (int(file.read()) - began) / 1e9
 
 
-def measure(installation: Installation) -> Iterator[Row]:
-    """Give two rows: against chronic, and against an interpreter that does nothing."""
-    chronic = need("chronic", "moreutils")
-    stamp = os.path.join(PLACE, "stamp")
+@contextlib.contextmanager
+def jobs() -> Iterator[tuple[str, str]]:
+    """Give a job that is a program of the system, and the same elsewhere; the first is removed afterwards."""
+    elsewhere = os.path.join(PLACE, "stamp")
     source = os.path.join(os.path.dirname(__file__), "stamp.c")
-    subprocess.run([need("cc", "gcc"), "-O2", "-o", stamp, source], check=True)
-    with own_place() as (directory, env):
+    subprocess.run([need("cc", "gcc"), "-O2", "-o", elsewhere, source], check=True)
+    of_the_system = os.path.join(SYSTEM, f"cronwrap-bench-{os.getpid()}")
+    try:
+        shutil.copy(elsewhere, of_the_system)
+    except OSError as error:
+        raise Left(f"no program can be put into {SYSTEM}: {error.strerror}") from error
+    try:
+        yield of_the_system, elsewhere
+    finally:
+        os.unlink(of_the_system)
+
+
+def measure(installation: Installation) -> Iterator[Row]:
+    """Give the time to both kinds of job: against chronic, and against an interpreter that does nothing."""
+    chronic = need("chronic", "moreutils")
+    with own_place() as (directory, env), jobs() as (job, elsewhere):
         written = os.path.join(directory, "stamp")
-        job = [stamp, written]
+
+        def timed(*words: str) -> Callable[[], float]:
+            return lambda: until_first_instruction([*words, written], env, written)
+
         medians = alternate(
             {
-                "cronwrap": lambda: until_first_instruction(
-                    [installation.cronwrap, "--", *job], env, written
-                ),
-                "chronic": lambda: until_first_instruction([chronic, *job], env, written),
+                "cronwrap": timed(installation.cronwrap, "--", job),
+                "elsewhere": timed(installation.cronwrap, "--", elsewhere),
+                "chronic": timed(chronic, job),
                 "python": lambda: whole([installation.python, "-I", "-c", "pass"], env),
-                "nothing": lambda: until_first_instruction(job, env, written),
+                "nothing": timed(job),
             },
             ROUNDS,
         )
@@ -52,13 +85,14 @@ def measure(installation: Installation) -> Iterator[Row]:
         must=0.75,
         note=f"the job alone: {ms(medians['nothing'])}",
     )
-    yield Row(
-        what="",
-        ours=ms(ours),
-        theirs=f"python -I -c pass {ms(medians['python'])}",
-        ratio=ours / medians["python"],
-        must=1.3,
-    )
+    for what, which in (("", "cronwrap"), ("until that of a job elsewhere", "elsewhere")):
+        yield Row(
+            what=what,
+            ours=ms(medians[which]),
+            theirs=f"python -I -c pass {ms(medians['python'])}",
+            ratio=medians[which] / medians["python"],
+            must=1.3,
+        )
 
 
 if __name__ == "__main__":

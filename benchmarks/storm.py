@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.bench import Installation, Row, adopt_orphans, main, need, own_place, spawn
+from benchmarks.bench import WARM_UP, Installation, Row, adopt_orphans, main, need, own_place, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,17 +108,19 @@ def children_but(known: int) -> bool:
 
 
 def ours(installation: Installation, limits: dict[str, int]) -> Storm:
-    """Give a storm under cronwrap."""
+    """Give a storm under cronwrap, on a host where it has run before."""
     with (
         contextlib.closing(Server(limits)) as server,
-        own_place(CRONWRAP_CONFIG.format_map(server.place)) as place,
+        own_place(CRONWRAP_CONFIG.format_map(server.place)) as (_directory, env),
     ):
+        for _ in range(WARM_UP):  # settings are cached, and there is a history
+            os.waitpid(spawn([installation.cronwrap, "--", "true"], env), 0)
         return storm(
             server,
             lambda number: [
                 installation.cronwrap, "--name", f"job-{number}", "-c", JOB.format(number=number)
             ],
-            place[1],
+            env,
         )  # fmt: skip
 
 
@@ -150,8 +152,7 @@ def measure(installation: Installation) -> Iterator[Row]:
                 ours=f"{our:.2f} s",
                 theirs=f"chronic | msmtp {their:.2f} s",
                 ratio=our / their,
-                must=1.5,
-                aim=1.0,
+                must=0.8,
                 note=outcome(storms) if what == "wall time" else "",
             )
 

@@ -5,6 +5,7 @@ A run does so once its job has ended, when it had to import the modules one by o
 
 from __future__ import annotations
 
+import ast
 import marshal
 import os
 import time
@@ -43,6 +44,9 @@ MODULES = (
     "settings.load",
     "run",
     "job.overlap",
+)
+"""What a quiet run loads before its job is started, each after what it imports."""
+AFTER = (
     "history",
     "history.journal",
     "pipeline.run_entry",
@@ -51,18 +55,16 @@ MODULES = (
     "report.verdict",
     "pipeline.housekeeping",
 )
-"""What a quiet run loads, each after what it imports; a test keeps the list to just that."""
+"""What it loads then; a test keeps the two lists to just that."""
 OPTIONS = ("settings.values", "settings.options")
 """What a run needs that was given an option, or a variable of ours."""
 HISTORY = (
     "errors",
     "history.damaged",
-    "history.live_output",
     "history.records",
     "history.totals",
     "history.database",
     "history.kept_output",
-    "history.so_far",
     "past",
     "history.tally",
     "history.arrivals",
@@ -72,7 +74,6 @@ HISTORY = (
 REPORT = (
     "errors",
     "history.damaged",
-    "history.live_output",
     "history.records",
     "history.stopping",
     "log",
@@ -91,19 +92,12 @@ REPORT = (
     "outbox.store",
     "outbox.sender",
     "outbox.dispatch",
-    "outbox.from_memory",
     "outbox.lanes",
     "job.holds",
     "pipeline.held_back",
-    "report.notification",
-    "history.as_object",
-    "pipeline.notifying",
     "pipeline.redacted",
-    "channels",
-    "channels.ping",
     "redact.known_secrets",
     "redact.redactor",
-    "pipeline.monitor",
     "report.mime",
     "report.ansi",
     "report.charset",
@@ -112,14 +106,18 @@ REPORT = (
     "report.palette",
     "report.html",
     "report.compose",
-    "report.unfinished",
     "pipeline.reporting",
     "outbox.order",
-    "outbox.waiter",
     "outbox.tend",
 )
 """What a run needs to tell of itself; the first few whether it has looked into the history or not."""
-BUNDLES = {cronwrap.QUIET_RUN: MODULES, "options": OPTIONS, "history": HISTORY, "report": REPORT}
+BUNDLES = {
+    cronwrap.QUIET_RUN: MODULES,
+    "after": AFTER,
+    "options": OPTIONS,
+    "history": HISTORY,
+    "report": REPORT,
+}
 SETTLED = 1.1
 """Seconds. A source that changed less long ago may change again without another time stamp: some file systems
 know whole seconds only."""
@@ -156,6 +154,19 @@ def _discard(path: str) -> None:
         return
 
 
+def _without_annotations(tree: ast.Module) -> ast.Module:
+    """Give a module whose functions do not say of what types they are; a class keeps what its fields are.
+
+    As with docstrings nobody asks a quiet run for these, and they are a tenth of the file.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+    return tree
+
+
 def _member(name: str) -> Member:
     """Give a module as the file has it; OSError when its source is too young, or changes meanwhile."""
     source = name.replace(".", "/")
@@ -166,8 +177,8 @@ def _member(name: str) -> Member:
         raise OSError("changed just now")
     full = f"cronwrap.{name}"
     loader = SourceFileLoader(full, path)
-    # Without docstrings, which nobody asks a quiet run for: they are a tenth of it.
-    code = compile(loader.get_data(path), path, "exec", dont_inherit=True, optimize=2)
+    tree = _without_annotations(ast.parse(loader.get_data(path), path))
+    code = compile(tree, path, "exec", dont_inherit=True, optimize=2)  # without docstrings
     if cronwrap.source_state(path) != state:
         raise OSError("changed meanwhile")
     cached = os.path.relpath(cache_from_source(path), cronwrap.DIRECTORY)

@@ -6,7 +6,6 @@ import marshal
 import os
 import select
 import time
-from errno import ETIMEDOUT
 
 from cronwrap.state import NO_ANSWER
 
@@ -118,6 +117,8 @@ def compute(work: Callable[[], T], patience: float) -> T:
     content = _read_in_time(ours, patience)
     os.close(ours)
     if content is None:
+        from errno import ETIMEDOUT  # noqa: PLC0415  # rare; to make its 130 names costs
+
         os.kill(pid, _signal.SIGKILL)  # and if it cannot die, it is nobody's concern any more
         raise TimeoutError(ETIMEDOUT, NO_ANSWER)
     try:

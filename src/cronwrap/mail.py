@@ -39,6 +39,8 @@ class Report(Record):
     """Whether a person asked for the run (``cronwrap run``)."""
     faults: tuple[str, ...] = ()
     """What was wrong with cronwrap itself (a configuration that could not be used, say)."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """What stands below, labels and values, of what was no run: another host of the fleet, say."""
 
 
 class Envelope(Record):

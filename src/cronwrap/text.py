@@ -22,27 +22,9 @@ STRIP = {"ok": "✓", "running": "…", "skipped": "·", "abandoned": "?"}
 """One sign a result; whatever is not here is a failure."""
 FAILED_SIGN = "✗"
 
-# The control pictures of Unicode stand for the C0 controls and DEL. The C1 controls have none; some
-# terminals obey them as they obey ESC, so they are shown as the octet that names them. The two line
-# separators would break a line of ours where no reader expects it.
-_PICTURES: dict[int, int | str] = {code: 0x2400 + code for code in range(0x20) if code not in (0x09, 0x0A)}
-_PICTURES |= {code: f"\\x{code:02x}" for code in range(0x80, 0xA0)} | {0x7F: 0x2421}
-_PICTURES |= {0x2028: "\\u2028", 0x2029: "\\u2029"}
-# What turns the direction of text, or cannot be seen, lets a reader see other words than there are
-# ("evil\u202etxt.exe"): shown as the number that names it (Unicode TR 36, 3.1 and 3.2).
-_PICTURES |= {
-    code: f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-    for first, last in (
-        *((0xAD, 0xAD), (0x61C, 0x61C), (0x180E, 0x180E), (0x200B, 0x200B), (0x200E, 0x200F)),
-        *((0x202A, 0x202E), (0x2060, 0x206F), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB)),
-        *((0x1D173, 0x1D17A), (0xE0000, 0xE007F)),
-    )
-    for code in range(first, last + 1)
-}
 _JOINERS = ("\u200c", "\u200d")
 """Without width as well, but families of emoji and whole scripts are spelt with them: beside ASCII alone
 they are shown."""
-_ONE_LINE = _PICTURES | dict.fromkeys((0x09, 0x0A, 0x0D, 0x85, 0x2028, 0x2029), " ")
 _ERASES = ("\x1b[K", "\x1b[0K", "\x1b[2K")
 """What progress bars write beside a carriage return: nothing is left of a line, or of its rest."""
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
@@ -126,7 +108,11 @@ def visible(content: bytes | str) -> str:
 
 def pictured(text: str) -> str:
     """Give text in which a picture or a number stands for each character that acts or cannot be seen."""
-    return text if text.isprintable() else _translated(text, _PICTURES)
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    from cronwrap.pictures import PICTURES  # noqa: PLC0415  # most output needs none
+
+    return _translated(text, PICTURES)
 
 
 def _translated(text: str, table: dict[int, int | str]) -> str:
@@ -190,7 +176,9 @@ def one_line(content: bytes | str, limit: int = 0, *, undecodable: str = "backsl
     octets = as_octets(content) if isinstance(content, str) else content
     text = octets.decode("utf-8", undecodable)
     if not text.isprintable():
-        text = _translated(text.replace("\r\n", "\n"), _ONE_LINE)
+        from cronwrap.pictures import ONE_LINE  # noqa: PLC0415  # as above
+
+        text = _translated(text.replace("\r\n", "\n"), ONE_LINE)
     return shorten(text, limit) if limit else text
 
 

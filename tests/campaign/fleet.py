@@ -2,9 +2,10 @@
 
     make campaign-fleet                          about 400 kills and 6,000 ticks, some minutes
     make campaign-fleet ARGS="--kills 1000 --ticks 10000"
+    make campaign-fleet ARGS="--kills 0 --ticks 10000"      ticks alone
 
-Each shipper and each host is a process of its own, killed wherever it is; the server is killed as a power cut
-would, and started again, in between. Nothing is drawn that the seed does not give.
+Each shipper and each host is a process of its own, killed wherever it is; the server is stopped, or killed as
+a power cut would, and started again, in between. Nothing is drawn that the seed does not give.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ import tempfile
 import time
 from collections import Counter
 from multiprocessing.managers import DictProxy
+from types import SimpleNamespace
 from typing import Any
 
+from cronwrap.crontab import named
 from cronwrap.errors import CronwrapError
 from cronwrap.fleet.database import connected
 from cronwrap.fleet.keeper import CLAIM
 from cronwrap.fleet.migrations import upgrade
 from cronwrap.fleet.ship import ship
 from cronwrap.history import runs as history
+from cronwrap.pipeline.shared import crontabs_minute
 from cronwrap.settings import fleet
 from cronwrap.settings.fleet import Fleet
 from cronwrap.settings.load import load
@@ -40,6 +44,11 @@ BETWEEN = 12
 """Runs that end between two kills."""
 HOSTS = 16
 SKEW = 25.0
+"""Seconds by which a host's clock is ahead, or behind."""
+SLOW = 55.0
+"""Seconds after its time in which a host's cron may start a job."""
+OF_A_JOB = 1000
+"""Ticks of a job, a minute each: who claims one that is longer ago than a day is refused."""
 FORK = multiprocessing.get_context("fork")
 
 
@@ -75,13 +84,15 @@ def _shipping(server: Postgres, place: str, kills: int) -> int:
     host("--quiet", "-n", "first", "--", "true")
     host("history")
     settings = load({}, {**os.environ, **host.env})
-    patience, number, gaps, found = 0.5, 0, 0, Counter[str]()
+    patience, number, gaps, attempts, found = 0.5, 0, 0, 0, Counter[str]()
     while found["killed"] < kills:
         number = _more(host.state, number)
-        if sum(found.values()) % 25 == 24:
-            server.kill()
+        attempts += 1
+        if attempts % 25 == 0:
+            how = ("killed", "stopped")[attempts % 50 == 0]
+            server.kill() if how == "killed" else server.stop()
             server.start()
-            found["servers killed"] += 1
+            found[f"servers {how}"] += 1
         child = FORK.Process(target=_ship, args=(settings, there))
         began = time.monotonic()
         child.start()
@@ -144,7 +155,7 @@ def _in_order(server: Postgres, state: str) -> bool:
 
 def _once(way: str, server: Postgres, url: str, ticks: int) -> int:
     server.sql("DELETE FROM cronwrap.ticks")
-    begin = time.time() // 60 * 60 - 80000.0
+    begin = time.time() // 60 * 60 - OF_A_JOB * 60.0
     with FORK.Manager() as manager:
         results = manager.dict()
         hosts = [
@@ -183,16 +194,23 @@ def _once(way: str, server: Postgres, url: str, ticks: int) -> int:
 def _claim_all(
     there: Fleet, number: int, begin: float, ticks: int, results: DictProxy[int, dict[str, Any]]
 ) -> None:
-    """Claim each minute as a host whose clock is off by some seconds: early, or late."""
+    """Claim each minute as a host whose clock is off by some seconds, and whose cron is slow now and then.
+
+    By its own clock it starts the job at the crontab's time or somewhat later; by the others' it is early, or
+    late. A second of the faked clock is a fraction of a millisecond here.
+    """
     chance = random.Random(number)
     skew = chance.uniform(-SKEW, SKEW)
+    job = named.jobs_at(named.OWN, "* * * * * cronwrap --once -n report -- true\n")[0]
+    named.jobs_of = lambda _user: ([SimpleNamespace(job=job, names=("report",))], "")
     won, lost, failed = [], [], 0
     opened = None
     for tick in range(ticks):
-        # A second of the faked clock is a fraction of a millisecond here: the early ones come first.
-        time.sleep(max(0.0, chance.uniform(0, 0.002) + skew / SKEW * 0.001))
-        values = {"host": there.host, "job": "report", "user": "root", "minute": begin + tick * 20}
-        values["run"] = f"{there.host}-{tick}"
+        slow = chance.choice((0.0, 1.0, chance.uniform(0, SLOW)))
+        time.sleep(max(0.0, (SKEW - skew + slow) / 25000))
+        starts = SimpleNamespace(user="root", job="report", started=begin + tick % OF_A_JOB * 60 + slow)
+        values = {"host": there.host, "job": f"report-{tick // OF_A_JOB}", "user": "root"}
+        values |= {"minute": crontabs_minute(starts), "run": f"{there.host}-{tick}"}
         try:
             if opened is None:
                 opened = connected(there)

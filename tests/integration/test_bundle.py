@@ -200,6 +200,12 @@ def test_modules_loaded_as_one_are_as_import_gives_them(package):
     assert as_one["extra"] == apart["extra"]
 
 
+def test_functions_loaded_as_one_tell_no_types_and_classes_do(bundled):
+    look = "from cronwrap import model, spans\n"
+    look += "extra = [spans.duration.__annotations__, {**model.Mark.__annotations__}]"
+    assert bundled.run(look)["extra"] == [{}, {"offset": "int", "stream": "int", "elapsed": "float"}]
+
+
 def test_a_reload_reads_the_source_anew(bundled):
     reload = (
         "import importlib, cronwrap.errors as errors; p = errors.__file__; t = open(p).read();"

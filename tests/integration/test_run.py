@@ -489,7 +489,7 @@ LOADED = {
     "pwd",
     "resource",
     "select",
-    *(f"cronwrap.{name}" for name in bundle_writer.MODULES),
+    *(f"cronwrap.{name}" for name in (*bundle_writer.MODULES, *bundle_writer.AFTER)),
 }
 
 
@@ -503,3 +503,29 @@ def test_a_quiet_run_loads_these_modules_and_no_others(job):
     assert set(loaded) - LOADED == set()
     assert "_posixsubprocess" in loaded  # by which the job is started without a copy of our memory
     assert {name for name in LOADED if name.startswith("cronwrap")} <= set(loaded)
+
+
+COSTLY = {
+    "contextlib",
+    "bisect",
+    "struct",
+    "json",
+    "email",
+    "re",
+    "enum",
+    "dataclasses",
+    "typing",
+    "subprocess",
+}
+"""What no run that fails has a use for, be there an output to report and a history to ask."""
+
+
+def test_a_run_that_fails_and_is_reported_loads_none_of_the_costly_modules(job):
+    del job.env["CRONWRAP_DELIVERY_BACKGROUND"]
+    job("--", "false", CRONWRAP_CONFIG="")  # the first one makes the history
+    text = QUIET.replace('"true"', '"sh", "-c", "echo said; exit 3"')
+    process = job.start("-c", text, program=sys.executable, stdout=-1, stderr=-1, env={"CRONWRAP_CONFIG": ""})
+    status, *loaded = process.communicate()[0].decode().split()
+    assert status == "3"
+    assert {"cronwrap.report.compose", "_sqlite3"} <= set(loaded)
+    assert set(loaded) & COSTLY == set()

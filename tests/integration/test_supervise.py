@@ -376,6 +376,23 @@ def test_much_output_is_kept_within_its_bounds_and_counted(cli, size, kept):
     python(script)
 
 
+@pytest.mark.parametrize("granted", [True, False])
+def test_a_stream_that_pours_is_left_alone_for_a_moment_if_its_pipe_was_enlarged(granted):
+    line = "import os; os.write(1, b'0123456789abcde\\n' * 300000)"
+    script = EXITS + (
+        "import fcntl, time\n"
+        "from cronwrap.job import supervise\n"
+        "real, naps = time.sleep, []\n"
+        "time.sleep = lambda seconds: naps.append(seconds) or real(seconds)\n"
+        "def refused(*_): raise PermissionError\n"
+        f"fcntl.fcntl = fcntl.fcntl if {granted} else refused\n"
+        f"found = outcome({sys.executable!r}, '-c', {line!r}, max_output=1000000).output\n"
+        "assert (found.total_bytes, found.left_out_lines) == (4800000, 237500), found.left_out_lines\n"
+        f"assert (supervise.NAP in naps) is {granted}, naps\n"
+    )
+    python(script)
+
+
 def test_a_job_that_closes_its_output_early_is_waited_for(cli):
     run = rehearse(cli, "--", "sh", "-c", "echo before; exec >&- 2>&-; sleep 0.3; exit 4")
     assert (run.status, run.output) == (4, "before\n")

@@ -102,8 +102,9 @@ def test_a_secret_is_never_on_disk_in_clear_however_it_comes(cli, under_way, wai
         assert b"abcdefghij" not in content
         assert b"4711" not in content
     taken_out = seen[-1].count(b"[redacted]")
-    # The token is in one piece, or in two where the other stream came in between.
-    assert taken_out in (2, 3), seen[-1]
+    # The token is in one piece, or in two where the other stream came in between; then what that says may
+    # be taken for the token's end as well.
+    assert taken_out in (2, 3, 4), seen[-1]
     shown = last(cli, "job")
     assert (shown["result"], shown["output_head"].count("[redacted]")) == ("running", taken_out)
     run.send_signal(signal.SIGTERM)

@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from typing import TYPE_CHECKING, Self
 
 from support import ports
@@ -19,11 +21,13 @@ from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from support.pki import Authority
 
 NEEDS = ("root", "/usr/lib/postgresql/*/bin/postgres")
 START_LIMIT = 60.0
+UNIX = socket.AF_UNIX
 SUPERUSER, PASSWORD = "postgres", "correct horse battery"
 SETTINGS = """
 listen_addresses = '127.0.0.1'
@@ -63,12 +67,18 @@ class Postgres:
         """Give the database over the loopback."""
         return f"postgresql://{user}@localhost:{self.port}/{database}"
 
-    def __enter__(self) -> Self:
-        user = pwd.getpwnam("postgres")
-        self.authority.certificate().write(self.root)
-        for name in ("", "cert.pem", "key.pem"):
-            os.chown(os.path.join(self.root, name), user.pw_uid, user.pw_gid)
+    def certify(self, not_after: datetime | None = None) -> None:
+        """Have it show a new certificate, which may have expired."""
+        self.authority.certificate(not_after=not_after).write(self.root)
+        for name in ("cert.pem", "key.pem"):
+            own(os.path.join(self.root, name))
         os.chmod(os.path.join(self.root, "key.pem"), 0o600)
+        if self._server:
+            self.sql("SELECT pg_reload_conf()")
+
+    def __enter__(self) -> Self:
+        own(self.root)
+        self.certify()
         os.chmod(self.root, 0o755)
         self._run("initdb", "-D", self._data, "-A", "trust", "--no-sync", "-U", SUPERUSER, "-E", "UTF8")
         with open(os.path.join(self._data, "postgresql.conf"), "a", encoding="ascii") as file:
@@ -97,6 +107,11 @@ class Postgres:
                 env={"PATH": SEARCH_PATH, "LC_ALL": "C.UTF-8"},
             )
         wait_until(self._answers, START_LIMIT, f"PostgreSQL's answer; see {self.root}/log")
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether there is a server."""
+        return self._server is not None and self._server.poll() is None
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """Stop it fast (SIGINT) or at once (SIGQUIT); harmless when it does not run."""
@@ -176,6 +191,12 @@ class Postgres:
             raise AssertionError(f"{program}: {done.stderr.strip() or done.stdout.strip()}")
 
 
+def own(path: str) -> None:
+    """Give a file or directory to the server's user."""
+    user = pwd.getpwnam("postgres")
+    os.chown(path, user.pw_uid, user.pw_gid)
+
+
 @contextlib.contextmanager
 def pooled(server: Postgres) -> Iterator[str]:
     """Give the URL of a PgBouncer in transaction mode before a server."""
@@ -198,3 +219,47 @@ def pooled(server: Postgres) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(30)
+
+
+@contextlib.contextmanager
+def slowed(server: Postgres, seconds: float) -> Iterator[str]:
+    """Give the URL of a server as over a network on which each way takes some seconds."""
+    with (
+        tempfile.TemporaryDirectory(prefix="cronwrap-slow-", dir="/tmp") as place,
+        socket.socket(UNIX) as listener,
+    ):
+        listener.bind(os.path.join(place, f".s.PGSQL.{server.port}"))
+        listener.listen()
+        threading.Thread(target=_carry_all, args=(listener, server, seconds), daemon=True).start()
+        yield f"postgresql://{SUPERUSER}@/fleet?host={place}&port={server.port}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _carry_all(listener: socket.socket, server: Postgres, seconds: float) -> None:
+    while True:
+        try:
+            near, _address = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=_carry_both, args=(near, server, seconds), daemon=True).start()
+
+
+def _carry_both(near: socket.socket, server: Postgres, seconds: float) -> None:
+    with near, socket.socket(UNIX) as far:
+        far.connect(os.path.join(server.root, f".s.PGSQL.{server.port}"))
+        ways = [threading.Thread(target=_carry, args=(*way, seconds)) for way in ((near, far), (far, near))]
+        for way in ways:
+            way.start()
+        for way in ways:
+            way.join()
+
+
+def _carry(source: socket.socket, target: socket.socket, seconds: float) -> None:
+    """Hand on what comes, each piece as late as the others."""
+    try:
+        while piece := source.recv(1 << 16):
+            time.sleep(seconds)
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        return

@@ -14,18 +14,7 @@ import pytest
 
 from support import pki, postgres
 from support.cli import CRONWRAP
-
-
-def ship(program):
-    done = program("fleet", "ship")
-    assert done.status == 0, done.stderr
-    return int(done.stdout.split()[0])
-
-
-def run(program, name, *words, status=0):
-    done = program("--quiet", "-n", name, *words)
-    assert done.status == status, done.stderr
-
+from support.fleet import run, ship
 
 # Shipping ---------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,81 +15,7 @@ from cronwrap.fleet.database import Database, UnreachableError, bounded, connect
 from cronwrap.fleet.keeper import Keeper
 from cronwrap.fleet.migrations import CREATE, steps, upgrade
 from cronwrap.settings import fleet
-
-
-def run(program, name, *words, status=0):
-    done = program("--quiet", "-n", name, *words)
-    assert done.status == status, done.stderr
-
-
-def ship(program):
-    done = program("fleet", "ship")
-    assert done.status == 0, done.stderr
-    return int(done.stdout.split()[0])
-
-
-def say(database, host, *, user="postgres", runs=(), jobs=(), **about):
-    """Send something as a host would; ``user`` is the role."""
-    known = {
-        "user_name": "root",
-        "version": "0",
-        "ship": "runs",
-        "quiet": False,
-        "waiting": 0,
-        "oldest": None,
-        "failed_since": None,
-        "now": time.time(),
-        "epoch": "e",
-        "acknowledged": 0,
-        "number": 1,
-        "jobs": 1,
-        "failing": 0,
-        "running": 0,
-        "next": None,
-        "grace": 75.0,
-        **about,
-    }
-    words = ", ".join(f"'{json.dumps(value)}'" for value in (known, list(runs), [], [], list(jobs)))
-    return database.sql(f"SELECT * FROM cronwrap.ship('{host}', {words})", user=user)
-
-
-def a_run(name, ended, **more):
-    return {
-        "run": name,
-        "user_name": "root",
-        "job": "j",
-        "command": "true",
-        "started": ended - 1,
-        "ended": ended,
-        "duration": 1.0,
-        "result": "ok",
-        "tries": 1,
-        "reasons": "",
-        "output_bytes": 0,
-        "mailed": False,
-        "quiet_reason": "",
-        "by_hand": False,
-        **more,
-    }
-
-
-def a_job(**more):
-    return {
-        "user_name": "root",
-        "job": "j",
-        "run": "r",
-        "result": "ok",
-        "results": "",
-        "failures": 0,
-        "running": "",
-        "paused": False,
-        "muted": False,
-        "schedule": "",
-        "grace": 75.0,
-        "every": 60,
-        **more,
-    }
-
+from support.fleet import a_job, a_run, run, say, ship
 
 # Rights -----------------------------------------------------------------------------------------
 
@@ -311,6 +238,19 @@ def test_what_takes_too_long_is_ended():
         time.sleep(5)
 
 
+def test_in_a_thread_that_gets_no_signals_a_question_that_takes_too_long_is_ended_as_well(database):
+    there = fleet.parse({"url": database.url(), "host": "admin", "timeout": "1s"}, "test")
+
+    def ask():
+        with connected(there) as opened:
+            opened.call("SELECT pg_sleep(20)")
+
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool, pytest.raises(UnreachableError, match="not answered for 1 s"):
+        pool.submit(ask).result()
+    assert time.monotonic() - began < 10
+
+
 # What a person sees -----------------------------------------------------------------------------
 
 
@@ -345,6 +285,18 @@ def test_the_jobs_of_all_hosts_are_shown_what_fails_first_then_what_is_late(two)
     some = two("status", "--fleet", "-n", "1").stdout.splitlines()
     assert some[2] == "4 jobs on 2 hosts, 1 failing; these are the first 1: -n shows more"
     assert two("status", "--fleet", "--host", "web2", "--json").stdout.count('"late": true') == 1
+
+
+def test_programs_are_given_every_job_however_many(two, database):
+    say(database, "many")
+    database.sql(
+        "INSERT INTO cronwrap.jobs (host, user_name, job)"
+        " SELECT 'many', 'root', format('job%s', n) FROM generate_series(1, 2300) AS n"
+    )
+    for more, number in (((), 2304), (("-n", "1500"), 1500), (("--host", "many"), 2300)):
+        lines = two("status", "--fleet", "--json", *more).stdout.splitlines()
+        assert len(lines) == len(set(lines)) == number
+    assert len(two("status", "--fleet").stdout.splitlines()) == 202
 
 
 def test_the_runs_of_all_hosts_are_shown_and_one_with_its_output(two):

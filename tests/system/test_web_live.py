@@ -36,15 +36,20 @@ class Cutting:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self._open: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._serving = threading.Thread(target=self._serve, daemon=True)
+        self._serving.start()
 
     def _serve(self) -> None:
         while True:
             try:
                 client = self._listening.accept()[0]
-                server = socket.create_connection(("127.0.0.1", self._to))
             except OSError:
                 return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:  # the page has gone
+                client.close()
+                continue
             self._open += [client, server]
             for one, other in ((client, server), (server, client)):
                 threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
@@ -74,6 +79,8 @@ class Cutting:
 
     def close(self) -> None:
         """End for good."""
+        self._listening.shutdown(socket.SHUT_RDWR)  # it may be waited at
+        self._serving.join()
         self._listening.close()
         self.cut()
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.job.capture import MARKS_LIMIT, Capture
+from cronwrap.job.capture import MARKS_LIMIT, SAMPLE, Capture, _newlines
 from cronwrap.job.matching import Matcher
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 
@@ -118,6 +118,13 @@ def test_what_was_left_out_is_counted_exactly(limit, pieces):
     assert output.stdout_bytes == sum(len(data) for stream, data in pieces if stream == STDOUT)
     assert output.stderr_bytes == sum(len(data) for stream, data in pieces if stream == STDERR)
     assert output.total_bytes == len(everything)
+
+
+@given(st.lists(st.sampled_from([0, 1, 30, 60, 500, SAMPLE]), max_size=40), st.integers(0, 999))
+def test_line_ends_are_counted_alike_however_long_lines_are(lengths, start):
+    data = bytearray(b"".join(b"x" * length + b"\n" for length in lengths))
+    end = len(data) - start // 2
+    assert _newlines(data, start, end) == bytes(data[start:end]).count(b"\n")
 
 
 @given(LIMITS, PIECES, st.booleans())

@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 import re
 import time
+import zlib
 from importlib.resources import files
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.errors import ConfigError
+from cronwrap.errors import ConfigError, StateError
 from cronwrap.fleet import batch, database, grants, migrations, peers, ship, shipper
 from cronwrap.fleet.watch import Alarm
-from cronwrap.pipeline import shared
+from cronwrap.history import kept_output
+from cronwrap.pipeline import shared, watching
 from cronwrap.pipeline.shared import elected
 from cronwrap.pipeline.watching import words
+from cronwrap.report import details
 from cronwrap.settings import fleet
 from cronwrap.settings.fleet import Fleet
 
@@ -299,5 +303,32 @@ def test_an_alarm_is_said_in_one_line(what, said):
     assert "\n" not in line
 
 
+def test_below_an_alarm_stands_what_is_known_and_nothing_of_a_run():
+    facts = tuple(watching._facts(alarm("missed"), 110.0))
+    rows = dict(details.rows(SimpleNamespace(facts=facts), {}, same_output=None))
+    assert list(rows) == ["job", "host", "user", "crontab says", "was due", "last heard of", "more"]
+    assert rows["more"] == "cronwrap status --fleet --host web2"
+    assert rows["last heard of"].endswith("1 min ago")
+
+
 def test_a_fleet_knows_a_host_by_the_name_that_it_was_given():
     assert database.host_name(Fleet(host="x")) == "x"
+
+
+# What others have sent --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        zlib.compress(bytes(2 * kept_output.KEEP_BYTES + 1)),
+        zlib.compress(bytes(100 << 20), 9),
+        zlib.compress(b"whole")[:-3],
+        b"no zlib",
+    ],
+)
+def test_an_output_of_another_host_takes_no_more_room_than_one_of_this(head):
+    columns = {"tail": zlib.compress(b""), "left_out_bytes": 0, "left_out_lines": 0, "stretches": ""}
+    assert kept_output.unpack({**columns, "head": zlib.compress(bytes(2 * kept_output.KEEP_BYTES))}).head
+    with pytest.raises(StateError, match="damaged"):
+        kept_output.unpack({**columns, "head": head})

@@ -410,6 +410,22 @@ def test_a_run_that_looks_after_the_queue_waits_for_a_target_behind_the_mail(tmp
     assert done == [("begin", ["k"]), "mail", "wait"]
 
 
+def test_of_a_queue_that_another_process_sends_a_run_reads_the_oldest_alone(tmp_path, monkeypatch):
+    box, read, load = Outbox(str(tmp_path)), [], Outbox.load
+    for number in range(5):
+        box.store(f"m{number}", Message(envelope=ENVELOPE, content=b"x", job="j", subject="s"), NOW + number)
+    monkeypatch.setattr(Outbox, "load", lambda self, name: read.append(name) or load(self, name))
+    monkeypatch.setattr(tend.dispatch, "dispatch", lambda *_: "")
+    monkeypatch.setattr(tend, "log", lambda _text: None)
+
+    class Found(SimpleNamespace):
+        def __getitem__(self, key):
+            return {"delivery.background": True}[key]
+
+    tend.tend_outbox(Found(state_dir=str(tmp_path), relays=1), None)
+    assert read == ["m0"]
+
+
 def test_for_mail_without_a_relay_nobody_waits(monkeypatch):
     senders = waiter.Senders(None)
     monkeypatch.setattr(waiter, "_start", lambda _lane: 4711)

@@ -153,5 +153,7 @@ def _row(host: Host) -> list[Cell]:
         Cell(text=behind, colour=views.YELLOW),
         Cell(text=skew, colour=views.YELLOW),
         Cell(text=host.version),
-        Cell(text="may go quiet" if host.quiet else "", colour=views.DIM),
+        Cell(text="silent", colour=views.RED)
+        if host.silent
+        else Cell(text="may go quiet" if host.quiet else "", colour=views.DIM),
     ]

@@ -31,11 +31,12 @@ def only_with_fleet(*, fleet: bool, **given: object) -> None:
 
 def status(app: App, *, host: str | None, job: str | None, limit: int | None, as_json: bool) -> None:
     """Show the jobs of all hosts: what fails first, then what is late."""
+    if as_json:
+        every = fleet.every_job(app.settings(), host=host, job=job, limit=limit)
+        views.write(views.objects(map(fleet.public, every)))
+        return
     most = limit or JOBS_SHOWN
     found, known = fleet.jobs(app.settings(), host=host, job=job, limit=most + 1)
-    if as_json:
-        views.write(views.objects(map(fleet.public, found if limit is None else found[:limit])))
-        return
     views.write(status_lines(Screen(), found[:most], known, more=len(found) > most))
 
 

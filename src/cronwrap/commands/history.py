@@ -53,10 +53,13 @@ def command(  # noqa: PLR0913, PLR0917  # one each option
     settings = ctx.obj.settings()
     if whole_fleet or host is not None:
         from cronwrap.commands.fleet_views import only_with_fleet  # noqa: PLC0415  # for those who have one
+        from cronwrap.fleet.view import Asked  # noqa: PLC0415
         from cronwrap.manage import fleet  # noqa: PLC0415
 
         only_with_fleet(fleet=whole_fleet, host=host)
-        of_all = fleet.runs(settings, host=host, job=job, failed=failed, since=since, limit=limit)
+        first = None if since is None else time.time() - since
+        asked = Asked(host=host, job=job, failed=failed, since=first)
+        of_all = fleet.runs(settings, asked, limit)
         views.write(
             views.objects(map(public, of_all))
             if as_json

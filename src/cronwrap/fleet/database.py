@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -58,17 +60,24 @@ class Database:
         self._seconds = seconds
 
     def call(self, statement: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Give the rows of a statement, as names and values. UnreachableError, RefusedError, RecordError."""
-        return self.transaction(lambda cursor: cursor.execute(statement, values).fetchall())
+        """Give the rows of a statement, as names and values. UnreachableError, RefusedError, RecordError.
+
+        It is a transaction by itself: over a slow network one way there and back, where BEGIN and COMMIT take
+        two more.
+        """
+        return self._done(lambda cursor: cursor.execute(statement, values).fetchall(), contextlib.nullcontext)
 
     def transaction(self, work: Callable[[Any], T]) -> T:
         """Give what work gives, done with a cursor in one transaction; it may be done more than once."""
+        return self._done(work, self._connection.transaction)
+
+    def _done(self, work: Callable[[Any], T], around: Callable[[], AbstractContextManager[Any]]) -> T:
         for left in reversed(range(TRIES)):
             try:
                 with (
-                    bounded(self._seconds),
+                    bounded(self._seconds, self._connection),
                     _words(),
-                    self._connection.transaction(),
+                    around(),
                     self._connection.cursor() as cursor,
                 ):
                     return work(cursor)
@@ -200,18 +209,21 @@ def _words() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """Bound what is done in the main thread: UnreachableError when it takes longer (SIGALRM).
+def bounded(seconds: float, connection: Any = None) -> Iterator[None]:
+    """Bound what is done: UnreachableError when it takes longer.
 
-    psycopg waits in steps of a tenth of a second, and a handler runs between two of them. In another thread,
-    which gets no signals, the timeouts of the connection itself have to do.
+    In the main thread by SIGALRM: psycopg waits in steps of a tenth of a second, and a handler runs between
+    two of them. Another thread gets no signals: there a connection is cut off. Making one has a limit
+    of its own.
     """
+    words = f"the fleet's database has not answered for {seconds:g} s"
     if threading.current_thread() is not threading.main_thread():
-        yield
+        with _cut_off_after(seconds, connection, words) if connection else contextlib.nullcontext():
+            yield
         return
 
     def late(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise UnreachableError(f"the fleet's database has not answered for {seconds:g} s")
+        raise UnreachableError(words)
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -220,6 +232,32 @@ def bounded(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def _cut_off_after(seconds: float, connection: Any, words: str) -> Iterator[None]:
+    """Have whoever waits for a connection find it closed once it has taken too long."""
+    late = threading.Event()
+
+    def cut_off() -> None:
+        late.set()
+        try:
+            with socket.socket(fileno=os.dup(connection.fileno())) as shared:
+                shared.shutdown(socket.SHUT_RDWR)
+        except Exception:  # noqa: BLE001  # it is closed by now
+            return
+
+    timer = threading.Timer(seconds, cut_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except CronwrapError:
+        if late.is_set():
+            raise UnreachableError(words) from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def host_name(fleet: Fleet) -> str:

@@ -55,10 +55,18 @@ def ship(settings: Settings, fleet: Fleet, tell: Tell | None = None) -> int:
     """
     try:
         return _ship(settings, fleet, tell)
-    except (CronwrapError, OSError) as error:
-        with suppress(StateError):
-            shipping.failed(settings.state_dir, time.time(), str(error))
+    except OSError as error:  # of the files in the state directory: the database's are CronwrapErrors
+        words = f"what the fleet has cannot be written down: {settings.state_dir}: {error.strerror}"
+        _note(settings, words)
+        raise StateError(words) from error
+    except CronwrapError as error:
+        _note(settings, str(error))
         raise
+
+
+def _note(settings: Settings, words: str) -> None:
+    with suppress(StateError):
+        shipping.failed(settings.state_dir, time.time(), words)
 
 
 def _ship(settings: Settings, fleet: Fleet, tell: Tell | None) -> int:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import time
@@ -18,7 +17,9 @@ from cronwrap.state import state
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from typing import Any, NoReturn
 
     from cronwrap.state import Directory
 else:
@@ -32,6 +33,7 @@ NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "glusterfs", 
 """Their names begin so. Machines do not share the memory that WAL needs (sqlite.org/wal.html)."""
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a database (sqlite.org/tempfiles.html)."""
+FAULTS = (sqlite3.Error, OSError)
 BROKEN_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NOT_WRITABLE_CODES = (
     sqlite3.SQLITE_READONLY,
@@ -91,35 +93,66 @@ class SetAsideError(StateError):
     """The database was broken: it has been set aside, and whoever looks next begins a new one."""
 
 
-@contextlib.contextmanager
-def writing(state_dir: str) -> Iterator[sqlite3.Connection]:
+class _Use:
+    """A connection for as long as a ``with`` lasts, closed after it; every fault becomes a ``StateError``.
+
+    A class, since for ``contextlib`` a run that fails would pay more than for its whole question.
+    """
+
+    def __init__(self, path: str, connect: Callable[[], sqlite3.Connection | None]) -> None:
+        self._path, self._connect = path, connect
+
+    def __enter__(self) -> Any:
+        self._inode = _inode(self._path)
+        try:
+            self._connection = self._connect()
+        except FAULTS as error:
+            _raise_in_words(self._path, self._inode, error)
+        return self._connection
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            if self._connection is not None:
+                self._connection.close()
+        except FAULTS as fault:
+            _raise_in_words(self._path, self._inode, fault)
+        if isinstance(error, FAULTS):
+            _raise_in_words(self._path, self._inode, error)
+
+
+def writing(state_dir: str) -> AbstractContextManager[sqlite3.Connection]:
     """Give a connection that may write, making the database on first use."""
     path = os.path.join(state_dir, DATABASE)
-    with _faults(path):
+
+    def connect() -> sqlite3.Connection:
         directory = state(state_dir, make=True)
         if not _checked(directory):
             _create(directory, path)
-        with contextlib.closing(_connect(path, "mode=rw")) as connection:
+        connection = _connect(path, "mode=rw")
+        try:
             _migrate(connection, path)
-            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return _Use(path, connect)
 
 
-@contextlib.contextmanager
-def reading(state_dir: str) -> Iterator[sqlite3.Connection | None]:
+def reading(state_dir: str) -> AbstractContextManager[sqlite3.Connection | None]:
     """Give a connection for queries, or None while there is no database; a read-only disk will do."""
     path = os.path.join(state_dir, DATABASE)
-    with _faults(path):
-        if not _exists(state_dir):
-            yield None
-            return
-        with contextlib.closing(_for_queries(path)) as connection:
-            yield connection
+    return _Use(path, lambda: _for_queries(path) if _exists(state_dir) else None)
 
 
 def exists(state_dir: str) -> bool:
     """Tell whether there is a database; StateError for one that is not ours, or whose directory is not."""
-    with _faults(os.path.join(state_dir, DATABASE)):
+    path = os.path.join(state_dir, DATABASE)
+    inode = _inode(path)
+    try:
         return _exists(state_dir)
+    except FAULTS as error:
+        _raise_in_words(path, inode, error)
 
 
 def _exists(state_dir: str) -> bool:
@@ -136,27 +169,38 @@ def _checked(directory: Directory) -> bool:
     close it again would let go of the locks that this process holds by another descriptor (fcntl(2)).
     """
     for suffix in BESIDE:
-        with contextlib.suppress(FileNotFoundError):
-            directory.check(DATABASE + suffix)
+        _is_there(directory, DATABASE + suffix)
+    return _is_there(directory, DATABASE)
+
+
+def _is_there(directory: Directory, name: str) -> bool:
     try:
-        directory.check(DATABASE)
+        directory.check(name)
     except FileNotFoundError:
         return False
     return True
 
 
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+class _Transaction:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, _error: object, _trace: object) -> None:
+        try:
+            if kind is None:
+                self._connection.execute("COMMIT")
+        finally:
+            # After a fault; but a full disk has rolled back by itself already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+
+def transaction(connection: sqlite3.Connection) -> AbstractContextManager[None]:
     """Hold the one writer's place from the start: who upgrades a read lock later may never get it."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # A full disk has rolled back by itself already.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    return _Transaction(connection)
 
 
 def _connect(path: str, query: str) -> sqlite3.Connection:
@@ -213,10 +257,13 @@ def _create(directory: Directory, path: str) -> None:
     # SQLite gives the files beside it the same mode as this one.
     os.close(directory.create(name))
     try:
-        with contextlib.closing(_connect(new, "mode=rw")) as connection:
+        connection = _connect(new, "mode=rw")
+        try:
             if not _on_network(directory):
                 connection.execute("PRAGMA journal_mode = WAL")
             _migrate(connection, new)
+        finally:
+            connection.close()
         try:
             os.link(name, DATABASE, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
         except FileExistsError:
@@ -225,8 +272,10 @@ def _create(directory: Directory, path: str) -> None:
             directory.rename(name, DATABASE)  # no hard links here (vfat)
     finally:
         for suffix in ("", *BESIDE):
-            with contextlib.suppress(OSError):
+            try:
                 directory.unlink(name + suffix)
+            except OSError:
+                continue
 
 
 def _on_network(directory: Directory) -> bool:
@@ -244,19 +293,14 @@ def _on_network(directory: Directory) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def _faults(path: str) -> Iterator[None]:
-    """Turn every fault of the database into one sentence; a broken one is set aside first."""
-    inode = _inode(path)
-    try:
-        yield
-    except sqlite3.Error as error:
-        if _code(error) in BROKEN_CODES:
-            raise _set_aside(path, inode, error) from error
-        raise StateError(f"the history cannot be used: {path}: {error}") from error
-    except OSError as error:
+def _raise_in_words(path: str, inode: int, error: sqlite3.Error | OSError) -> NoReturn:
+    """Turn a fault of the database into one sentence; a broken one is set aside first."""
+    if isinstance(error, OSError):
         place = error.filename if isinstance(error.filename, str) else path
         raise StateError(f"the history cannot be used: {place}: {error.strerror or error}") from error
+    if _code(error) in BROKEN_CODES:
+        raise _set_aside(path, inode, error) from error
+    raise StateError(f"the history cannot be used: {path}: {error}") from error
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -277,8 +321,10 @@ def _set_aside(path: str, inode: int, error: sqlite3.Error) -> StateError:
                 return StateError(f"the history cannot be used: {words}")
             # The log goes first: SQLite would play what is left of it into the next database of that name.
             for suffix in (*BESIDE, ""):
-                with contextlib.suppress(FileNotFoundError):
+                try:
                     directory.rename(DATABASE + suffix, new + suffix)
+                except FileNotFoundError:
+                    continue
         finally:
             os.close(lock)
     except OSError as fault:

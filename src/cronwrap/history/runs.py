@@ -8,7 +8,6 @@ that a million runs answer as fast as a hundred.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 
@@ -16,7 +15,6 @@ from cronwrap.errors import StateError
 from cronwrap.history import arrivals, journal, records, totals
 from cronwrap.history.database import exists, reading, transaction, writing
 from cronwrap.history.kept_output import Kept, unpack, whole
-from cronwrap.history.so_far import so_far
 from cronwrap.history.tally import REMEMBERED, Tally, after
 from cronwrap.history.tally import past as past_of
 from cronwrap.history.totals import text
@@ -113,8 +111,10 @@ def fold(state_dir: str, keep: float | None = None, now: float | None = None) ->
             if keep is not None:
                 with transaction(database):
                     _prune(database, now - keep, now - max(keep, TOTALS_KEEP))
-    with contextlib.suppress(OSError, StateError):  # it is for metrics alone
+    try:
         totals.renew(state_dir)
+    except (OSError, StateError):
+        pass  # it is for metrics alone
     records.sweep(state_dir, now)
     return tuple(notices)
 
@@ -133,9 +133,11 @@ def _fold(state_dir: str, database: sqlite3.Connection, batch: list[tuple[str, d
             arrived += _insert(database, columns, output, arrived + 1)
         arrivals.note(database, arrived)
     # Only now: until the commit is on disk the journal is the only place that has them.
-    with contextlib.suppress(OSError):
+    try:
         totals.outdate(state_dir)
         records.forget(state_dir, [name for name, *_rest in good])
+    except OSError:
+        pass  # they are folded once more, to no effect
     return notices
 
 
@@ -215,10 +217,7 @@ def _columns(fields: dict[str, Any]) -> dict[str, Any]:
 
 def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
     """Give what is known of a job's earlier runs, those that still wait in the journal included."""
-    recent = []
-    for _name, fields in records.ended(state_dir, job):
-        with contextlib.suppress(records.Unreadable):
-            recent.append(_columns(fields))
+    recent = _ended(state_dir, job)
     job, user = text(job), text(user)
     tally = Tally(job=job, user=user)
     with reading(state_dir) as database:
@@ -231,17 +230,24 @@ def past(state_dir: str, job: str, user: str, limit: int = REMEMBERED) -> Past:
     return past_of(tally, limit)
 
 
+def _ended(state_dir: str, job: str) -> list[dict[str, Any]]:
+    """Give the columns of a job's runs that wait in the journal; a fold sets aside what is not readable."""
+    found = []
+    for _name, fields in records.ended(state_dir, job):
+        try:
+            found.append(_columns(fields))
+        except records.Unreadable:
+            continue
+    return found
+
+
 def skips_in_a_row(state_dir: str, job: str, user: str, since: float, limit: int) -> list[Run]:
     """Give the last runs of a job that were skipped, none that took place among them, newest first.
 
     Those that were paused do not count. Those that began before ``since`` are left out, and those beyond
     the newest ``limit``.
     """
-    found = []
-    for _name, fields in records.ended(state_dir, job):
-        with contextlib.suppress(records.Unreadable):
-            columns = _columns(fields)
-            found.append(Run(**{name: columns[name] for name in COLUMNS}))
+    found = [Run(**{name: run[name] for name in COLUMNS}) for run in _ended(state_dir, job)]
     job, user = text(job), text(user)
     with reading(state_dir) as database:
         if database is not None:
@@ -379,9 +385,11 @@ def find(state_dir: str, word: str | None = None) -> Run:
     found = _meant(state_dir, word)
     if not found:
         # One that has just ended is under way no more, and waits in the journal, or did a moment ago.
-        with contextlib.suppress(StateError):
+        try:
             if journal.waiting(state_dir):
                 fold(state_dir)
+        except StateError:
+            pass  # it is looked for in what there is
         found = _meant(state_dir, word)
     if not found:
         raise StateError(f"no run and no job {word} is on record; cronwrap history lists them")
@@ -425,6 +433,8 @@ def ambiguous(word: str | None, found: list[Run]) -> str:
 
 def output_of(state_dir: str, found: Run) -> Kept:
     """Give what is remembered of a run's output; of one under way all it has said so far."""
+    from cronwrap.history.so_far import so_far  # noqa: PLC0415  # not for a run
+
     if found.result == "running" and (output := so_far(state_dir, found.run)):
         return whole(output)
     return _kept(state_dir, found.run)

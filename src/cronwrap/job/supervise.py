@@ -72,6 +72,10 @@ PIPE_SIZE = 1 << 20
 BULK, BULK_READS = 4096, 32
 """After a read of so many octets the same stream is read again, so many times: a job that writes lines
 is read in the order of its streams, one that pours is read fast."""
+NAP = 0.0001
+"""Seconds for which a stream that pours is left alone once a read has taken all there was, if its pipe is
+enlarged: to be read and woken for each piece costs reader and writer more than the piece. It is a third of
+the time in which ``head -c 4G /dev/zero`` fills such a pipe."""
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 PROCESS_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME)
 """The clock of the start times of processes."""
@@ -211,6 +215,7 @@ class Supervisor:
         self._open = {pipes.report: REPORT, pipes.stdout: STDOUT, pipes.stderr: STDERR}
         self._held: dict[int, int] = {}  # where something waits to be written: the stream not read meanwhile
         self._paused: set[int] = set()  # what is not read until the patterns have caught up
+        self._enlarged: set[int] = set()
         self._live = self._new_live()
         self._poll = select.poll()
         self._poll.register(self._signals.descriptor, select.POLLIN)
@@ -411,9 +416,13 @@ class Supervisor:
                 self._pass_on(self._live, descriptor, bytes(self._view[0][:length]))
             if length >= len(self._buffer):
                 self._enlarge(descriptor)
+            elif room and length >= BULK and descriptor in self._enlarged:
+                time.sleep(NAP)
         return length
 
     def _enlarge(self, descriptor: int) -> None:
+        if descriptor in self._enlarged:
+            return
         import fcntl  # noqa: PLC0415  # only where much is written
 
         try:
@@ -421,6 +430,7 @@ class Supervisor:
                 fcntl.fcntl(descriptor, F_SETPIPE_SZ, PIPE_SIZE)
         except OSError:
             return  # the user's share of pipe memory is used up, or another system
+        self._enlarged.add(descriptor)
         if len(self._buffer) < LARGE_BUFFER:
             self._set_buffer(LARGE_BUFFER)
 
@@ -449,6 +459,7 @@ class Supervisor:
 
     def _close(self, descriptor: int) -> None:
         stream = self._open.pop(descriptor)
+        self._enlarged.discard(descriptor)
         if stream not in self._held.values() and descriptor not in self._paused:
             self._poll.unregister(descriptor)
         close(descriptor)

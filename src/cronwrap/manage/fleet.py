@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cronwrap.errors import ConfigError, StateError
 from cronwrap.fleet import view
-from cronwrap.fleet.database import connected
-from cronwrap.fleet.view import Counts, Host, Job
+from cronwrap.fleet.database import Database, connected
+from cronwrap.fleet.view import Asked, Counts, Host, Job
 from cronwrap.history.kept_output import Kept
 from cronwrap.history.runs import Run
+from cronwrap.manage.listing import FAILING, LATE, MUTED, PAUSED, RUNNING
 from cronwrap.settings.files import fleet_in_force
 from cronwrap.settings.fleet import Fleet
 from cronwrap.settings.load import Settings
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import iso
+
+PART = 1000
+"""Jobs that are asked for at a time where all are."""
 
 
 def in_force(settings: Settings) -> Fleet:
@@ -29,36 +33,62 @@ def in_force(settings: Settings) -> Fleet:
     return found
 
 
+@contextmanager
+def opened(settings: Settings, seconds: float | None = None) -> Iterator[Database]:
+    """Give a connection to the fleet's database to look at it; each question has ``seconds`` at most."""
+    there = in_force(settings)
+    if seconds is not None:
+        there = there.replace(timeout=min(there.timeout, seconds))
+    with connected(there, writing=False) as database:
+        yield database
+
+
+def every_job(settings: Settings, *, host: str | None, job: str | None, limit: int | None) -> Iterator[Job]:
+    """Give all jobs, or so many, in the order of ``jobs``, a part at a time: there may be a million."""
+    with opened(settings) as database:
+        after, left = None, limit
+        while left is None or left:
+            part = PART if left is None else min(left, PART)
+            found = view.jobs(database, host=host, job=job, after=after, limit=part)
+            yield from found
+            if len(found) < part:
+                return
+            after, left = found[-1].place, None if left is None else left - part
+
+
 def jobs(settings: Settings, *, host: str | None, job: str | None, limit: int) -> tuple[list[Job], Counts]:
     """Give jobs of all hosts, what fails first, then what is late; and how much there is."""
-    with connected(in_force(settings), writing=False) as database:
+    with opened(settings) as database:
         return view.jobs(database, host=host, job=job, limit=limit), view.counts(database)
 
 
-def runs(
-    settings: Settings,
-    *,
-    host: str | None,
-    job: str | None,
-    failed: bool,
-    since: float | None,
-    limit: int,
-) -> list[Run]:
-    """Give the runs of all hosts, newest first; ``since``: those that began so many seconds ago at most."""
-    first = None if since is None else time.time() - since
-    with connected(in_force(settings), writing=False) as database:
-        return view.runs(database, host=host, job=job, failed=failed, since=first, limit=limit)
+def runs(settings: Settings, asked: Asked, limit: int) -> list[Run]:
+    """Give the runs of all hosts, newest first."""
+    with opened(settings) as database:
+        return view.runs(database, asked, limit=limit)
 
 
 def find(settings: Settings, word: str | None) -> tuple[Run, Kept]:
     """Give the run of any host that is meant, and its output; without a word the latest."""
-    with connected(in_force(settings), writing=False) as database:
+    with opened(settings) as database:
         if word is None:
-            latest = view.runs(database, host=None, job=None, failed=False, since=None, limit=1)
+            latest = view.runs(database, Asked(), limit=1)
             if not latest:
                 raise StateError("no run is on record in the fleet yet")
             word = latest[0].run
         return view.find(database, word)
+
+
+def states(job: Job) -> tuple[str, ...]:
+    """Give what a job falls under, the gravest first; the words are those of a host's own list."""
+    found = {
+        FAILING: job.tally.failures > 0,
+        LATE: job.late,
+        RUNNING: bool(job.running),
+        PAUSED: job.paused,
+        MUTED: job.muted,
+    }
+    return tuple(state for state, holds in found.items() if holds)
 
 
 def remarks(job: Job) -> Iterator[str]:
@@ -102,6 +132,7 @@ def public(job: Job) -> dict[str, Any]:
         "paused": job.paused,
         "paused_until": iso(job.paused_until),
         "muted": job.muted,
+        "schedule": job.schedule or None,
         "next": iso(job.next),
         "late": job.late,
     }

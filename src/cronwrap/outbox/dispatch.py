@@ -23,6 +23,7 @@ from cronwrap.outbox.sender import (
     lane_drainers,
     lock_of,
     obedient,
+    waits,
 )
 from cronwrap.outbox.store import Outbox
 
@@ -303,7 +304,7 @@ def _send(work: _Work, told: Callable[[Item, str], None]) -> None:
 
 def leave_waiter(settings: Settings) -> None:
     """See to it that what is queued is retried, once this process, which is no run, has gone."""
-    from cronwrap.outbox.waiter import become_waiter, waits  # noqa: PLC0415
+    from cronwrap.outbox.waiter import become_waiter  # noqa: PLC0415
 
     box = Outbox(settings.state_dir)
     stays = settings["delivery.background"] and _to_send(settings, box) and os.getpid() != 1

@@ -5,7 +5,6 @@ Whatever lies in the outbox is read as if an enemy had put it there: a pipe, a d
 
 from __future__ import annotations
 
-import errno
 import os
 from stat import S_IRUSR, S_ISREG
 
@@ -26,11 +25,6 @@ LATEST = 1e11
 """Unix time of the year 5138; what is beyond was never written by a clock."""
 MOST_ATTEMPTS = 10**9
 DAMAGED = "damaged: "
-FOREIGN_ERRORS = (errno.EACCES, errno.ENXIO, errno.EISDIR)
-"""What opening gives for what is no file of ours: one closed to us, a socket, a directory. Other errors (EIO,
-EMFILE) may pass, and say nothing about the file."""
-
-
 LANE_MARK = "."
 """What an id has between the run and the target: ``RUN.KEY``; no mail's has it. So it takes no look into a
 file to tell what is for whom."""
@@ -114,9 +108,12 @@ def open_file(place: Directory, identity: str) -> int:
     try:
         return place.open(identity)
     except OSError as error:
-        if error.errno == errno.EPERM:
+        from errno import EACCES, EISDIR, ENXIO, EPERM  # noqa: PLC0415  # rare; to make its 130 names costs
+
+        if error.errno == EPERM:
             raise Damaged(str(error.strerror)) from None
-        if error.errno in FOREIGN_ERRORS and not _readable(place, identity):
+        # One closed to us, a directory, a socket. Other errors (EIO, EMFILE) may pass, and say nothing of it.
+        if error.errno in (EACCES, EISDIR, ENXIO) and not _readable(place, identity):
             raise Damaged(f"cannot be read: {error.strerror}") from None
         raise
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+WAITER = "waiter"
+"""The name of the lock that the waiter holds."""
 PUNCTUAL = 0.9
 """The part of a run's patience after which all relays have had their turn: what they said has to reach it."""
 FOR_A_STEP, FOR_OPENING = 0.75, 0.8
@@ -33,6 +35,14 @@ FOR_A_STEP, FOR_OPENING = 0.75, 0.8
 def lock_of(lane: str) -> str:
     """Give the name of the lock whose holder alone sends in a lane."""
     return f"lock.{lane}" if lane else "lock"
+
+
+def waits(box: Outbox) -> bool:
+    """Say whether there is a waiter already (``waiter``)."""
+    lock = box.claim(WAITER)
+    free = lock.take()
+    lock.release()
+    return not free
 
 
 def lane_drainers(

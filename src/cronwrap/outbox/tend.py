@@ -7,9 +7,9 @@ import time
 from cronwrap.errors import StateError
 from cronwrap.log import log
 from cronwrap.outbox import dispatch, lanes, order
+from cronwrap.outbox.sender import waits
 from cronwrap.outbox.sent import Delivered
 from cronwrap.outbox.store import LOUD_AFTER, Outbox
-from cronwrap.outbox.waiter import waits
 from cronwrap.spans import count, duration
 
 TYPE_CHECKING = False
@@ -39,22 +39,18 @@ def tend_outbox(settings: Settings, signals: Interrupts, *, sent: bool = False) 
         )
     if waits(box):
         return
+    # With it no schedule is looked at: each run of a storm would read what all others have stored.
     background = settings["delivery.background"]
-    waiting, _ = box.items()
     concerned = [
         lane
         for lane in box.lanes()
-        if lane and (background or order.next_attempt(_of(lane, waiting), now) <= now)
+        if lane and (background or order.next_attempt(box.items(lane)[0], now) <= now)
     ]
     # A target that the run has told itself has its process already: the claim tells.
     senders = lanes.begin(settings, concerned)
-    if not sent and settings.relays and (background or any(item.due(now) for item in _of("", waiting))):
+    if not sent and settings.relays and (background or any(item.due(now) for item in box.items("")[0])):
         dispatch.dispatch(settings, "", signals)
     lanes.wait_for(settings, senders, signals)
-
-
-def _of(lane: str, items: list[Item]) -> list[Item]:
-    return [item for item in items if item.lane == lane]
 
 
 def _oldest(box: Outbox) -> Item | None:

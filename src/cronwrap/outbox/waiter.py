@@ -13,6 +13,7 @@ import time
 import cronwrap
 from cronwrap.outbox import order
 from cronwrap.outbox.backoff import FIRST_RETRY
+from cronwrap.outbox.sender import WAITER
 from cronwrap.outbox.sent import Delivered
 from cronwrap.outbox.store import Outbox
 
@@ -39,14 +40,6 @@ def become_waiter(settings: Settings) -> NoReturn:
     os.execve(sys.executable, list(COMMAND), _environment(settings))
 
 
-def waits(box: Outbox) -> bool:
-    """Say whether there is a waiter already."""
-    lock = box.claim("waiter")
-    free = lock.take()
-    lock.release()
-    return not free
-
-
 def _environment(settings: Settings) -> dict[str, str]:
     environ = dict(os.environ, CRONWRAP_STATE_DIR=settings.state_dir)
     if settings["config"] and settings.paths:
@@ -70,7 +63,7 @@ def wait(
     box = Outbox(state_directory(os.environ))
     if not box.ids():
         return
-    lock = box.claim("waiter")
+    lock = box.claim(WAITER)
     if not lock.take():
         return
     senders = Senders(send)

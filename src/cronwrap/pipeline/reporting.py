@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from functools import partial
 
 from cronwrap.address import at_home
 from cronwrap.errors import StateError
@@ -13,19 +12,15 @@ from cronwrap.history.journal import COMMAND_MAX
 from cronwrap.log import log
 from cronwrap.mail import Report
 from cronwrap.model import Outcome, Record
-from cronwrap.outbox import dispatch, from_memory, lanes
+from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
 from cronwrap.past import Past
-from cronwrap.pipeline import held_back, notifying, redacted
+from cronwrap.pipeline import held_back, redacted
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.held_back import Silence
-from cronwrap.pipeline.monitor import end_of
-from cronwrap.pipeline.notifying import Facts
 from cronwrap.pipeline.run_entry import ending, write_down
 from cronwrap.redact.redactor import Redactor, redactor
 from cronwrap.report.compose import compose, output_digest
-from cronwrap.report.notification import OUTPUT_LIMIT
-from cronwrap.report.unfinished import ended_after_all, still_running
 from cronwrap.report.verdict import OK, RUNNING
 from cronwrap.settings.command_line import job_shell
 from cronwrap.text import harmless
@@ -39,7 +34,8 @@ if TYPE_CHECKING:
     from cronwrap.job.signals import Signals
     from cronwrap.mail import Message
     from cronwrap.model import Verdict
-    from cronwrap.pipeline.notifying import Told
+    from cronwrap.outbox.store import Prepared
+    from cronwrap.pipeline.notifying import Facts, Told
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
@@ -82,8 +78,7 @@ def report(run: RunContext, tries: Tries, judged: Judged, signals: Signals) -> N
     if len(outcomes) > 1 and not any(one.output.left_out_bytes for one in outcomes[:-1]):
         # Without secrets, as whoever follows the run has counted them.
         ended["earlier_bytes"] = sum(len(one.output.head) + len(one.output.tail) for one in outcomes[:-1])
-    facts = _facts(run, due.tries, ended, due.names) if due.targets else None
-    prepared, faults = notifying.prepare(run.settings, due.targets, facts) if facts else ([], [])
+    prepared, faults = _prepared(run, due, ended) if due.targets else ([], [])
 
     def foresee() -> None:
         """Have whoever finds this run dead know that its report is on its way."""
@@ -93,7 +88,7 @@ def report(run: RunContext, tries: Tries, judged: Judged, signals: Signals) -> N
     words = _mail(run, due, foresee) if verdict.mail else ""
     if prepared and not verdict.mail:
         foresee()
-    faults += notifying.enter(run.settings, prepared)
+    faults += _entered(run.settings, prepared) if prepared else []
     if entry:
         # For ``--remind`` a failure is mailed by its own mail alone.
         ended["mailed"] = words != PRINTED if verdict.mail else tries.told_running and not verdict.failed
@@ -102,10 +97,10 @@ def report(run: RunContext, tries: Tries, judged: Judged, signals: Signals) -> N
     for fault in (*due.tries.faults, *faults):  # stored first, then told: who reads may be slow, or nobody
         say(fault)
         log(f"{run.job}: {fault}")
-    senders = lanes.begin(run.settings, [one.item.id for one in prepared]) if prepared else []
+    answers = _notified(run.settings, prepared, signals) if prepared else list
     if verdict.mail:
         _hand_over(run.settings, run.run_id, words, signals)
-    _hear_of(lanes.wait_for(run.settings, senders, signals))
+    _hear_of(answers())
 
 
 def _due(run: RunContext, tries: Tries, judged: Judged) -> Due:
@@ -157,6 +152,27 @@ def _held_back(verdict: Verdict, silence: Silence) -> Verdict:
     return verdict.replace(notes=(*verdict.notes, *silence.notes))
 
 
+def _prepared(run: RunContext, due: Due, ended: dict[str, Any]) -> tuple[list[Prepared], list[str]]:
+    """Write what targets are told to disk, yet to enter the queue; give what went wrong."""
+    from cronwrap.pipeline import notifying  # noqa: PLC0415  # for those who have targets, as all below
+
+    return notifying.prepare(run.settings, due.targets, _facts(run, due.tries, ended, due.names))
+
+
+def _entered(settings: Settings, prepared: list[Prepared]) -> list[str]:
+    from cronwrap.pipeline import notifying  # noqa: PLC0415
+
+    return notifying.enter(settings, prepared)
+
+
+def _notified(settings: Settings, prepared: list[Prepared], signals: Signals) -> Callable[[], list[str]]:
+    """Have targets told; give what waits to hear what became of it."""
+    from cronwrap.outbox import lanes  # noqa: PLC0415
+
+    senders = lanes.begin(settings, [one.item.id for one in prepared])
+    return lambda: lanes.wait_for(settings, senders, signals)
+
+
 def _hear_of(answers: list[str]) -> None:
     """Say what became of notifications that did not go at once."""
     for words in answers:
@@ -166,6 +182,10 @@ def _hear_of(answers: list[str]) -> None:
 
 def _facts(run: RunContext, tries: Tries, ended: dict[str, Any], names: tuple[str, str]) -> Facts:
     """Give what a target is told; ``names`` are job and command without their secrets."""
+    from cronwrap.pipeline.monitor import end_of  # noqa: PLC0415
+    from cronwrap.pipeline.notifying import Facts  # noqa: PLC0415
+    from cronwrap.report.notification import OUTPUT_LIMIT  # noqa: PLC0415
+
     known = {"run": run.run_id, "host": run.host, "user": run.user, "started": run.started}
     said = tries.outcomes[-1].output if tries.outcomes else None
     return Facts(
@@ -252,6 +272,9 @@ def sender(settings: Settings, run: RunContext) -> str:
 
 def post_still_running(run: RunContext, outcome: Outcome, policy: Policy) -> bool:
     """Store, or print for ``--dry-run``, the mail that the run still goes on; False when there is none."""
+    from cronwrap.pipeline import notifying  # noqa: PLC0415
+    from cronwrap.report.unfinished import still_running  # noqa: PLC0415
+
     verdict = still_running(outcome.duration, policy)
     mail = verdict.mail and bool(recipients(run.settings, run))
     told = notifying.due(run.settings, policy, lambda policy: still_running(outcome.duration, policy))
@@ -290,6 +313,9 @@ def _notify_still_running(
     run: RunContext, tries: Tries, verdict: Verdict, told: tuple[Told, ...], names: tuple[str, str]
 ) -> None:
     """Tell the targets of ``[[notify]]`` that a run still goes on."""
+    from cronwrap.outbox import lanes  # noqa: PLC0415
+    from cronwrap.pipeline import notifying  # noqa: PLC0415
+
     so_far = {**ending(run.started, verdict, tries.outcomes, mailed=verdict.mail), "ended": None}
     facts = _facts(run, tries, so_far, names).replace(identity=f"{run.run_id}-{RUNNING}")
     prepared, faults = notifying.prepare(run.settings, told, facts)
@@ -313,6 +339,8 @@ def post(
     except StateError as error:
         say(str(error))
         log(str(error))
+        from cronwrap.outbox import from_memory  # noqa: PLC0415  # rare
+
         why = from_memory.send_from_memory(settings, message)
         if not why:
             return "delivered"
@@ -370,7 +398,7 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
 
     for entry in entries:
         fields = entry.fields
-        entry.on_end = partial(remove, run.settings.state_dir, fields["run"])
+        entry.on_end = lambda run_id=fields["run"]: remove(run.settings.state_dir, run_id)
         if entry.end is not None:
             _complete(run, entry, entry.end)
             continue
@@ -421,6 +449,10 @@ def _notify_abandoned(
     run: RunContext, fields: dict[str, Any], why: str, outcomes: tuple[Outcome, ...]
 ) -> bool:
     """Tell the targets of ``[[notify]]`` of a run whose cronwrap died; give whether there are any."""
+    from cronwrap.pipeline import notifying  # noqa: PLC0415
+    from cronwrap.pipeline.monitor import end_of  # noqa: PLC0415
+    from cronwrap.pipeline.notifying import Facts  # noqa: PLC0415
+    from cronwrap.report.notification import OUTPUT_LIMIT  # noqa: PLC0415
     from cronwrap.report.unfinished import abandoned  # noqa: PLC0415
     from cronwrap.report.verdict import ABANDONED, Policy  # noqa: PLC0415
 
@@ -450,6 +482,7 @@ def _complete(run: RunContext, entry: Entry, end: dict[str, Any]) -> None:
 def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
     """Print the mail that a run would have caused; keep nothing."""
     from cronwrap.report.preview import readable  # noqa: PLC0415  # imports `email`
+    from cronwrap.report.unfinished import ended_after_all  # noqa: PLC0415
     from cronwrap.report.verdict import exit_status, judge  # noqa: PLC0415
 
     secrets = redactor(run.settings["redact.patterns"])

@@ -27,6 +27,7 @@ NEEDED = (
     "cronwrap.report.unfinished",
     "cronwrap.pipeline.housekeeping",
     "cronwrap.pipeline.notifying",
+    "cronwrap.pipeline.monitor",
     "cronwrap.pipeline.mistakes",
     "cronwrap.pipeline.held_back",
     "cronwrap.report.html",
@@ -39,6 +40,7 @@ NEEDED = (
     "cronwrap.job.tree",
     "cronwrap.job.procfs",
     "cronwrap.text",
+    "cronwrap.pictures",
     "cronwrap.journald",
 )
 """What it takes to judge, compose, store and print, with all that these import. A job that takes its time may

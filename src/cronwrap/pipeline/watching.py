@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import time
+from collections.abc import Iterator
 
 from cronwrap.address import fallback
 from cronwrap.log import log
@@ -71,8 +73,20 @@ def _report(run: RunContext, alarm: Alarm, to: tuple[str, ...]) -> Report:
         ended=now,
         duration=0.0,
         environment=dict(os.environ),
-        faults=(),
+        facts=tuple(_facts(alarm, now)),
     )
+
+
+def _facts(alarm: Alarm, now: float) -> Iterator[tuple[str, str]]:
+    if alarm.job:
+        yield "job", alarm.job
+    yield "host", alarm.host
+    if alarm.job:
+        yield "user", alarm.user_name
+        yield "crontab says", " and ".join(alarm.schedule.split("\n")) or "nothing any more"
+    yield "was due", moment(alarm.due)
+    yield "last heard of", f"{moment(alarm.seen)}, {ago(now - alarm.seen)}" if alarm.seen else "never"
+    yield "more", f"cronwrap status --fleet --host {shlex.quote(alarm.host)}"
 
 
 def _identity(alarm: Alarm) -> str:

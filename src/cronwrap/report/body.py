@@ -6,8 +6,6 @@ fit to be shown, and the style in which the job wrote it.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from cronwrap.model import STDOUT, Mark, Output, Record
 from cronwrap.report import mime
 from cronwrap.report.ansi import PLAIN, Pen
@@ -17,7 +15,8 @@ from cronwrap.text import as_overwritten, pictured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from cronwrap.report.ansi import Style
     from cronwrap.report.charset import Reading
@@ -132,14 +131,14 @@ class Shown:
             return
         while begin < end:
             until = self.kept.find(b"\n", begin, end) + 1 or end
-            index = bisect_right(self._marks, begin, key=_offset_of_mark) - 1
+            index = _place(self._marks, begin, _offset_of_mark)
             if index >= 0:
                 self._add(OURS, f"[{self._marks[index].elapsed:8.3f}] ", PLAIN)
             self._by_stream(begin, until)
             begin = until
 
     def _by_stream(self, at: int, end: int) -> None:
-        index = bisect_right(self._turns, at, key=_offset_of_turn) - 1
+        index = _place(self._turns, at, _offset_of_turn)
         while at < end:
             until = min(self._turns[index + 1][0], end) if index + 1 < len(self._turns) else end
             if until > at:
@@ -239,6 +238,15 @@ def _turns(marks: tuple[Mark, ...]) -> list[tuple[int, int]]:
         if mark.stream != turns[-1][1]:
             turns.append((mark.offset, mark.stream))
     return turns
+
+
+def _place(found: Sequence[Any], at: int, offset: Callable[[Any], int]) -> int:
+    """Give the index of the last of some stretches that begins at an offset or before it; -1 for none."""
+    if len(found) == 1 and offset(found[0]) <= at:
+        return 0
+    from bisect import bisect_right  # noqa: PLC0415  # for a job that writes to both its streams
+
+    return bisect_right(found, at, key=offset) - 1
 
 
 def _offset_of_turn(turn: tuple[int, int]) -> int:

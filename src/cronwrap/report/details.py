@@ -39,6 +39,8 @@ def rows(report: Report, attached: dict[int, str], *, same_output: bool | None) 
     ``attached`` maps the index of a try to the name of its attachment. ``same_output`` says whether the
     output is that of the last failure; None when that is unknown or means nothing.
     """
+    if report.facts:
+        return [(label, one_line(value)) for label, value in report.facts]
     return [
         ("command", visible(report.command)),
         ("job", one_line(report.job)),

@@ -26,8 +26,9 @@ from starlette.concurrency import iterate_in_threadpool
 
 from cronwrap.crontab.store import this_program
 from cronwrap.paths import user_name
+from cronwrap.settings.load import Settings
 from cronwrap.web import frames
-from cronwrap.web.deeds.base import Arguments, Pace, Piece, Refused
+from cronwrap.web.deeds.base import Arguments, Pace, Piece, Refused, surroundings
 from cronwrap.web.deeds.perform import perform, stream
 
 IDLE = 30.0
@@ -98,6 +99,10 @@ class Actor:
         self._dying: list[subprocess.Popen[bytes]] = []
         self._threads = anyio.CapacityLimiter(THREADS)
         self._streams = 0
+
+    def settings(self) -> Settings:
+        """Give what is in force for who this process is."""
+        return surroundings(self.user, self._config).settings
 
     async def call(self, user: str, deed: str, arguments: Arguments, *, asker: str = "") -> Any:
         """Do a deed as a user; give JSON's types. Refused when it cannot be done."""

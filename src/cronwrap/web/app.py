@@ -40,7 +40,7 @@ def application(actor: Actor, door: Door) -> Starlette:
     )
     found.router.redirect_slashes = False
     found.state.actor, found.state.door, found.state.templates = actor, door, Templates()
-    found.state.badges = {}
+    found.state.badges, found.state.fleets = {}, {}
     return found
 
 

@@ -19,12 +19,14 @@ from cronwrap.web.api.schemas import shaped
 from cronwrap.web.api.table import PREFIX, Route
 from cronwrap.web.asking import Asking
 from cronwrap.web.deeds.base import Arguments, Refused
-from cronwrap.web.guard import BODY
+from cronwrap.web.guard import BODY, VISITOR
 from cronwrap.web.json_text import dumped
 
 Handler = Callable[[Request], Awaitable[Response]]
 OF_OWNER = ("runs.", "outbox.")
 """What the names of deeds begin with that are about one thing of whoever has it."""
+OF_VISITOR = "fleet."
+"""And those of what is nobody's: the visitor's own settings say where it is."""
 
 
 def handler(route: Route) -> Handler:
@@ -42,6 +44,8 @@ def handler(route: Route) -> Handler:
         arguments = of_query(request.query_params.multi_items(), route.query)
         if route.method == "POST":
             arguments |= of_body(request.scope[BODY], route.body)
+        if route.deed.startswith(OF_VISITOR):
+            arguments["user"] = request.scope[VISITOR].user
         return await answer(route, request, {**arguments, **request.path_params})
 
     return handle

@@ -93,6 +93,33 @@ ITEM = {
     "state": STRING,
 }
 """As ``outbox --json``, and whose it is."""
+FLEET_JOB = {
+    **dict.fromkeys(("host", "job", "user"), STRING),
+    **{name: optional(STRING) for name in ("run", "result")},
+    **{name: optional(WHOLE) for name in ("exit_code", "signal")},
+    **{name: optional(TIME) for name in ("started", "ended")},
+    **{name: optional(NUMBER) for name in ("duration", "usual_duration")},
+    "failures_in_a_row": WHOLE,
+    **{name: optional(TIME) for name in ("failing_since", "last_success")},
+    "running": optional(STRING),
+    "running_since": optional(TIME),
+    "paused": FLAG,
+    "paused_until": optional(TIME),
+    "muted": FLAG,
+    "schedule": optional(STRING),
+    "next": optional(TIME),
+    "late": FLAG,
+}
+"""As ``status --fleet --json``."""
+FLEET_HOST = {
+    **dict.fromkeys(("host", "role", "version", "ship"), STRING),
+    **{name: optional(TIME) for name in ("seen", "oldest", "next")},
+    "skew": optional(NUMBER),
+    **dict.fromkeys(("waiting", "jobs", "failing", "running"), WHOLE),
+    **dict.fromkeys(("quiet", "silent"), FLAG),
+}
+"""As ``fleet status --json``."""
+FLEET_RUN = {name: schema for name, schema in WHOLE_RUN.items() if name not in ("usual_duration", "uses")}
 COUNTS = ("jobs", "failing", "running", "paused", "muted", "late", "queued", "failed")
 
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -121,6 +148,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Done": members("What became of it", id=STRING, said=STRING),
     "Crontab": members("A crontab", id=STRING, user=STRING, path=STRING, system=FLAG, fault=STRING),
     "Saved": members("The crontab as it is now", id=STRING, etag=STRING, same=FLAG),
+    "FleetJob": members("A job of a host, as `cronwrap status --fleet --json` gives it", **FLEET_JOB),
+    "FleetHost": members("A host, as `cronwrap fleet status --json` gives it", **FLEET_HOST),
+    "FleetRun": members("A run, as `cronwrap show --fleet --json` gives it", **FLEET_RUN),
     "Status": members("How many", **dict.fromkeys(COUNTS, WHOLE)),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cronwrap.fleet.view import STATES as FLEET_STATES
 from cronwrap.manage.listing import ORDERS, STATES
 from cronwrap.model import Record
 from cronwrap.web.api.parameters import (
@@ -46,6 +47,7 @@ UNTIL = (
     Parameter(name="for", kind=DURATION, about="how long"),
     Parameter(name="until", kind=MOMENT, about="until when"),
 )
+HOST = Parameter(name="host", kind=NAME, about="of this host of the fleet alone")
 STREAM = Parameter(name="stream", kind=one_of("stdout", "stderr"), about="this stream alone")
 
 EVERY: tuple[Route, ...] = (
@@ -214,6 +216,63 @@ EVERY: tuple[Route, ...] = (
         about="Throw a message away",
         query=(USER,),
         answer="Done",
+    ),
+    Route(
+        method="GET",
+        path="/fleet/hosts",
+        deed="fleet.hosts",
+        about="The hosts of the fleet, what needs attention first",
+        query=(Parameter(name="q", kind=TEXT, about="a part of their names"), AT_MOST, CURSOR),
+        answer="FleetHost",
+        kind="list",
+    ),
+    Route(
+        method="GET",
+        path="/fleet/jobs",
+        deed="fleet.jobs",
+        about="The jobs of all hosts: what fails first, then what is late",
+        query=(
+            HOST,
+            Parameter(name="job", kind=NAME, about="this job alone, on all hosts"),
+            Parameter(name="state", kind=one_of(*FLEET_STATES), about="the jobs in this state alone"),
+            AT_MOST,
+            CURSOR,
+        ),
+        answer="FleetJob",
+        kind="list",
+    ),
+    Route(
+        method="GET",
+        path="/fleet/runs",
+        deed="fleet.runs",
+        about="The runs of all hosts, newest first",
+        query=(
+            HOST,
+            Parameter(name="job", kind=NAME, about="the runs of this job alone"),
+            Parameter(name="failed", kind=FLAG, about="those that failed alone"),
+            Parameter(name="since", kind=DURATION, about="those that began in the time before now"),
+            AT_MOST,
+            CURSOR,
+        ),
+        answer="Run",
+        kind="list",
+    ),
+    Route(
+        method="GET",
+        path="/fleet/runs/{run}",
+        deed="fleet.run",
+        about="One run of a host of the fleet",
+        query=(HOST,),
+        answer="FleetRun",
+    ),
+    Route(
+        method="GET",
+        path="/fleet/runs/{run}/output",
+        deed="fleet.output",
+        about="What such a run has said, if it mailed: its octets, as far as they are kept",
+        query=(HOST, STREAM, Parameter(name="download", kind=FLAG, about="as a file to be saved")),
+        answer="",
+        kind="output",
     ),
     Route(
         method="GET",

@@ -5,7 +5,7 @@ To add a deed: a function in a module here, and its line in ``DEEDS``.
 
 from __future__ import annotations
 
-from cronwrap.web.deeds import crontabs, hold, jobs, new_job, outbox, output, runs, settings, status
+from cronwrap.web.deeds import crontabs, fleet, hold, jobs, new_job, outbox, output, runs, settings, status
 from cronwrap.web.deeds.base import Deed
 
 DEEDS: dict[str, Deed] = {
@@ -42,5 +42,11 @@ DEEDS: dict[str, Deed] = {
     "crontabs.describe": Deed(function=new_job.described),
     "crontabs.line": Deed(function=new_job.made),
     "crontabs.try": Deed(function=new_job.tried, changes=True),
+    "fleet.overview": Deed(function=fleet.overview),
+    "fleet.jobs": Deed(function=fleet.jobs),
+    "fleet.hosts": Deed(function=fleet.hosts),
+    "fleet.runs": Deed(function=fleet.listed),
+    "fleet.run": Deed(function=fleet.one),
+    "fleet.output": Deed(function=fleet.output, streams=True),
     "status.counts": Deed(function=status.counts),
 }

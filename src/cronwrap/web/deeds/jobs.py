@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from cronwrap.history.shipping import shipping
 from cronwrap.manage import listing
 from cronwrap.manage.runs import bring_up_to_date
 from cronwrap.outbox.store import LOUD_AFTER
@@ -49,7 +50,14 @@ def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
         "next": str(first + limit) if first + limit < len(jobs) else None,
         "waiting": waiting(around),
         "faults": faults,
+        "fleet": around.settings.fleet is not None,
+        "behind": _behind(around),
     }
+
+
+def _behind(around: Surroundings) -> str:
+    """Give what is to be said of runs that the fleet does not have yet; nothing as long as all is well."""
+    return shipping(around.state_dir).words(time.time()) if around.settings.fleet else ""
 
 
 def waiting(around: Surroundings) -> dict[str, Any]:
@@ -81,9 +89,9 @@ def limit_of(arguments: Arguments, usual: int = PAGE) -> int:
     return _number(arguments, "limit", usual, 1, LARGEST)
 
 
-def offset_of(arguments: Arguments) -> int:
+def offset_of(arguments: Arguments, name: str = "cursor") -> int:
     """Give from which item on is asked for; Refused for a cursor that is none."""
-    return _number(arguments, "cursor", 0, 0, 10**9)
+    return _number(arguments, name, 0, 0, 10**9)
 
 
 def _number(arguments: Arguments, name: str, usual: int, low: int, high: int) -> int:

@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from cronwrap.errors import StateError
+from cronwrap.history.kept_output import Kept
 from cronwrap.history.runs import Run, find, fold, output_of
 from cronwrap.manage.following import END, ERR, GAP, LOST, WAIT, followed, remembered
 from cronwrap.model import STDERR, STDOUT
@@ -45,8 +46,12 @@ def tail(around: Surroundings, arguments: Arguments) -> Iterator[Piece | dict[st
 def output(around: Surroundings, arguments: Arguments) -> Iterator[Piece | dict[str, Any]]:
     """Give what is kept of a run's output, or of one ``stream`` of it; first of all what is told of it."""
     found = _run(around, wanted(arguments, "run"))
-    kept = output_of(around.state_dir, found)
-    alone = STREAMS.get(arguments.get("stream", ""), 0)
+    yield from pieces_of(found, output_of(around.state_dir, found), arguments.get("stream", ""))
+
+
+def pieces_of(found: Run, kept: Kept, stream_name: str) -> Iterator[Piece | dict[str, Any]]:
+    """Give what is kept of a run's output as pieces; first of all what is told of it."""
+    alone = STREAMS.get(stream_name, 0)
     yield {"run": found.run, "left_out": kept.left_out_bytes}
     for kind, behind, octets in remembered(found.replace(tries=1), kept, 0):
         if kind == GAP:

@@ -33,7 +33,7 @@ def listed(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
         around.state_dir,
         job=arguments.get("job") or None,
         failed=bool(arguments.get("failed")),
-        since=_since(arguments),
+        since=since_of(arguments),
         before=_before(arguments),
         limit=limit + 1,
     )
@@ -100,7 +100,8 @@ def the_run(around: Surroundings, run: str) -> Run:
     return found
 
 
-def _since(arguments: Arguments) -> float | None:
+def since_of(arguments: Arguments) -> float | None:
+    """Give the Unix time from which on runs are asked for, or None. Refused for a span that is none."""
     since = arguments.get("since") or None
     try:
         return None if since is None else time.time() - duration(since)

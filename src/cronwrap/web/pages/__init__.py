@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from cronwrap.web.pages import crontabs, jobs, live, new_job, outbox, runs, settings
+from cronwrap.web.pages import crontabs, fleet, jobs, live, new_job, outbox, runs, settings
 
 ROUTES: list[BaseRoute] = [
     *jobs.ROUTES,
@@ -17,4 +17,5 @@ ROUTES: list[BaseRoute] = [
     *crontabs.ROUTES,
     *outbox.ROUTES,
     *settings.ROUTES,
+    *fleet.ROUTES,
 ]

@@ -14,6 +14,7 @@ from cronwrap.web.pages.words import brief, of_result
 STEP, WIDE, HIGH = 6, 4, 22
 LOWEST, UNKNOWN = 3.0, 8.0
 """How high a bar is at least, and one whose run took nobody knows how long."""
+LEVEL_WIDE = 96
 CHART_WIDE, CHART_HIGH, CHART_FOOT, CHART_SIDE = 720, 120, 14, 64
 """The side has the scale, and the foot of each line its number."""
 Bars = Sequence[tuple[str, float | None]]
@@ -49,6 +50,17 @@ def _high(seconds: float | None, longest: float) -> float:
 def _told(bars: Bars) -> str:
     bad = sum(of_result(result)[0] == "bad" for result, _seconds in bars)
     return f"the last {count(len(bars), 'run')}, {bad or 'none'} failed"
+
+
+def level(seconds: float | None, longest: float, kind: str) -> Markup:
+    """Give a bar as long as a run took, beside the longest of several; nothing where nobody knows."""
+    if seconds is None or not longest:
+        return Markup()
+    wide = max(2.0, LEVEL_WIDE * seconds / longest)
+    return Markup(  # noqa: S704  # nothing in it comes from elsewhere
+        f'<svg class="level" viewBox="0 0 {LEVEL_WIDE} 6" width="{LEVEL_WIDE}" height="6" aria-hidden="true">'
+        f'<rect class="{kind}" width="{wide:.1f}" height="6"/></svg>'
+    )
 
 
 def chart(runs: Sequence[dict[str, Any]]) -> Markup:

@@ -66,6 +66,8 @@ async def listed(request: Request) -> Response:
     counts = _summed(answer["counts"] for answer in answers.values())
     waiting = _waiting([answer["waiting"] for answer in answers.values()])
     request.app.state.badges[asking.visitor.user] = waiting["number"]
+    if mine := answers.get(asking.visitor.user):
+        request.app.state.fleets[asking.visitor.user] = mine["fleet"]
     now = time.time()
     return page(
         request,
@@ -80,6 +82,7 @@ async def listed(request: Request) -> Response:
         heads=HEADS,
         orders={name: address("", **{**asked, "order": name}) for name in ORDERS},
         waiting=waiting,
+        behind=[answer["behind"] for answer in answers.values() if answer["behind"]],
         faults=_faults(answers, refused),
         first=address("", **asked) if first else "",
         following=address("", **asked, cursor=first + PAGE) if first + PAGE < total else "",

@@ -23,6 +23,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from cronwrap.crontab import places
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import harmless, moment, size
+from cronwrap.web.actor import Actor
 from cronwrap.web.deeds.base import Refused
 from cronwrap.web.guard import VISITOR
 from cronwrap.web.pages import words
@@ -36,7 +37,13 @@ NAVIGATION = (
     ("Outbox", "/outbox"),
     ("Settings", "/settings"),
 )
-SECTIONS = {"": "Jobs", "jobs": "Jobs", **{where[1:]: name for name, where in NAVIGATION if where != "/"}}
+FLEET = ("Fleet", "/fleet")
+"""Stands behind the others for who has one."""
+SECTIONS = {
+    "": "Jobs",
+    "jobs": "Jobs",
+    **{where[1:]: name for name, where in (*NAVIGATION, FLEET) if where != "/"},
+}
 _KEY = os.urandom(32)
 SAID_LONGEST = 500
 """Characters of what the page before has to say."""
@@ -143,7 +150,7 @@ def page(request: Request, name: str, *, status: int = 200, **context: Any) -> R
     around = {
         "visitor": visitor,
         "host": host_name(),
-        "navigation": NAVIGATION,
+        "navigation": (*NAVIGATION, FLEET) if has_fleet(request, visitor.user) else NAVIGATION,
         "section": section(request.scope["path"]),
         "badge_count": request.app.state.badges.get(visitor.user, 0),
         "token": "" if visitor.read_only else door.token(visitor),
@@ -153,6 +160,15 @@ def page(request: Request, name: str, *, status: int = 200, **context: Any) -> R
     }
     text = request.app.state.templates.render(name, {**around, **context})
     return HTMLResponse(text.encode("utf-8", "replace"), status_code=status)
+
+
+def has_fleet(request: Request, user: str) -> bool:
+    """Tell whether a user has a fleet, as far as is known: another's settings are read by their own deeds."""
+    known: dict[str, bool] = request.app.state.fleets
+    actor: Actor = request.app.state.actor
+    if user not in known and user == actor.user:
+        known[user] = actor.settings().fleet is not None
+    return known.get(user, False)
 
 
 def host_name() -> str:

@@ -74,7 +74,7 @@ async def one(request: Request) -> Response:
     stream = stream if stream in NAMES.values() else ""
     user, found = await asking.anywhere("runs.one", {"run": run}, user=request.query_params.get("user", ""))
     pieces = asking.stream(user, "runs.output", {"run": run, **({"stream": stream} if stream else {})})
-    output = await _shown(pieces, query, goes_on=found["result"] == "running")
+    output = await shown(pieces, query, goes_on=found["result"] == "running")
     kind, sign = words.of_result(found["result"])
     whose = user if user != asking.visitor.user else ""
     return page(
@@ -96,13 +96,13 @@ async def one(request: Request) -> Response:
         download=f"/api/v1/runs/{run}/output?{urlencode({'user': user, 'download': 'true'})}",
         tail=f"/api/v1/runs/{run}/tail?{urlencode({'user': user})}",
         live=found["result"] == "running" and not query and not stream,
-        alarm=_alarm(found),
+        alarm=alarm(found),
         events={"running": found["result"] == "running"},
         now_until=time.time(),
     )
 
 
-def _alarm(run: dict[str, Any]) -> str:
+def alarm(run: dict[str, Any]) -> str:
     """Give why a run is not all right."""
     said = [
         reason for reason in run["reasons"] if not reason.startswith("exit status")
@@ -110,7 +110,7 @@ def _alarm(run: dict[str, Any]) -> str:
     return "; ".join(said) if run["result"] not in ("ok", "running") else ""
 
 
-async def _shown(
+async def shown(
     pieces: AsyncIterator[Piece | dict[str, Any]], query: str, *, goes_on: bool
 ) -> dict[str, Any]:
     """Give an output as HTML, up to so much, or the lines that have what is searched for.
