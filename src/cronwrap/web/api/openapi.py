@@ -70,8 +70,14 @@ def _parameter(parameter: Parameter, where: str) -> dict[str, Any]:
         "in": where,
         "required": parameter.required,
         "description": parameter.about,
-        "schema": parameter.kind.schema,
+        "schema": _or_empty(parameter.kind.schema) if where == "query" else parameter.kind.schema,
+        **({"allowEmptyValue": True} if where == "query" else {}),
     }
+
+
+def _or_empty(schema: dict[str, Any]) -> dict[str, Any]:
+    """Give the schema of what may be left empty."""
+    return {"anyOf": [schema, {"type": "string", "maxLength": 0}]}
 
 
 def _header(name: str, about: str, *, required: bool = False) -> dict[str, Any]:

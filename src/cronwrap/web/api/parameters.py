@@ -101,8 +101,12 @@ OFFSET = whole(0, OFFSET_MAX)
 
 
 def of_query(pairs: Iterable[tuple[str, str]], known: Sequence[Parameter]) -> dict[str, Any]:
-    """Give what a query says; ``Refused`` for what is unknown, said twice, or wrong."""
-    return _read(list(pairs), known, "query")
+    """Give what a query says; ``Refused`` for what is unknown, said twice, or wrong.
+
+    An empty value says nothing: it is what a form sends of a field that nobody has filled in.
+    """
+    found = _read([(name, value or None) for name, value in pairs], known, "query")
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def of_body(content: bytes, known: Sequence[Parameter]) -> dict[str, Any]:
@@ -133,7 +137,7 @@ def _constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON")
 
 
-def _read(pairs: list[tuple[str, str]], known: Sequence[Parameter], where: str) -> dict[str, Any]:
+def _read(pairs: Sequence[tuple[str, str | None]], known: Sequence[Parameter], where: str) -> dict[str, Any]:
     kinds = {parameter.name: parameter for parameter in known}
     found: dict[str, Any] = {}
     for name, value in pairs:
@@ -143,9 +147,9 @@ def _read(pairs: list[tuple[str, str]], known: Sequence[Parameter], where: str) 
         if name in found:
             raise Refused(400, "Said twice", f"{name} is there more than once.")
         try:
-            found[name] = kinds[name].kind.read(value)
+            found[name] = None if value is None else kinds[name].kind.read(value)
         except (ValueError, OverflowError) as error:
-            raise Refused(400, "Wrong value", f"{name}: {_shown(value)}: {error}") from None
+            raise Refused(400, "Wrong value", f"{name}: {_shown(value or '')}: {error}") from None
     for parameter in known:
         if parameter.required and parameter.name not in found:
             raise Refused(400, "Missing", f"The {where} lacks {parameter.name}: {parameter.about}.")

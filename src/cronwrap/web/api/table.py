@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cronwrap.fleet.view import STATES as FLEET_STATES
-from cronwrap.manage.listing import ORDERS, STATES
+from cronwrap.manage.listing import ALIASES, ORDERS, STATES
 from cronwrap.model import Record
 from cronwrap.web.api.parameters import (
     DURATION,
@@ -59,7 +59,7 @@ EVERY: tuple[Route, ...] = (
         query=(
             USER,
             Parameter(name="q", kind=TEXT, about="words that its name, command or schedule has"),
-            Parameter(name="state", kind=one_of(*STATES), about="the jobs in this state alone"),
+            Parameter(name="state", kind=one_of(*STATES, *ALIASES), about="the jobs in this state alone"),
             Parameter(name="order", kind=one_of(*ORDERS), about="what to order by"),
             AT_MOST,
             CURSOR,

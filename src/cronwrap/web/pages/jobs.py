@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cronwrap.manage.listing import ORDERS
+from cronwrap.manage.listing import ALIASES, ORDERS
 from cronwrap.spans import count
 from cronwrap.web.asking import Asking
 from cronwrap.web.deeds.base import Refused
@@ -52,6 +52,7 @@ async def listed(request: Request) -> Response:
     """Give the jobs that the visitor may see, what needs somebody first."""
     asking = Asking(request)
     asked = {name: request.query_params.get(name, "") for name in ("q", "state", "order")}
+    asked["state"] = ALIASES.get(asked["state"], asked["state"])
     order = asked["order"] if asked["order"] in ORDERS else "attention"
     cursor = request.query_params.get("cursor", "")
     first = int(cursor) if cursor.isascii() and cursor.isdigit() and len(cursor) < 10 else 0
