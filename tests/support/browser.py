@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from playwright.sync_api import sync_playwright
@@ -123,8 +124,8 @@ class Visit:
         if not request.url.startswith(f"{self.base}/"):
             self.complaints.append(f"asked {request.url}")
 
-    def pages(self):
-        """Give the address of each kind of page, by a name."""
+    @cached_property
+    def _pages(self):
         with self.window() as page:
             page.goto(self.base)
             user = page.locator(".who").inner_text()
@@ -136,8 +137,8 @@ class Visit:
             crontab = f"/crontab/user:{user}"
             page.goto(f"{self.base}{crontab}/edit")
             write(page, "# Not wrapped yet:", "# To be wrapped:")
-            page.get_by_role("button", name="Show the difference").click()
-            page.get_by_role("button", name="Save").click()
+            press(page, "Show the difference")
+            press(page, "Save")
             states = page.goto(f"{self.base}{crontab}/states").text()
         return {
             "jobs": "/",
@@ -158,6 +159,10 @@ class Visit:
             "nothing": "/nothing",
         }
 
+    def pages(self):
+        """Give the address of each kind of page, by a name."""
+        return self._pages
+
     def every(self):
         """Give all that can be looked at: its name, and what has a page show it."""
         pages = self.pages()
@@ -165,6 +170,12 @@ class Visit:
             yield name, lambda page, address=address: page.goto(self.base + address)
         for name, (where, act) in STEPS.items():
             yield name, lambda page, where=where, act=act: (page.goto(self.base + pages[where]), act(page))
+
+
+def press(page, name):
+    """Press a button, and wait for the page behind it."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=name, exact=True).click()
 
 
 def write(page, old, new):
@@ -178,13 +189,13 @@ def difference(page):
     """See what an edit changes, and what there is to say of it."""
     write(page, "*/30 * * * * /opt/old", "*/31 * * * * /opt/old")
     write(page, "0 3 * * *", "61 3 * * *")
-    page.get_by_role("button", name="Show the difference").click()
+    press(page, "Show the difference")
 
 
 def wrapping(page):
     """See what wrapping changes."""
     page.get_by_role("checkbox").last.check()
-    page.get_by_role("button", name="Wrap the chosen", exact=True).click()
+    press(page, "Wrap the chosen")
 
 
 def wrong(page):
@@ -192,13 +203,13 @@ def wrong(page):
     page.get_by_label("Command").fill("backup --all")
     page.get_by_label("As a crontab has it:").check()
     page.get_by_role("textbox", name="Schedule").fill("61 * * * *")
-    page.get_by_role("button", name="Look at the line").click()
+    press(page, "Look at the line")
 
 
 def tried(page):
     """Try the command of a new job."""
     page.get_by_label("Command").fill("echo 'it works'; echo 'mostly' >&2; exit 3")
-    page.get_by_role("button", name="Try the command now").click()
+    press(page, "Try the command now")
 
 
 def overtaken(page):
@@ -206,10 +217,10 @@ def overtaken(page):
     with page.context.new_page() as other:
         other.goto(page.url)
         write(other, "# The crontab", f"# Seen at {time.monotonic()}\n# The crontab")
-        other.get_by_role("button", name="Show the difference").click()
-        other.get_by_role("button", name="Save").click()
+        press(other, "Show the difference")
+        press(other, "Save")
     write(page, "0 3 * * *", "0 4 * * *")
-    page.get_by_role("button", name="Show the difference").click()
+    press(page, "Show the difference")
 
 
 STEPS = {

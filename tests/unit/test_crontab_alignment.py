@@ -13,7 +13,7 @@ from cronwrap.crontab.edit import as_form, merged
 LINES = st.lists(st.sampled_from(["", "", "#", "a", "b", "c", "d", "e"]), max_size=30)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(LINES, LINES, st.integers(0, 20))
 def test_one_text_becomes_the_other_by_what_is_told(old, new, short):
     before = alignment.SHORT
