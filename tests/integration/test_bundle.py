@@ -264,7 +264,7 @@ def test_a_file_that_has_grown_is_written_anew(bundled):
 
 def test_a_file_of_a_python_with_other_byte_code_is_written_anew(bundled):
     content = content_of(bundled)
-    at = len(b"cronwrap modules 1 ")
+    at = len(b"cronwrap modules 2 ")
     put(bundled, content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     assert not bundled.loads_as_one()
     assert bundled.loads_as_one()
