@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from types import CodeType
 
     SourceState = tuple[int, int, int, int]
+    Later = tuple[list[tuple[str, SourceState]], bytes]
+    """Sources with their states; the modules made of them, as ``Member`` each, not yet unpacked."""
     Member = tuple[str, str, str, SourceState, CodeType]
     """Name; source and byte code, both below the package's folder; the state of the source; the code."""
 
 QUIET_RUN = "quiet-run"
 """What the first of the files holds; it is the end of the file's name."""
-HEADER = b"cronwrap modules 1 " + machinery.MAGIC_NUMBER
+HEADER = b"cronwrap modules 2 " + machinery.MAGIC_NUMBER
 """Format, and Python's own number for its kind of byte code (PEP 3147)."""
 SIZE_LENGTH = 8
 """Octets of the body's length in the header: a file that was cut short is none."""
@@ -47,6 +49,8 @@ DIRECTORY = os.path.dirname(__file__)
 bundles_due: dict[str, str] = {}
 """What a run is to write, since there is none that counts, and where; empty when it need not or must not."""
 _asked_for: list[str] = []
+_for_later: list[bytes] = []
+"""What a file holds for ``load_rest``."""
 
 
 def load_also(what: str) -> None:
@@ -65,14 +69,25 @@ def load_bundle(what: str = QUIET_RUN) -> None:
     if not path:
         return
     try:
-        members = _read(path)
+        members, later = _read(path)
     except UNUSABLE:
-        members = []
+        members, later = [], b""
     if members:
+        _for_later.append(later)
         for member in members:
             _execute(*member)
     elif _may_write(path):
         bundles_due[what] = path
+
+
+def load_rest() -> None:
+    """Load what a run needs once its job has been started; it was read, and its sources seen, before."""
+    try:
+        while _for_later:
+            for member in marshal.loads(_for_later.pop()):  # noqa: S302  # as the rest of the file
+                _execute(*member)
+    except Exception:  # noqa: BLE001  # the job runs; whoever needs what cannot be loaded imports it
+        return
 
 
 def bundle_path(what: str = QUIET_RUN) -> str:
@@ -109,24 +124,30 @@ def _owners() -> tuple[int, int]:
     return 0, os.stat(DIRECTORY).st_uid
 
 
-def _read(path: str) -> list[Member]:
-    """Give the modules in a file, in the order in which they need each other; none where one has changed."""
+def _read(path: str) -> tuple[list[Member], bytes]:
+    """Give the modules in a file, in the order in which they need each other; none where one has changed.
+
+    Those that are for later come as they are in the file.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         state = os.fstat(handle)
         trusted = state.st_uid in _owners() and not state.st_mode & WRITABLE_BY_OTHERS
         if not trusted or state.st_mode & S_IFMT != S_IFREG or state.st_size > SIZE_LIMIT:
-            return []
+            return [], b""
         content = os.read(handle, state.st_size)
     finally:
         os.close(handle)
     body = memoryview(content)[len(HEADER) + SIZE_LENGTH :]
     if not content.startswith(bundle_head(len(body))):
-        return []
-    members: list[Member] = marshal.loads(body)  # noqa: S302  # whole, and by somebody who is trusted
-    if any(source_state(f"{DIRECTORY}/{source}") != state for _, source, _, state, _ in members):
-        return []
-    return members
+        return [], b""
+    members: list[Member]
+    later: Later
+    members, later = marshal.loads(body)  # noqa: S302  # whole, and by somebody who is trusted
+    sources = [(source, state) for _, source, _, state, _ in members]
+    if any(source_state(f"{DIRECTORY}/{source}") != state for source, state in sources + later[0]):
+        return [], b""
+    return members, later[1]
 
 
 def _execute(name: str, source: str, cached: str, _state: SourceState, code: CodeType) -> None:

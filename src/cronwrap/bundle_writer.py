@@ -55,7 +55,7 @@ AFTER = (
     "report.verdict",
     "pipeline.housekeeping",
 )
-"""What it loads then; a test keeps the two lists to just that."""
+"""What it loads then, from the same file; a test keeps the two lists to just that."""
 OPTIONS = ("settings.values", "settings.options")
 """What a run needs that was given an option, or a variable of ours."""
 HISTORY = (
@@ -113,7 +113,6 @@ REPORT = (
 """What a run needs to tell of itself; the first few whether it has looked into the history or not."""
 BUNDLES = {
     cronwrap.QUIET_RUN: MODULES,
-    "after": AFTER,
     "options": OPTIONS,
     "history": HISTORY,
     "report": REPORT,
@@ -129,7 +128,10 @@ def write(path: str, what: str = cronwrap.QUIET_RUN) -> None:
     """Write the file; what cannot be written now is tried by the next run."""
     temporary = f"{path}.{os.getpid()}"
     try:
-        body = marshal.dumps([_member(name) for name in BUNDLES[what]])
+        later = [_member(name) for name in (AFTER if what == cronwrap.QUIET_RUN else ())]
+        states = [(source, state) for _, source, _, state, _ in later]
+        members = [_member(name) for name in BUNDLES[what]]
+        body = marshal.dumps((members, (states, marshal.dumps(later))))
         content = cronwrap.bundle_head(len(body)) + body
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except Exception:  # noqa: BLE001  # a source that is just being replaced: anything may be in it

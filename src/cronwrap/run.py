@@ -6,7 +6,7 @@ import os
 import posix
 import sys
 
-from cronwrap import load_also
+from cronwrap import load_also, load_rest
 from cronwrap.exit_status import EXIT_SIGNAL_BASE, AftermathError
 from cronwrap.job.signals import Signals, library_ignored
 from cronwrap.job.spawn import Start, execute
@@ -236,7 +236,7 @@ def supervise(run: RunContext, signals: Signals, guard: Guard | None, fleet: Fle
         if why_not and not outcomes and guard:
             raise NotStartedError(start) from why_not
         # The job runs: what is loaded and written from here on costs it nothing, and nobody waits for it.
-        load_also("after")  # before there is a thread that would import some of it
+        load_rest()  # before there is a thread that would import some of it
         record = _OnRecord(run, guard, entry, faults)
         if guard:
             supervisor.end_asked = lambda: _under_way("asked_by", run, guard) or ("", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import shutil
 import subprocess
@@ -206,6 +207,17 @@ def test_functions_loaded_as_one_tell_no_types_and_classes_do(bundled):
     assert bundled.run(look)["extra"] == [{}, {"offset": "int", "stream": "int", "elapsed": "float"}]
 
 
+def test_what_cannot_be_loaded_once_the_job_runs_is_imported(bundled):
+    content = content_of(bundled)
+    head = len(cronwrap.bundle_head(0))
+    members, (states, _later) = marshal.loads(content[head:])
+    body = marshal.dumps((members, (states, b"none")))
+    put(bundled, cronwrap.bundle_head(len(body)) + body)
+    answer = bundled.run(words=("--", "sh", "-c", "exit 7"), status=7)
+    assert set(answer["at_once"]) == MODULES
+    assert "cronwrap.history.journal" in answer["in_all"]
+
+
 def test_a_reload_reads_the_source_anew(bundled):
     reload = (
         "import importlib, cronwrap.errors as errors; p = errors.__file__; t = open(p).read();"
@@ -264,7 +276,7 @@ def test_a_file_that_has_grown_is_written_anew(bundled):
 
 def test_a_file_of_a_python_with_other_byte_code_is_written_anew(bundled):
     content = content_of(bundled)
-    at = len(b"cronwrap modules 1 ")
+    at = len(b"cronwrap modules 2 ")
     put(bundled, content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
     assert not bundled.loads_as_one()
     assert bundled.loads_as_one()

@@ -19,6 +19,8 @@ KEEP_BYTES = 64 * 1024
 """How much of each end is remembered; the mail had more."""
 STRETCHES_MAX = 4096
 """Changes between the streams that are remembered; what follows the last one counts to its stream."""
+NOTHING = b"x\x9c\x03\x00\x00\x00\x00\x01"
+"""No octets, compressed: as a rule there is no tail, and to begin to compress takes 250 KiB of memory."""
 
 
 class Kept(Record):
@@ -37,7 +39,7 @@ def pack(output: Output) -> dict[str, Any]:
     kept = _shortened(output)
     return {
         "head": zlib.compress(kept.head),
-        "tail": zlib.compress(kept.tail),
+        "tail": zlib.compress(kept.tail) if kept.tail else NOTHING,
         "left_out_bytes": kept.left_out_bytes,
         "left_out_lines": kept.left_out_lines,
         "stretches": " ".join(f"{offset}:{stream}" for offset, stream in kept.stretches),
