@@ -73,7 +73,7 @@ def lint(
         told = (*_line_ends(line), *_by_kind(line, world, evaluated, dialect)) if asked else ()
         if continued and isinstance(line, Unreadable):
             told = ()  # it was meant for the end of the line before, which has been told of
-        continued = not line.raw.lstrip(" \t").startswith("#") and line.raw.endswith("\\\n")
+        continued = line.raw.endswith("\\\n") and not line.raw.lstrip(" \t").startswith("#")
         if continued and asked:
             told = (*told, (ERROR, "a crontab has no continuation lines: the \\ at the end joins nothing"))
         findings += [Finding(number=line.number, severity=severity, text=said) for severity, said in told]
@@ -93,6 +93,9 @@ def _by_kind(line: Line, world: World, evaluated: frozenset[str], dialect: Diale
 
 def _evaluated(lines: tuple[Line, ...]) -> frozenset[str]:
     """Give the variables whose text a later shell reads as commands: it expands what is in them."""
+    asked = (line.value for line in lines if isinstance(line, Assignment))
+    if not any(_EXPANSION.search(value) or _HOME.search(value) for value in asked):
+        return EVALUATED  # nobody asks for more: the commands need not be searched
     found: set[str] = set(EVALUATED)
     for job in jobs(lines):
         if re.search(r"\beval\b|(?:^|\s)-[a-z]*c\b|\benvsubst\b", job.command):

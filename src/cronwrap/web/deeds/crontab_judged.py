@@ -113,16 +113,20 @@ def _fault(shell: str, text: str) -> str:
 
 
 class _Patience:
-    """Asks shells as long as its budget lasts."""
+    """Asks shells until that has taken as long as its budget allows."""
 
     def __init__(self, budget: float) -> None:
-        self._until = time.monotonic() + budget
-        self.over = False
+        self._left, self.over = budget, False
 
     def fault(self, shell: str, text: str) -> str:
         """Give what a shell has against a text; nothing when there is no time left to ask."""
-        self.over = self.over or time.monotonic() > self._until
-        return "" if self.over else _fault(shell, text)
+        if self._left <= 0:
+            self.over = True
+            return ""
+        begun = time.monotonic()
+        found = _fault(shell, text)
+        self._left -= time.monotonic() - begun
+        return found
 
 
 _pages: dict[object, Found] = {}

@@ -32,9 +32,9 @@ from cronwrap.web.deeds.crontab_judged import SHELL_BUDGET, Soon, Text
 
 LARGEST = 1 << 20
 """Octets of a crontab that is changed by a page: a person's has some thousand."""
-LINES_SHOWN = 300
+LINES_SHOWN = 250
 """Lines of one page: of more a browser, too, takes its time."""
-LINES_JUDGED = 500
+LINES_JUDGED = 250
 """Jobs that are judged where many change at once."""
 
 
