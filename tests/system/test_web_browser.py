@@ -132,3 +132,12 @@ def test_in_w3m_the_list_a_job_and_a_run_can_be_read(needs, tmp_path):
     assert "backup-srv" in shown
     assert "failing since" in shown
     assert "Press ? for keys" not in shown  # there is no script
+
+
+def test_whoever_fills_in_a_field_of_a_schedule_has_chosen_it(visit):
+    with visit.window() as page:
+        page.goto(visit.base + visit.pages()["new-job"])
+        page.get_by_label("Day", exact=True).fill("3")
+        assert page.get_by_role("radio", name="Every month on day").is_checked()
+        page.get_by_role("textbox", name="Schedule").fill("@hourly")
+        assert page.get_by_role("radio", name="As a crontab has it:").is_checked()
