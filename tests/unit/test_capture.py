@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.job.capture import MARKS_LIMIT, SAMPLE, Capture, _newlines
+from cronwrap.job.capture import MARKS_LIMIT, POUR, SAMPLE, Capture, _newlines
 from cronwrap.job.matching import Matcher
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 
@@ -64,6 +64,30 @@ def test_a_short_read_into_the_room_leaves_what_is_beyond_it_alone(limit, reads)
     assert output.tail == everything[len(everything) - limit // 2 :]
     gap = everything[len(output.head) : len(everything) - len(output.tail)]
     assert (output.left_out_bytes, output.left_out_lines) == (len(gap), gap.count(b"\n"))
+
+
+@given(st.lists(st.integers(0, POUR), max_size=40), st.integers(1, 9), st.integers(2 * POUR, 3 * POUR))
+def test_what_pours_is_kept_and_counted_as_if_it_had_been_taken_piece_by_piece(lengths, reads, limit):
+    start = b"\n" * 2 * limit
+    capture, everything, left = Capture(limit), bytearray(start), list(lengths)
+    capture.add(STDOUT, bytearray(start), len(start), 0.0)
+
+    def readv(_descriptor, views):
+        if not left:
+            raise BlockingIOError
+        data = (b"a\n" + bytes([65 + len(left)]) * POUR)[: min(left.pop(0), len(views[0]))]
+        views[0][: len(data)] = data
+        everything.extend(data)
+        return len(data)
+
+    while left:
+        capture.pour(STDOUT, 0, readv, reads)
+    assert [capture.pour(stream, 0, readv, reads) for stream in (0, STDERR)] == [0, 0]
+    assert Capture(limit).pour(0, 0, readv, reads) == 0
+    output = capture.output()
+    assert (output.head, output.tail) == (everything[: limit - limit // 2], everything[-(limit // 2) :])
+    assert output.stdout_bytes == len(everything)
+    assert output.left_out_lines == everything.count(b"\n") - output.kept.count(b"\n")
 
 
 def test_no_room_is_given_to_a_stream_that_is_not_the_jobs_output():
