@@ -73,32 +73,11 @@ class Capture:
                 self._pouring = stream
                 self._place = self._tail_total % self._tail_size
 
-    def room(self, stream: int, octets: int) -> list[memoryview]:
-        """Give where the next ``octets`` of a stream may be read to, for readv(2), and then ``poured``.
-
-        Gives nothing where ``add`` has to see them. This is what gigabytes take: one stream, into a ring
-        that is complete, without a copy on the way.
-        """
-        if not self._pouring or stream != self._pouring or octets > self._tail_size:
-            return []
-        beyond = self._place + octets - self._tail_size
-        if beyond <= 0:
-            return [self._ring[self._place : self._place + octets]]
-        return [self._ring[self._place :], self._ring[:beyond]]
-
-    def poured(self, length: int) -> None:
-        """Take note of octets that were read to where ``room`` said; nothing was taken in between."""
-        end = self._place + length
-        beyond = max(0, end - self._tail_size)
-        self._tail_newlines += _newlines(self._tail, self._place, end - beyond)
-        if beyond:
-            self._tail_newlines += _newlines(self._tail, 0, beyond)
-        self._totals[self._pouring] += length
-        self._tail_total += length
-        self._place = end % self._tail_size
-
     def pour(self, stream: int, descriptor: int, readv: Readv, reads: int) -> int:
         """Read a stream that pours straight into the ring, many times over; give the longest read, or 0.
+
+        Nothing is read where ``add`` has to see it. This is what gigabytes take: one stream, into a ring that
+        is complete, without a copy on the way.
 
         While the reader is the faster, who writes a pipe fills pages that the reader has just let go of;
         behind a slower one the kernel makes each anew. So this does little more than read, and stops where

@@ -395,9 +395,8 @@ class Supervisor:
     def _read(self, descriptor: int) -> int:
         """Read once; give how many octets came."""
         stream = self._open[descriptor]
-        room = () if self._live else self._capture.room(stream, len(self._buffer))
         try:
-            length = os.readv(descriptor, room or self._view)
+            length = os.readv(descriptor, self._view)
         except BlockingIOError:
             return 0
         except OSError:
@@ -409,10 +408,7 @@ class Supervisor:
         else:
             now = time.monotonic()
             self._course.wrote(now)
-            if room:
-                self._capture.poured(length)
-            else:
-                self._capture.add(stream, self._buffer, length, now - self._began)
+            self._capture.add(stream, self._buffer, length, now - self._began)
             if self._live:
                 self._pass_on(self._live, descriptor, bytes(self._view[0][:length]))
             if length >= len(self._buffer):
