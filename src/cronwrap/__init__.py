@@ -82,9 +82,12 @@ def load_bundle(what: str = QUIET_RUN) -> None:
 
 def load_rest() -> None:
     """Load what a run needs once its job has been started; it was read, and its sources seen, before."""
-    while _for_later:
-        for member in marshal.loads(_for_later.pop()):  # noqa: S302  # as the rest of the file
-            _execute(*member)
+    try:
+        while _for_later:
+            for member in marshal.loads(_for_later.pop()):  # noqa: S302  # as the rest of the file
+                _execute(*member)
+    except Exception:  # noqa: BLE001  # the job runs; whoever needs what cannot be loaded imports it
+        return
 
 
 def bundle_path(what: str = QUIET_RUN) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import shutil
 import subprocess
@@ -204,6 +205,17 @@ def test_functions_loaded_as_one_tell_no_types_and_classes_do(bundled):
     look = "from cronwrap import model, spans\n"
     look += "extra = [spans.duration.__annotations__, {**model.Mark.__annotations__}]"
     assert bundled.run(look)["extra"] == [{}, {"offset": "int", "stream": "int", "elapsed": "float"}]
+
+
+def test_what_cannot_be_loaded_once_the_job_runs_is_imported(bundled):
+    content = content_of(bundled)
+    head = len(cronwrap.bundle_head(0))
+    members, (states, _later) = marshal.loads(content[head:])
+    body = marshal.dumps((members, (states, b"none")))
+    put(bundled, cronwrap.bundle_head(len(body)) + body)
+    answer = bundled.run(words=("--", "sh", "-c", "exit 7"), status=7)
+    assert set(answer["at_once"]) == MODULES
+    assert "cronwrap.history.journal" in answer["in_all"]
 
 
 def test_a_reload_reads_the_source_anew(bundled):

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from cronwrap.mail import Envelope, Message
+from cronwrap.outbox.sender import waits
 from cronwrap.outbox.sent import Sent
 from cronwrap.outbox.store import FAILED, QUEUE, Outbox
-from cronwrap.outbox.waiter import waits
 
 CONTENT = (
     b"From: cron@example.test\r\nTo: ops@example.test\r\n"

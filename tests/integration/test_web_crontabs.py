@@ -95,7 +95,7 @@ def test_an_edit_is_shown_then_saved_and_nothing_else_is_touched(page, table, tm
     difference = edited(page, lambda text: text.replace("61 * * * * c", "6 * * * * c"))
     assert difference.status == 200
     assert table.read_bytes() == PLAIN
-    assert '<span class="vh"> removed</span></span><code>61 * * * * c</code>' in difference.text
+    assert '<span class="vh"> removed</span></span> <code>61 * * * * c</code>' in difference.text
     assert saved(page, difference).location.startswith(f"/crontab/{ME}?said=Saved&")
     after = PLAIN.replace(b"61 *", b"6 *")
     assert table.read_bytes() == after
@@ -150,7 +150,7 @@ def test_what_was_changed_meanwhile_is_shown_and_never_overwritten(page, table):
     assert "changed meanwhile" in late.text
     again = page.post(f"/crontab/{ME}/difference", mine)
     assert again.status == 409
-    assert '<span class="vh"> added</span></span><code>@daily theirs</code>' in again.text
+    assert '<span class="vh"> added</span></span> <code>@daily theirs</code>' in again.text
     assert "mine" in field(again)
     assert table.read_bytes() == PLAIN.replace(b"a | b", b"theirs")
     # The text goes on against the crontab as it is: the difference says what would become of theirs.

@@ -277,3 +277,25 @@ def test_a_history_that_is_broken_is_said_and_hides_nothing_else(ground, page):
     assert answer.status in {200, 503}
     assert page.get("/").status == 200
     assert page.get("/outbox").status == 200
+
+
+def test_a_button_says_what_it_does_by_its_name_and_value_alone_as_text_browsers_know_it(ground, page):
+    """Nothing but the list could be done in w3m and lynx: they know neither ``formaction`` nor ``form``."""
+    del ground
+    for address in ("/", f"/jobs/{ME}/backup", "/outbox"):
+        shown = page.get(address).text
+        assert not re.search(r"<button[^>]* form(action)?=", shown)
+        for form in re.findall(r"<form[^>]*>", shown):
+            assert 'action="/' in form
+    paused = page.post("/jobs", {"pause": f"{ME}/backup"})
+    assert (paused.status, "backup is paused" in page.get(paused.location).text) == (303, True)
+    page.post("/jobs", {"do": "resume", "of": f"{ME}/backup"})
+    muted = page.post("/jobs", {"do": "mute-until-ok", "of": f"{ME}/backup", "for": "1h"})
+    assert "muted until it succeeds" in page.get(muted.location).text
+    for wrong in ({}, {"do": "drop", "of": f"{ME}/backup"}, {"do": "run", "of": "backup"}, {"run": ""}):
+        assert page.post("/jobs", wrong).status == 422
+    assert page.post("/outbox/none", {"do": "burn"}).status == 422
+
+
+def test_a_request_for_no_path_is_answered(page):
+    assert page.ask("GET", "*").status == 404

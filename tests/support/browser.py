@@ -48,6 +48,13 @@ CONTRAST = """() => {
   return bad;
 }"""
 """Gives the texts whose contrast is below AA (WCAG 2.2, 1.4.3)."""
+AXE = {
+    "runOnly": {
+        "type": "tag",
+        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    }
+}
+"""What axe-core looks for."""
 
 
 @contextlib.contextmanager

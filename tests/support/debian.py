@@ -31,6 +31,7 @@ PACKAGES = {
     "fish": "fish",
     "haproxy": "haproxy",
     "lintian": "lintian",
+    "lynx": "lynx",
     "man": "man-db",
     "mmdebstrap": "mmdebstrap",
     "munpack": "mpack",
@@ -55,6 +56,7 @@ PACKAGES = {
     "sshd": "openssh-server",
     "strace": "strace",
     "unshare": "util-linux",
+    "tmux": "tmux",
     "w3m": "w3m",
     "zsh": "zsh",
 }

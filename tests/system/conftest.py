@@ -73,7 +73,7 @@ def server(request, needs, run_server):
 @pytest.fixture(scope="session")
 def postgresql(needs, authority):
     """A running PostgreSQL; see support.postgres.Postgres."""
-    needs(*postgres_module.NEEDS)
+    needs("minutes", *postgres_module.NEEDS)
     with postgres_module.Postgres(authority) as running:
         yield running
 

@@ -11,8 +11,9 @@ from html import unescape
 from urllib.parse import quote
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
-from support.browser import CONTRAST, SCHEMES, WIDTHS, Visit, chromium
+from support.browser import AXE, CONTRAST, SCHEMES, WIDTHS, Visit, chromium
 from support.fleet import a_job, a_run, run, say, ship
 from support.web import Page
 from support.web_document import Document
@@ -31,9 +32,10 @@ def seen(host, database):
     ship(one)
     well = {"started": now - 60, "ended": now - 50, "duration": 10.0, "results": "failed ok"}
     slow = a_job(job="slow", schedule="@hourly", next=now - 3600, **well)
+    gone = a_job(job="hourly", schedule="@hourly", next=now - 300, **well)  # since its host was heard of
     for name, jobs in (
         ("web2", [a_job(job="nightly", **well), slow]),
-        ("db1", [a_job(job="nightly", **well)]),
+        ("db1", [a_job(job="nightly", **well), gone]),
     ):
         runs = [a_run(job["job"], now - 50, job=job["job"]) for job in jobs]
         say(database, name, jobs=jobs, runs=runs, next=now - 300)
@@ -68,11 +70,16 @@ def test_what_fails_is_first_then_what_is_late_and_a_silent_host_is_told(page):
     assert hosts == [("late", "db1"), ("bad", "web1"), ("ok", "web2")]
     (header,) = re.findall(r"<thead>(?:(?!</thead>).)*class=\"job\".*?</thead>", answer.text, re.DOTALL)
     names = re.findall(r"<span>(\w+)</span>", header)
-    assert names == ["broken", "slow", "nightly"]
+    assert names == ["broken", "hourly", "slow", "nightly"]
     cells = re.findall(r'class="cell (\w+)" href="[^"]*" title="(\w+) on (\w+): ', answer.text)
     assert sorted(cells) == [
         *[("bad", "broken", "web1"), ("late", "slow", "web2")],
-        *[("ok", "nightly", "db1"), ("ok", "nightly", "web1"), ("ok", "nightly", "web2")],
+        *[
+            ("ok", "hourly", "db1"),
+            ("ok", "nightly", "db1"),
+            ("ok", "nightly", "web1"),
+            ("ok", "nightly", "web2"),
+        ],
     ]
 
 
@@ -96,7 +103,7 @@ def test_hosts_and_runs_of_all_are_listed_and_a_run_has_its_output_both_streams_
     assert [name for name, _where in rows(hosts)] == ["db1", "web1", "web2"]
     assert [name for name, _where in rows(page.get("/fleet/hosts?q=WEB"))] == ["web1", "web2"]
     runs = page.get("/fleet/runs")
-    assert len(rows(runs)) == 5
+    assert len(rows(runs)) == 6
     failed = rows(page.get("/fleet/runs?failed=true"))
     assert len(failed) == 1
     whole = page.get(failed[0][1])
@@ -117,7 +124,7 @@ def test_lists_go_on_where_they_ended_and_have_each_thing_once(page, database):
             job |= {"next": now - 1000 - number // 10}
     say(database, "many", jobs=more)
     say(database, "many", number=2, runs=[a_run(f"r{number:02}", now - number // 4) for number in range(21)])
-    for path, total in (("jobs", 40), ("jobs?host=many", 35), ("runs", 26), ("hosts", 4)):
+    for path, total in (("jobs", 41), ("jobs?host=many", 35), ("runs", 27), ("hosts", 4)):
         found, where = [], f"/api/v1/fleet/{path}{'&' if '?' in path else '?'}limit=4"
         while where:
             answer = page.get(where).json()
@@ -230,7 +237,7 @@ def test_what_hosts_say_is_text_and_nothing_else(page, database):
             assert Document(led.text).faults == []
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_every_page_fits_at_every_width_and_a_failed_run_is_found_without_a_script(seen, needs):
     needs("chromium")
     served = seen.start("web", "--listen", "127.0.0.1:0", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -243,14 +250,18 @@ def test_every_page_fits_at_every_width_and_a_failed_run_is_found_without_a_scri
             window.get_by_role("link", name=re.compile("broken.*: exit 3")).click()
             window.locator("table.runs td.name a").first.click()
             assert "alas" in window.locator("pre.output").inner_text()
-            found = window.url.removeprefix(visit.base)
-        for path in ("/fleet", "/fleet/jobs?job=nightly", "/fleet/hosts", "/fleet/runs", found):
+            whole = window.url.removeprefix(visit.base)
+        for path in ("/fleet", "/fleet/jobs?job=nightly", "/fleet/hosts", "/fleet/runs", whole):
             for width in WIDTHS:
                 for scheme in SCHEMES:
                     with visit.window(width, scheme) as window:
                         assert window.goto(visit.base + path).status == 200
                         assert window.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
                         assert window.evaluate(CONTRAST) == [], (path, width, scheme)
+                        if (width, scheme) in ((320, "dark"), (1440, "light")):
+                            told = Axe().run(window, options=AXE).response["violations"]
+                            found = [(one["id"], one["nodes"][0]["html"]) for one in told]
+                            assert found == [], (path, width)
         assert visit.complaints == []
     served.terminate()
     served.communicate(timeout=30)

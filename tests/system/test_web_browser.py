@@ -7,14 +7,8 @@ import subprocess
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from support.browser import CONTRAST, SCHEMES, WIDTHS, Visit, chromium, demonstration
+from support.browser import AXE, CONTRAST, SCHEMES, WIDTHS, Visit, chromium, demonstration
 
-AXE = {
-    "runOnly": {
-        "type": "tag",
-        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    }
-}
 DRAWN = """one => {
   const style = getComputedStyle(one);
   const signed = one.textContent.trim() !== "" && style.borderStyle !== "none";

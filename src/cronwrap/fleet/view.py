@@ -36,7 +36,12 @@ ORDER BY h.silent DESC, h.failing > 0 DESC, h.host LIMIT %(limit)s OFFSET %(firs
 """  # noqa: S608
 CHOSEN = "(%(host)s::text IS NULL OR j.host = %(host)s) AND (%(job)s::text IS NULL OR j.job = %(job)s)"
 FAILS = "j.failures > 0 AND j.failing_since IS NOT NULL"
-LATE = "j.next < now() - make_interval(secs => j.grace) AND j.running = ''"
+OVERDUE = "j.next < now() - make_interval(secs => j.grace) AND j.running = ''"
+LATE = f"""{OVERDUE} AND EXISTS (
+    SELECT FROM cronwrap.hosts AS h WHERE h.host = j.host AND j.next <= h.seen + {AHEAD})"""
+"""As ``cronwrap.watch`` has it: what was due since its host was heard of is no job's fault, and a dead host
+does not bury the late jobs of others."""
+JOB = f"SELECT j.*, now() AS now, coalesce({LATE}, false) AS late FROM cronwrap.jobs AS j"  # noqa: S608
 KEY = ("job", "host", "user_name")
 RANKS = (
     ("failing", FAILS, ("failing_since", *KEY)),
@@ -58,12 +63,10 @@ FROM ({HOSTS}) AS h
 """  # noqa: S608
 NAMES = f"""
 SELECT j.job FROM cronwrap.jobs AS j WHERE j.host = ANY(%(hosts)s)
-GROUP BY j.job ORDER BY bool_or({FAILS} OR j.next IS NOT NULL AND {LATE}) DESC, count(*) DESC, j.job
+GROUP BY j.job ORDER BY bool_or({FAILS} OR j.next IS NOT NULL AND {OVERDUE}) DESC, count(*) DESC, j.job
 LIMIT %(limit)s OFFSET %(first)s
 """  # noqa: S608
-CELLS = (
-    "SELECT j.*, now() AS now FROM cronwrap.jobs AS j WHERE j.host = ANY(%(hosts)s) AND j.job = ANY(%(jobs)s)"
-)
+CELLS = f"{JOB} WHERE j.host = ANY(%(hosts)s) AND j.job = ANY(%(jobs)s)"
 RUNS = """
 SELECT * FROM cronwrap.runs AS r
 WHERE (%(host)s::text IS NULL OR r.host = %(host)s) AND (%(job)s::text IS NULL OR r.job = %(job)s)
@@ -123,7 +126,9 @@ class Job(Record):
     next: float | None
     grace: float
     now: float
-    """The database's clock, against which ``next`` is late or not."""
+    """The database's clock."""
+    late: bool
+    """Whether it was due and has not started, though its host was heard of since."""
     rank: int
     """Where among ``RANKS`` it was found."""
 
@@ -135,11 +140,6 @@ class Job(Record):
             *(self.rank, time_of.get(RANKS[self.rank][2][0])),
             *(self.tally.job, self.host, self.tally.user),
         )
-
-    @property
-    def late(self) -> bool:
-        """Tell whether it was due and is not known to have started."""
-        return self.next is not None and self.next + self.grace < self.now and not self.running
 
 
 class Counts(Record):
@@ -217,10 +217,7 @@ def _in_rank(which: str, key: tuple[str, ...], behind: Place | None) -> str:
     columns = ", ".join(f"j.{name}" for name in key)
     values = ", ".join(f"to_timestamp(%({name})s)" if name not in KEY else f"%(at_{name})s" for name in key)
     goes_on = f" AND ({columns}) > ({values})" if behind else ""
-    return (
-        f"SELECT j.*, now() AS now FROM cronwrap.jobs AS j WHERE {which} AND {CHOSEN}{goes_on}"  # noqa: S608
-        f" ORDER BY {columns} LIMIT %(limit)s"
-    )
+    return f"{JOB} WHERE {which} AND {CHOSEN}{goes_on} ORDER BY {columns} LIMIT %(limit)s"
 
 
 def _place_of(key: tuple[str, ...], behind: Place | None) -> dict[str, Any]:
@@ -231,7 +228,7 @@ def _place_of(key: tuple[str, ...], behind: Place | None) -> dict[str, Any]:
 
 
 def names(database: Database, hosts: list[str], *, first: int, limit: int) -> list[str]:
-    """Give the names of jobs of some hosts: first what fails or is late there, then what most have."""
+    """Give the names of jobs of some hosts: first what fails or is overdue there, then what most have."""
     return [row["job"] for row in database.call(NAMES, {"hosts": hosts, "first": first, "limit": limit})]
 
 

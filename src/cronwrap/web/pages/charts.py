@@ -79,7 +79,7 @@ def chart(runs: Sequence[dict[str, Any]]) -> Markup:
         for part in (0.0, 0.5, 1.0)
     ]
     drawn += [
-        f'<text x="0" y="{CHART_FOOT + 4}">{escape(brief(longest))}</text>',
+        f'<text x="0" y="{CHART_FOOT + 4}">{escape(brief(longest))}</text> ',
         f'<text x="0" y="{CHART_FOOT + high / 2 + 4:.0f}">{escape(brief(longest / 2))}</text>',
     ]
     for number, run in enumerate(timed):

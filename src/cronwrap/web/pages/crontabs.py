@@ -143,8 +143,10 @@ async def wrap(request: Request) -> Response:
 
 
 async def save(request: Request) -> Response:
-    """Save what the difference was shown of."""
+    """Save what the difference was shown of, or edit it further."""
     crontab = Crontab(request)
+    if crontab.field("do") == "edit":
+        return _edit(request, await crontab.deed("read"), as_form(_octets(crontab.field("text"))))
     done = await crontab.deed(
         "save", etag=crontab.field("etag"), text=crontab.field("text"), what=crontab.field("what")
     )

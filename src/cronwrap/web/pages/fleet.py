@@ -125,20 +125,20 @@ def _host(host: dict[str, Any], now: float) -> dict[str, Any]:
 
 
 def _cell(job: dict[str, Any], now: float) -> dict[str, Any]:
-    row = as_row(job, now)
+    kind, sign, said = words.state(_as_of_a_host(job))
     ended = words.unix(job["ended"])
     return {
-        "class": row["class"],
-        "sign": row["sign"],
+        "class": kind,
+        "sign": sign,
         "job": job["job"],
-        "words": row["words"] + (f", {ago(now - ended)}" if ended is not None else ""),
-        "address": row["address"],
+        "words": said + (f", {ago(now - ended)}" if ended is not None else ""),
+        "address": address("fleet", "jobs", host=job["host"], job=job["job"]),
     }
 
 
-def as_row(job: dict[str, Any], now: float) -> dict[str, Any]:
-    """Give a job of a host with what the page says of it; in the words of a host's own list."""
-    known = {
+def _as_of_a_host(job: dict[str, Any]) -> dict[str, Any]:
+    """Give a job as the list of a host has it, so that both are told in the same words."""
+    return {
         **job,
         "last_words": job["words"],
         "last_run": job["run"],
@@ -150,6 +150,11 @@ def as_row(job: dict[str, Any], now: float) -> dict[str, Any]:
         "wrapped": True,
         "waits": False,
     }
+
+
+def as_row(job: dict[str, Any], now: float) -> dict[str, Any]:
+    """Give a job of a host with what the page says of it."""
+    known = _as_of_a_host(job)
     kind, sign, said = words.state(known)
     return {
         **known,

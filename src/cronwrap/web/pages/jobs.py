@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
@@ -36,6 +36,9 @@ CHARTED = 60
 """Runs of the chart of a job."""
 RUNS = 30
 """Runs of the table on a job's page."""
+DEEDS = ("run", "pause", "resume", "mute", "unmute")
+UNTIL_OK = "mute-until-ok"
+"""What a button may say besides."""
 ENDS = (
     ("1h", "for 1 hour"),
     ("4h", "for 4 hours"),
@@ -189,11 +192,33 @@ def _named(request: Request) -> tuple[str, str]:
     return found["user"], found.get("job") or request.query_params.get("job", "")
 
 
+async def act(request: Request) -> Response:
+    """Do what the button says that was pressed, to the job that it, or its form, is about.
+
+    A button says it by its name and value alone: w3m and lynx know of no others, ``formaction`` say.
+    """
+    form = request.scope[FORM]
+    deed = form.get("do", [""])[0]
+    about = form.get("of", [""])[0]
+    if not deed:
+        deed = next((name for name in DEEDS if name in form), "")
+        about = form.get(deed, [""])[0]
+    if deed == UNTIL_OK:
+        deed, form["until_ok"] = "mute", ["yes"]
+    whose, slash, named = about.partition("/")
+    if deed not in DEEDS or not slash:
+        raise Refused(422, "The form is not what it was")
+    user, job = (unquote(part, errors="surrogateescape") for part in (whose, named))
+    return await _changed(request, user, job, deed)
+
+
 async def change(request: Request) -> Response:
     """Run a job, pause it, resume, mute or unmute it; then lead on to where the form was."""
-    user, job = _named(request)
+    return await _changed(request, *_named(request), request.path_params["deed"])
+
+
+async def _changed(request: Request, user: str, job: str, deed: str) -> Response:
     form = request.scope[FORM]
-    deed = request.path_params["deed"]
     arguments = {name: form[name][0] for name in ("for", "until", "line") if form.get(name, [""])[0]}
     if "until_ok" in form:
         arguments = {"until_ok": True}
@@ -214,7 +239,7 @@ class _Job(StringConvertor):
 class _Deed(StringConvertor):
     """What can be done to a job."""
 
-    regex = "run|pause|resume|mute|unmute"
+    regex = "|".join(DEEDS)
 
 
 register_url_convertor("job", _Job())
@@ -222,6 +247,7 @@ register_url_convertor("deed", _Deed())
 
 ROUTES = [
     Route("/", listed),
+    Route("/jobs", act, methods=["POST"]),
     Route("/jobs/{user}/{job:job}/{deed:deed}", change, methods=["POST"]),
     Route("/jobs/{user}/{deed:deed}", change, methods=["POST"]),
     Route("/jobs/{user}/{job:job}", one),

@@ -8,10 +8,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cronwrap.web.asking import Asking
+from cronwrap.web.deeds.base import Refused
 from cronwrap.web.guard import FORM
 from cronwrap.web.pages.render import address, after, page
 
 PAGE = 100
+DEEDS = ("retry", "drop")
 
 
 async def listed(request: Request) -> Response:
@@ -46,7 +48,10 @@ async def one(request: Request) -> Response:
 
 async def change(request: Request) -> Response:
     """Try a message again, or throw it away."""
-    identity, deed = request.path_params["id"], request.path_params["deed"]
+    identity = request.path_params["id"]
+    deed = request.path_params.get("deed") or request.scope[FORM].get("do", [""])[0]
+    if deed not in DEEDS:
+        raise Refused(422, "The form is not what it was")
     asking = Asking(request)
     user = request.scope[FORM].get("user", [""])[0]
     user, _found = await asking.anywhere("outbox.show", {"id": identity}, user=user)
@@ -57,7 +62,7 @@ async def change(request: Request) -> Response:
 class _Deed(StringConvertor):
     """What can be done to a message."""
 
-    regex = "retry|drop"
+    regex = "|".join(DEEDS)
 
 
 register_url_convertor("of_message", _Deed())
@@ -65,5 +70,6 @@ register_url_convertor("of_message", _Deed())
 ROUTES = [
     Route("/outbox", listed),
     Route("/outbox/{id}", one),
+    Route("/outbox/{id}", change, methods=["POST"]),
     Route("/outbox/{id}/{deed:of_message}", change, methods=["POST"]),
 ]

@@ -178,8 +178,7 @@ def host_name() -> str:
 
 def section(path: str) -> str:
     """Give under which heading a page is."""
-    first = path.split("/")[1]
-    return SECTIONS.get(first, "")
+    return SECTIONS.get(path[1:].partition("/")[0], "")
 
 
 def address(*parts: str, **query: Any) -> str:

@@ -59,9 +59,9 @@ function exchange(place, fresh) {
 }
 
 function path(element) {
-  const where = element.getAttribute("formaction") ? "formaction" : "href";
-  const value = element.getAttribute(where);
-  return value ? `${element.localName}[${where}="${CSS.escape(value)}"]` : null;
+  const where = ["name", "value", "href"].filter((name) => element.getAttribute(name));
+  const said = where.map((name) => `[${name}="${CSS.escape(element.getAttribute(name))}"]`).join("");
+  return said ? element.localName + said : null;
 }
 
 for (const place of document.querySelectorAll("[data-live]")) {
