@@ -74,10 +74,11 @@ class Capture:
                 self._place = self._tail_total % self._tail_size
 
     def pour(self, stream: int, descriptor: int, readv: Readv, reads: int) -> int:
-        """Read a stream that pours straight into the ring, many times over; give the longest read, or 0.
+        """Read a stream that pours straight into the ring, many times over; 0 when nothing came.
 
-        Nothing is read where ``add`` has to see it. This is what gigabytes take: one stream, into a ring that
-        is complete, without a copy on the way.
+        Else it gives about the longest read, ``POUR`` where so much was found waiting. Nothing is read where
+        ``add`` has to see it. This is what gigabytes take: one stream, into a ring that is complete, without
+        a copy on the way.
 
         While the reader is the faster, who writes a pipe fills pages that the reader has just let go of;
         behind a slower one the kernel makes each anew. So this does little more than read, and stops where
@@ -91,16 +92,16 @@ class Capture:
             for _ in range(reads):
                 length = readv(descriptor, (ring[place : place + POUR],))
                 place += length
-                longest = max(longest, length)
                 if place - begin >= COUNT_AT or place == size:
                     self._count(begin, place)
                     begin = place = place % size
+                    longest = max(longest, length)
                 if length < BULK:
                     break
         except OSError:
             pass  # nothing is there at the moment; what is wrong with it shows at the next read
         self._count(begin, place)
-        return longest
+        return max(longest, place - begin)
 
     def _count(self, begin: int, end: int) -> None:
         """Take note of what was read into the ring, which is one piece of it."""

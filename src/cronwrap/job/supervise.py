@@ -69,8 +69,8 @@ BUFFER, LARGE_BUFFER = 1 << 16, 1 << 18
 """Octets read at a time: what a pipe holds, and a part of what an enlarged one does."""
 PIPE_SIZE = 1 << 20
 """What a pipe is enlarged to once it was found full; the most that needs no privilege."""
-BULK_READS, POUR_READS = 32, 128
-"""So many times a stream is read again, whatever else there is to do: 8 MiB of it at most."""
+BULK_READS, POUR_READS = 32, 256
+"""So many times a stream is read again, whatever else there is to do: 8 and 16 MiB of it at most."""
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 PROCESS_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME)
 """The clock of the start times of processes."""
