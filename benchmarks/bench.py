@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cronwrap.bundle_writer import SETTLED
 from support import debian
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Installation:
         subprocess.run([*pip, PROJECT], check=True)
         # The version stays the same while the sources change, so pip would leave the old one in place.
         subprocess.run([*pip, "--force-reinstall", "--no-deps", PROJECT], check=True)
+        time.sleep(SETTLED)  # until then no run writes its modules as one
 
     def add(self, extra: str) -> None:
         """Have an extra's libraries there too."""

@@ -377,18 +377,16 @@ def test_much_output_is_kept_within_its_bounds_and_counted(cli, size, kept):
 
 
 @pytest.mark.parametrize("granted", [True, False])
-def test_a_stream_that_pours_is_left_alone_for_a_moment_if_its_pipe_was_enlarged(granted):
-    line = "import os; os.write(1, b'0123456789abcde\\n' * 300000)"
+def test_a_stream_that_pours_is_counted_exactly_be_its_pipe_enlarged_or_not(granted):
+    line = "import os; os.write(1, b'0123456789abcde\\n' * 300000); os.write(2, b'x'); os.write(1, b'\\nend')"
     script = EXITS + (
-        "import fcntl, time\n"
-        "from cronwrap.job import supervise\n"
-        "real, naps = time.sleep, []\n"
-        "time.sleep = lambda seconds: naps.append(seconds) or real(seconds)\n"
+        "import fcntl\n"
         "def refused(*_): raise PermissionError\n"
         f"fcntl.fcntl = fcntl.fcntl if {granted} else refused\n"
         f"found = outcome({sys.executable!r}, '-c', {line!r}, max_output=1000000).output\n"
-        "assert (found.total_bytes, found.left_out_lines) == (4800000, 237500), found.left_out_lines\n"
-        f"assert (supervise.NAP in naps) is {granted}, naps\n"
+        "assert (found.stdout_bytes, found.stderr_bytes) == (4800004, 1)\n"
+        "assert found.left_out_lines == 300001 - found.kept.count(b'\\n'), found.left_out_lines\n"
+        "assert found.tail.replace(b'x', b'').endswith(b'abcde\\n\\nend'), found.tail[-40:]\n"
     )
     python(script)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.job.capture import MARKS_LIMIT, SAMPLE, Capture, _newlines
+from cronwrap.job.capture import MARKS_LIMIT, POUR, SAMPLE, Capture, _newlines
 from cronwrap.job.matching import Matcher
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 
@@ -24,65 +24,49 @@ def captured(limit, pieces, *, timed=False, matcher=None):
     capture = Capture(limit, timed=timed, matcher=matcher)
     buffer = bytearray(64)
     for moment, (stream, data) in enumerate(pieces):
-        if room := capture.room(stream, len(data)):
-            assert read_to(room, data) == len(data)
-            capture.poured(len(data))
-            continue
         buffer[: len(data)] = data
         capture.add(stream, buffer, len(data), float(moment))
         buffer[:] = b"#" * len(buffer)
     return capture.output()
 
 
-def read_to(room, data):
-    """Put octets where ``room`` says, as readv(2) does; give how many there is room for."""
-    place = 0
-    for view in room:
-        view[:] = data[place : place + len(view)].ljust(len(view))
-        place += len(view)
-    return place
+@given(st.lists(st.integers(0, POUR), max_size=40), st.integers(1, 9), st.integers(2 * POUR, 3 * POUR))
+def test_what_pours_is_kept_and_counted_as_if_it_had_been_taken_piece_by_piece(lengths, reads, limit):
+    start = b"\n" * 2 * limit
+    capture, everything, left = Capture(limit), bytearray(start), list(lengths)
+    capture.add(STDOUT, bytearray(start), len(start), 0.0)
 
+    def readv(_descriptor, views):
+        if not left:
+            raise BlockingIOError
+        data = (b"a\n" + bytes([65 + len(left)]) * POUR)[: min(left.pop(0), len(views[0]))]
+        views[0][: len(data)] = data
+        everything.extend(data)
+        return len(data)
 
-@given(st.integers(2, 40), st.lists(st.tuples(st.integers(1, 20), st.text("ab\n", min_size=1)), max_size=30))
-def test_a_short_read_into_the_room_leaves_what_is_beyond_it_alone(limit, reads):
-    capture = Capture(limit)
-    everything = b"\n" * 2 * limit
-    capture.add(STDOUT, bytearray(everything), len(everything), 0.0)
-    for octets, text in reads:
-        data = text.encode()[:octets]
-        room = capture.room(STDOUT, octets)
-        assert bool(room) == (octets <= limit // 2)
-        assert sum(map(len, room)) in (0, octets)
-        if room:
-            first = len(room[0])
-            room[0][: len(data)] = data[:first]
-            if len(data) > first:
-                room[1][: len(data) - first] = data[first:]
-            capture.poured(len(data))
+    while left:
+        capture.pour(STDOUT, 0, readv, reads)
+        for stream, data in ((STDERR, b"e\n"), (STDOUT, b"o")):
+            capture.add(stream, bytearray(data), len(data), 1.0)
             everything += data
+    assert [capture.pour(stream, 0, readv, reads) for stream in (0, STDERR)] == [0, 0]
+    assert Capture(limit).pour(0, 0, readv, reads) == 0
     output = capture.output()
-    assert output.tail == everything[len(everything) - limit // 2 :]
-    gap = everything[len(output.head) : len(everything) - len(output.tail)]
-    assert (output.left_out_bytes, output.left_out_lines) == (len(gap), gap.count(b"\n"))
-
-
-def test_no_room_is_given_to_a_stream_that_is_not_the_jobs_output():
-    """The report of the child is read through the same call, before anything has come."""
-    assert Capture(1 << 20).room(0, 64) == []
-    capture = captured_whole(STDOUT)
-    assert capture.room(STDOUT, 5)
-    assert capture.room(0, 5) == capture.room(STDERR, 5) == []
+    assert (output.head, output.tail) == (everything[: limit - limit // 2], everything[-(limit // 2) :])
+    assert output.total_bytes == len(everything)
+    assert output.left_out_lines == everything.count(b"\n") - output.kept.count(b"\n")
 
 
 @pytest.mark.parametrize("how", [{"timed": True}, {"matcher": Matcher(["x"], [])}])
-def test_what_must_be_seen_as_it_arrives_gets_no_room(how):
-    assert captured_whole(STDOUT, **how).room(STDOUT, 5) == []
+def test_what_must_be_seen_as_it_arrives_is_not_poured(how):
+    assert captured_whole(STDOUT).pour(STDOUT, 0, lambda *_: 5, 1) == 5
+    assert captured_whole(STDOUT, **how).pour(STDOUT, 0, lambda *_: pytest.fail("read"), 1) == 0
 
 
 def captured_whole(stream, **how):
     """Give a capture of a stream that has gone beyond both halves."""
-    capture = Capture(20, **how)
-    capture.add(stream, bytearray(b"x" * 50), 50, 0.0)
+    capture = Capture(4 * POUR, **how)
+    capture.add(stream, bytearray(b"x" * 6 * POUR), 6 * POUR, 0.0)
     return capture
 
 

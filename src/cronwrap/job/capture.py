@@ -6,13 +6,21 @@ from cronwrap.model import STDERR, STDOUT, Mark, Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cronwrap.job.matching import Matching
 
+    Readv = Callable[[int, tuple[memoryview]], int]
     Pieces = list[tuple[int, float, bytes]]
 
 MARKS_LIMIT = 16384
 """Changes between the streams remembered in each half, about 2 MB of memory; a job that alternates more
 often has its later changes told as one stretch, its bytes stay whole."""
+POUR, BULK = 1 << 16, 4096
+"""Octets read at a time from a stream that pours, and those from which on it is read again: a job that writes
+lines is read in the order of its streams, one that pours is read fast."""
+COUNT_AT = 1 << 15
+"""Octets of which the line ends are counted at a time: they are in the nearest cache still."""
 SAMPLE, LONG_LINE = 4096, 48
 """Octets by which the length of lines is judged, and the length from which on `replace` counts them."""
 
@@ -65,28 +73,41 @@ class Capture:
                 self._pouring = stream
                 self._place = self._tail_total % self._tail_size
 
-    def room(self, stream: int, octets: int) -> list[memoryview]:
-        """Give where the next ``octets`` of a stream may be read to, for readv(2), and then ``poured``.
+    def pour(self, stream: int, descriptor: int, readv: Readv, reads: int) -> int:
+        """Read a stream that pours straight into the ring, many times over; 0 when nothing came.
 
-        Gives nothing where ``add`` has to see them. This is what gigabytes take: one stream, into a ring
-        that is complete, without a copy on the way.
+        Else it gives about the longest read, ``POUR`` where so much was found waiting. Nothing is read where
+        ``add`` has to see it. This is what gigabytes take: one stream, into a ring that is complete, without
+        a copy on the way.
+
+        While the reader is the faster, who writes a pipe fills pages that the reader has just let go of;
+        behind a slower one the kernel makes each anew. So this does little more than read, and stops where
+        a read brings little.
         """
-        if not self._pouring or stream != self._pouring or octets > self._tail_size:
-            return []
-        beyond = self._place + octets - self._tail_size
-        if beyond <= 0:
-            return [self._ring[self._place : self._place + octets]]
-        return [self._ring[self._place :], self._ring[:beyond]]
+        if not self._pouring or stream != self._pouring or self._tail_size < POUR:
+            return 0
+        ring, size, begin = self._ring, self._tail_size, self._place
+        place, longest = begin, 0
+        try:
+            for _ in range(reads):
+                length = readv(descriptor, (ring[place : place + POUR],))
+                place += length
+                if place - begin >= COUNT_AT or place == size:
+                    self._count(begin, place)
+                    begin = place = place % size
+                    longest = max(longest, length)
+                if length < BULK:
+                    break
+        except OSError:
+            pass  # nothing is there at the moment; what is wrong with it shows at the next read
+        self._count(begin, place)
+        return max(longest, place - begin)
 
-    def poured(self, length: int) -> None:
-        """Take note of octets that were read to where ``room`` said; nothing was taken in between."""
-        end = self._place + length
-        beyond = max(0, end - self._tail_size)
-        self._tail_newlines += _newlines(self._tail, self._place, end - beyond)
-        if beyond:
-            self._tail_newlines += _newlines(self._tail, 0, beyond)
-        self._totals[self._pouring] += length
-        self._tail_total += length
+    def _count(self, begin: int, end: int) -> None:
+        """Take note of what was read into the ring, which is one piece of it."""
+        self._tail_newlines += _newlines(self._tail, begin, end)
+        self._totals[self._pouring] += end - begin
+        self._tail_total += end - begin
         self._place = end % self._tail_size
 
     def _add_tail(self, start: int, end: int) -> None:

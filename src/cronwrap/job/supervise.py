@@ -11,7 +11,7 @@ import select
 import time
 
 from cronwrap.exit_status import EXIT_INTERNAL
-from cronwrap.job.capture import Capture
+from cronwrap.job.capture import BULK, POUR, Capture
 from cronwrap.job.deadlines import (
     ENDING,
     GIVE_UP,
@@ -69,13 +69,8 @@ BUFFER, LARGE_BUFFER = 1 << 16, 1 << 18
 """Octets read at a time: what a pipe holds, and a part of what an enlarged one does."""
 PIPE_SIZE = 1 << 20
 """What a pipe is enlarged to once it was found full; the most that needs no privilege."""
-BULK, BULK_READS = 4096, 32
-"""After a read of so many octets the same stream is read again, so many times: a job that writes lines
-is read in the order of its streams, one that pours is read fast."""
-NAP = 0.0001
-"""Seconds for which a stream that pours is left alone once a read has taken all there was, if its pipe is
-enlarged: to be read and woken for each piece costs reader and writer more than the piece. It is a third of
-the time in which ``head -c 4G /dev/zero`` fills such a pipe."""
+BULK_READS, POUR_READS = 32, 256
+"""So many times a stream is read again, whatever else there is to do: 8 and 16 MiB of it at most."""
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
 PROCESS_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME)
 """The clock of the start times of processes."""
@@ -385,6 +380,12 @@ class Supervisor:
         self._view = [memoryview(self._buffer)]
 
     def _read_bulk(self, descriptor: int) -> None:
+        stream = self._open[descriptor]
+        if not self._live and (longest := self._capture.pour(stream, descriptor, os.readv, POUR_READS)):
+            self._course.wrote(time.monotonic())
+            if longest >= POUR:
+                self._enlarge(descriptor)
+            return
         for _ in range(BULK_READS):
             if self._read(descriptor) < BULK or self._open.get(descriptor) in self._held.values():
                 return
@@ -394,9 +395,8 @@ class Supervisor:
     def _read(self, descriptor: int) -> int:
         """Read once; give how many octets came."""
         stream = self._open[descriptor]
-        room = () if self._live else self._capture.room(stream, len(self._buffer))
         try:
-            length = os.readv(descriptor, room or self._view)
+            length = os.readv(descriptor, self._view)
         except BlockingIOError:
             return 0
         except OSError:
@@ -408,16 +408,11 @@ class Supervisor:
         else:
             now = time.monotonic()
             self._course.wrote(now)
-            if room:
-                self._capture.poured(length)
-            else:
-                self._capture.add(stream, self._buffer, length, now - self._began)
+            self._capture.add(stream, self._buffer, length, now - self._began)
             if self._live:
                 self._pass_on(self._live, descriptor, bytes(self._view[0][:length]))
             if length >= len(self._buffer):
                 self._enlarge(descriptor)
-            elif room and length >= BULK and descriptor in self._enlarged:
-                time.sleep(NAP)
         return length
 
     def _enlarge(self, descriptor: int) -> None:
