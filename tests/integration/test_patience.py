@@ -11,7 +11,7 @@ from cronwrap.outbox import dispatch
 from cronwrap.outbox.sender import in_time
 from cronwrap.settings import relays as endpoint
 
-INLINE = 3.0
+INLINE = 5.0
 SLACK = 8.0
 """Seconds that two Pythons may take to start on a busy machine."""
 
