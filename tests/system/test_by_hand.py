@@ -40,7 +40,8 @@ def place():
 
 
 @pytest.mark.timeout(300)
-def test_a_job_by_hand_has_the_surroundings_of_the_real_cron(crond, place, wait_until):
+def test_a_job_by_hand_has_the_surroundings_of_the_real_cron(needs, crond, place, wait_until):
+    needs("minutes")
     users = ("root", "nobody")
     probe, programs = f"{place}/probe", f"{place}/bin"
     os.mkdir(programs)
