@@ -75,7 +75,7 @@ def test_the_rules_are_right_and_do_what_their_tests_say(needs, words):
 
 
 def test_prometheus_has_every_job_and_answers_the_dashboard(needs, written, tmp_path, wait_until):
-    needs("prometheus", "prometheus-node-exporter")
+    needs("minutes", "prometheus", "prometheus-node-exporter")
 
     def ask(query):
         words = urllib.parse.urlencode({"query": query})

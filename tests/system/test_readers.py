@@ -162,7 +162,7 @@ WRONG_TYPE = "wrong type"
 @pytest.fixture(scope="module")
 def points(needs, tmp_path_factory):
     """Give what SpamAssassin says against each mail, by its tests, without asking the network."""
-    needs("spamassassin")
+    needs("minutes", "spamassassin")
     wrong = MAILS["controls"].replace(b"text/plain; charset=utf-8; name", b"application/octet-stream; name")
     return scored(MAILS | {"digest": DIGEST, WRONG_TYPE: wrong}, tmp_path_factory.mktemp("scored"))
 

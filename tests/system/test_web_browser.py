@@ -20,14 +20,13 @@ DRAWN = """one => {
 @pytest.fixture(scope="module")
 def visit(needs):
     """A visitor of the demonstration."""
-    needs("chromium")
+    needs("minutes", "chromium")
     with demonstration() as address, chromium() as browser:
         yield Visit(browser, address)
 
 
 @pytest.mark.timeout(600)
-def test_every_page_fits_at_every_width_can_be_read_and_asks_nobody_else(needs, visit):
-    needs("minutes")
+def test_every_page_fits_at_every_width_can_be_read_and_asks_nobody_else(visit):
     for name, show in visit.every():
         for width in WIDTHS:
             for scheme in SCHEMES:
@@ -39,8 +38,7 @@ def test_every_page_fits_at_every_width_can_be_read_and_asks_nobody_else(needs, 
 
 
 @pytest.mark.timeout(600)
-def test_axe_finds_nothing_against_any_page(needs, visit):
-    needs("minutes")
+def test_axe_finds_nothing_against_any_page(visit):
     found = []
     for name, show in visit.every():
         for width, scheme in ((320, "dark"), (1440, "light")):

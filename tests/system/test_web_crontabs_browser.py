@@ -63,7 +63,7 @@ def table(tmp_path):
 
 @pytest.fixture
 def visit(needs, cli, table):
-    needs("chromium")
+    needs("minutes", "chromium")
     path = f"{table.parent}/bin:/usr/bin:/bin"
     process = cli.start("web", "--listen", "127.0.0.1:0", stdout=subprocess.PIPE, env={"PATH": path})
     with chromium() as browser:
@@ -79,8 +79,7 @@ def some_crontab(draw):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("script", [True, False])
-def test_what_a_browser_sends_back_untouched_changes_no_octet(needs, visit, table, script):
-    needs("minutes")
+def test_what_a_browser_sends_back_untouched_changes_no_octet(visit, table, script):
     draw = random.Random(4711)
     address = f"{visit.base}/crontab/user:{user_name()}"
     with visit.window(script=script) as page:

@@ -87,7 +87,7 @@ class Cutting:
 
 @pytest.fixture
 def browser(needs):
-    needs("chromium")
+    needs("minutes", "chromium")
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  # for this alone
 
     with sync_playwright() as playwright:
