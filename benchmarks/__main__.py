@@ -13,6 +13,7 @@ from benchmarks import (
     job_start,
     metrics,
     quiet_run,
+    single_file,
     sleeping,
     storm,
     web,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 ALL: tuple[ModuleType, ...] = (
     instructions,
     quiet_run,
+    single_file,
     metrics,
     job_start,
     sleeping,

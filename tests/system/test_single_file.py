@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -14,12 +13,8 @@ import pytest
 
 from support import debian
 from support.cli import ATTACKER as USER
-from support.cli import CRONWRAP
 from support.documents import PROJECT
 
-MOST = 1.5
-"""A quiet run against that of an installation from a wheel, in CPU time."""
-RUNS = 15
 LOGIN, PASSWORD = "cron@example.test", "a password of one file"
 
 
@@ -105,23 +100,6 @@ def test_a_job_is_run_reported_and_recorded_from_the_first_start_on(home, make_r
     assert home.run(f"{home.path}/cronwrap-shell", "-c", "exit 6", status=6, **environment).stdout == ""
     assert "empty" in home.run("mailq").stdout
     home.run("cronwrap", "doctor", **environment)
-
-
-def test_a_quiet_run_costs_at_most_half_more_than_an_installed_one(home, tmp_path):
-    def seconds(command, environment):
-        found = []
-        for _ in range(RUNS):
-            process = subprocess.Popen(command, env=environment, cwd="/")
-            _, status, use = os.wait4(process.pid, 0)
-            process.returncode = status
-            assert status == 0
-            found.append(use.ru_utime + use.ru_stime)
-        return statistics.median(found)
-
-    installed = {**os.environ, "CRONWRAP_STATE_DIR": str(tmp_path / "state")}
-    ours = seconds(home.command("cronwrap", "--", "true"), home.environment)
-    theirs = seconds([CRONWRAP, "--", "true"], installed)
-    assert ours < MOST * theirs, (ours, theirs)
 
 
 def test_what_is_lost_of_the_cache_is_unpacked_anew_and_a_new_version_disturbs_no_job(home):
