@@ -12,6 +12,7 @@ from cronwrap.fleet.database import Database, connected
 from cronwrap.fleet.view import Asked, Counts, Host, Job
 from cronwrap.history.kept_output import Kept
 from cronwrap.history.runs import Run
+from cronwrap.manage.jobs import of_tally
 from cronwrap.manage.listing import FAILING, LATE, MUTED, PAUSED, RUNNING
 from cronwrap.settings.files import fleet_in_force
 from cronwrap.settings.fleet import Fleet
@@ -114,19 +115,7 @@ def public(job: Job) -> dict[str, Any]:
     tally = job.tally
     return {
         "host": job.host,
-        "job": tally.job,
-        "user": tally.user,
-        "run": tally.run or None,
-        "result": tally.result or None,
-        "exit_code": tally.exit_code,
-        "signal": tally.signal,
-        "started": iso(tally.started) if tally.run else None,
-        "ended": iso(tally.ended) if tally.run else None,
-        "duration": tally.duration,
-        "usual_duration": job.usual,
-        "failures_in_a_row": tally.failures,
-        "failing_since": iso(tally.failing_since),
-        "last_success": iso(tally.last_success),
+        **of_tally(tally, job.usual),
         "running": job.running or None,
         "running_since": iso(job.running_since),
         "paused": job.paused,

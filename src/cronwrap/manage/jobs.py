@@ -66,10 +66,8 @@ def _due(settings: Settings, now: float) -> dict[str, float | None]:
     return due
 
 
-def public(state: JobState) -> dict[str, Any]:
-    """Give a job for programs; the run under way has its id in ``running``."""
-    tally, running = state.tally, state.running
-    usual = durations(tally)
+def of_tally(tally: Tally, usual: float | None) -> dict[str, Any]:
+    """Give for programs how a job stands by its runs; ``usual`` is how many seconds one usually takes."""
     return {
         "job": tally.job,
         "user": tally.user,
@@ -80,10 +78,19 @@ def public(state: JobState) -> dict[str, Any]:
         "started": iso(tally.started) if tally.run else None,
         "ended": iso(tally.ended) if tally.run else None,
         "duration": tally.duration,
-        "usual_duration": median(usual) if usual else None,
+        "usual_duration": usual,
         "failures_in_a_row": tally.failures,
         "failing_since": iso(tally.failing_since),
         "last_success": iso(tally.last_success),
+    }
+
+
+def public(state: JobState) -> dict[str, Any]:
+    """Give a job for programs; the run under way has its id in ``running``."""
+    tally, running = state.tally, state.running
+    usual = durations(tally)
+    return {
+        **of_tally(tally, median(usual) if usual else None),
         "running": running.run if running else None,
         "uses": uses(use.of_run(running) if running else None),
         "running_since": iso(running.started) if running else None,

@@ -49,6 +49,14 @@ UNTIL = (
 )
 HOST = Parameter(name="host", kind=NAME, about="of this host of the fleet alone")
 STREAM = Parameter(name="stream", kind=one_of("stdout", "stderr"), about="this stream alone")
+WHICH_RUNS = (
+    Parameter(name="job", kind=NAME, about="the runs of this job alone"),
+    Parameter(name="failed", kind=FLAG, about="those that failed alone"),
+    Parameter(name="since", kind=DURATION, about="those that began in the time before now"),
+    AT_MOST,
+    CURSOR,
+)
+WHICH_OUTPUT = (STREAM, Parameter(name="download", kind=FLAG, about="as a file to be saved"))
 
 EVERY: tuple[Route, ...] = (
     Route(
@@ -115,14 +123,7 @@ EVERY: tuple[Route, ...] = (
         path="/runs",
         deed="runs.list",
         about="The runs, newest first",
-        query=(
-            USER,
-            Parameter(name="job", kind=NAME, about="the runs of this job alone"),
-            Parameter(name="failed", kind=FLAG, about="those that failed alone"),
-            Parameter(name="since", kind=DURATION, about="those that began in the time before now"),
-            AT_MOST,
-            CURSOR,
-        ),
+        query=(USER, *WHICH_RUNS),
         answer="Run",
         kind="list",
     ),
@@ -139,7 +140,7 @@ EVERY: tuple[Route, ...] = (
         path="/runs/{run}/output",
         deed="runs.output",
         about="What a run has said: its octets, as far as they are kept",
-        query=(USER, STREAM, Parameter(name="download", kind=FLAG, about="as a file to be saved")),
+        query=(USER, *WHICH_OUTPUT),
         answer="",
         kind="output",
     ),
@@ -246,14 +247,7 @@ EVERY: tuple[Route, ...] = (
         path="/fleet/runs",
         deed="fleet.runs",
         about="The runs of all hosts, newest first",
-        query=(
-            HOST,
-            Parameter(name="job", kind=NAME, about="the runs of this job alone"),
-            Parameter(name="failed", kind=FLAG, about="those that failed alone"),
-            Parameter(name="since", kind=DURATION, about="those that began in the time before now"),
-            AT_MOST,
-            CURSOR,
-        ),
+        query=(HOST, *WHICH_RUNS),
         answer="Run",
         kind="list",
     ),
@@ -270,7 +264,7 @@ EVERY: tuple[Route, ...] = (
         path="/fleet/runs/{run}/output",
         deed="fleet.output",
         about="What such a run has said, if it mailed: its octets, as far as they are kept",
-        query=(HOST, STREAM, Parameter(name="download", kind=FLAG, about="as a file to be saved")),
+        query=(HOST, *WHICH_OUTPUT),
         answer="",
         kind="output",
     ),

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from cronwrap.errors import StateError
 from cronwrap.history.kept_output import Kept
-from cronwrap.history.runs import Run, find, fold, output_of
+from cronwrap.history.runs import Run, output_of
 from cronwrap.manage.following import END, ERR, GAP, LOST, WAIT, followed, remembered
 from cronwrap.model import STDERR, STDOUT
 from cronwrap.web.deeds import kept_open
 from cronwrap.web.deeds.base import Arguments, Piece, Refused, Surroundings, wanted
+from cronwrap.web.deeds.runs import the_run
 
 STREAMS = {"stdout": STDOUT, "stderr": STDERR}
 
@@ -23,7 +23,7 @@ def tail(around: Surroundings, arguments: Arguments) -> Iterator[Piece | dict[st
     Objects tell the rest: ``{"gap": octets, "next": offset}`` of octets that are not to be had,
     ``{"lost": true}`` where the rest is not to be had by its offset, ``{"end": true, "status": 2}``.
     """
-    found = _run(around, wanted(arguments, "run"))
+    found = the_run(around, wanted(arguments, "run"))
     offset = arguments.get("offset", 0)
     if not isinstance(offset, int) or offset < 0:
         raise Refused(400, "The offset is no whole number")
@@ -45,7 +45,7 @@ def tail(around: Surroundings, arguments: Arguments) -> Iterator[Piece | dict[st
 
 def output(around: Surroundings, arguments: Arguments) -> Iterator[Piece | dict[str, Any]]:
     """Give what is kept of a run's output, or of one ``stream`` of it; first of all what is told of it."""
-    found = _run(around, wanted(arguments, "run"))
+    found = the_run(around, wanted(arguments, "run"))
     yield from pieces_of(found, output_of(around.state_dir, found), arguments.get("stream", ""))
 
 
@@ -61,17 +61,3 @@ def pieces_of(found: Run, kept: Kept, stream_name: str) -> Iterator[Piece | dict
         stream = STDERR if kind == ERR else STDOUT
         if not alone or alone == stream:
             yield behind - len(octets), stream, octets
-
-
-def _run(around: Surroundings, run: str) -> Run:
-    try:
-        fold(around.state_dir)
-    except StateError:
-        pass  # what is in the history can be read all the same
-    try:
-        found = find(around.state_dir, run)
-    except StateError:
-        found = None
-    if found is None or found.run != run:
-        raise Refused(404, "There is no such run", "It may have been forgotten: see history.keep.")
-    return found
