@@ -106,6 +106,7 @@ REPORT = (
     "report.palette",
     "report.html",
     "report.compose",
+    "pipeline.addressing",
     "pipeline.reporting",
     "outbox.order",
     "outbox.tend",

@@ -8,8 +8,9 @@ from cronwrap.errors import UsageError
 from cronwrap.log import log
 from cronwrap.mail import Report
 from cronwrap.model import Command
+from cronwrap.pipeline.addressing import addressed, recipients, sender
 from cronwrap.pipeline.context import new_run
-from cronwrap.pipeline.reporting import addressed, post, recipients, say, sender
+from cronwrap.pipeline.reporting import post, say
 from cronwrap.redact.redactor import redactor
 from cronwrap.report.compose import compose
 from cronwrap.report.unfinished import not_run

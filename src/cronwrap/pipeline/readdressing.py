@@ -7,8 +7,8 @@ import os
 from cronwrap.address import Address, addresses, at_home, usable
 from cronwrap.model import Command
 from cronwrap.outbox.store import Item, Outbox
+from cronwrap.pipeline.addressing import GIVEN, recipients, sender
 from cronwrap.pipeline.context import new_run
-from cronwrap.pipeline.reporting import GIVEN, recipients, sender
 from cronwrap.report.readdress import readdress, shown
 from cronwrap.settings.load import Settings, load
 

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 
-from cronwrap.address import at_home
 from cronwrap.errors import StateError
 from cronwrap.history.journal import COMMAND_MAX
 from cronwrap.log import log
@@ -16,6 +15,7 @@ from cronwrap.outbox import dispatch
 from cronwrap.outbox.store import Outbox
 from cronwrap.past import Past
 from cronwrap.pipeline import held_back, redacted
+from cronwrap.pipeline.addressing import addressed, recipients, sender
 from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
 from cronwrap.pipeline.held_back import Silence
 from cronwrap.pipeline.run_entry import ending, write_down
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from cronwrap.settings.load import Settings
 
 
-GIVEN = ("the command line", "MAILTO", "MAILFROM", "CRONWRAP_MAILTO", "CRONWRAP_MAILFROM")
-"""Sources of addresses that stand in a crontab or beside it, and are kept whatever the settings say later."""
 PRINTED = "printed"
 """What became of a message that could be neither stored nor sent."""
 
@@ -233,41 +231,6 @@ def _redacted_verdict(verdict: Verdict, secrets: Redactor) -> Verdict:
     return verdict.replace(
         headline=secrets.text(verdict.headline), reasons=tuple(map(secrets.text, verdict.reasons))
     )
-
-
-def recipients(settings: Settings, run: RunContext) -> tuple[str, ...]:
-    """Give whom to write to: as configured, else the user at this host; nobody for an empty ``MAILTO``.
-
-    Local names in ``MAILTO`` and flags mean whom the configuration names.
-    """
-    mailto = settings["mailto"]
-    if mailto is None:
-        return (f"{run.user}@{run.host}",)
-    if not mailto.strip(" ,\t"):
-        return ()
-    if not settings.house.strip(" ,\t") or mailto == settings.house:
-        return (mailto,)
-    return (at_home(mailto, run.host, settings.house),)
-
-
-def addressed(settings: Settings, message: Message) -> Message:
-    """Give a message that remembers which of its addresses come from settings, for a later retry."""
-    mailto = settings["mailto"]
-    own = mailto is None or mailto == settings.house
-    return message.replace(
-        sender_from_settings=settings.sources.get("mailfrom") not in GIVEN,
-        recipients_from_settings=own and settings.sources.get("mailto") not in GIVEN,
-        recipients_written="" if own else mailto,
-    )
-
-
-def sender(settings: Settings, run: RunContext) -> str:
-    """Give the sender: as configured, else the relay's login if it is an address, else the user here.
-
-    Many relays refuse any other sender than the login.
-    """
-    login = settings.login if "@" in settings.login else ""
-    return str(settings["mailfrom"] or login or f"{run.user}@{run.host}")
 
 
 def post_still_running(run: RunContext, outcome: Outcome, policy: Policy) -> bool:

@@ -13,8 +13,8 @@ from cronwrap.log import log
 from cronwrap.mail import Report
 from cronwrap.model import Command
 from cronwrap.outbox.store import Outbox
+from cronwrap.pipeline.addressing import addressed, recipients, sender
 from cronwrap.pipeline.context import new_run
-from cronwrap.pipeline.reporting import addressed, recipients, sender
 from cronwrap.report.compose import compose
 from cronwrap.report.unfinished import heard_again, missed
 from cronwrap.report.verdict import Policy

@@ -5,8 +5,8 @@ from __future__ import annotations
 from cronwrap.address import addresses
 from cronwrap.mail import Report
 from cronwrap.model import Command, Record, Verdict
+from cronwrap.pipeline.addressing import recipients, sender
 from cronwrap.pipeline.context import new_run
-from cronwrap.pipeline.reporting import recipients, sender
 from cronwrap.relay.connect import connect
 from cronwrap.report.compose import compose
 from cronwrap.text import one_line
