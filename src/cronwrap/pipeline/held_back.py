@@ -19,6 +19,8 @@ from cronwrap.text import moment, one_line
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cronwrap.history.runs import HeldBack
+    from cronwrap.model import Verdict
+    from cronwrap.pipeline.context import RunContext
 
 MUTED = "muted"
 """What the reason begins with why a run told nobody."""
@@ -36,6 +38,12 @@ class Silence(Record):
     over: bool = False
     """Whether something has ended that this report is the first after: ``told`` is to be called."""
     fault: str = ""
+
+    def applied_to(self, verdict: Verdict) -> Verdict:
+        """Give a verdict as far as this lets it be told, with what went unsaid before."""
+        if self.why:
+            return verdict.replace(mail=False, quiet_reason=self.why)
+        return verdict.replace(notes=(*verdict.notes, *self.notes))
 
 
 def until(hold: Hold) -> str:
@@ -68,11 +76,20 @@ def paused(state_dir: str, job: str) -> tuple[str, str]:
     return "", ""
 
 
-def silence(state_dir: str, job: str, user: str, *, ok: bool) -> Silence:
+def silence(run: RunContext, *, ok: bool = False) -> Silence:
     """Tell whether a run that is to be reported may be, and what its report says of what was held back.
 
     ``ok``: it ended well, which ends a mute that waits for that. Every channel to a person asks this.
+    Whatever is wrong with the answer, the report goes.
     """
+    try:
+        return _silence(run.settings.state_dir, run.job, run.user, ok=ok)
+    except Exception as error:  # noqa: BLE001  # a mute may cost no report that is not muted
+        words = f"this is told, though the job may be muted: {type(error).__name__}: {error}"
+        return Silence(fault=words)
+
+
+def _silence(state_dir: str, job: str, user: str, *, ok: bool) -> Silence:
     try:
         mute = holds.read(state_dir, holds.MUTE, job)
         pause = holds.read(state_dir, holds.PAUSED, job)

@@ -110,11 +110,11 @@ def _due(run: RunContext, tries: Tries, judged: Judged) -> Due:
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
     silence = Silence()
     if verdict.mail or told:
-        silence = _silence(run.settings, run.job, run.user, ok=verdict.result == OK)
+        silence = held_back.silence(run, ok=verdict.result == OK)
     faults = dict.fromkeys((*tries.faults, *secrets.faults))
     return Due(
         tries=tries.replace(outcomes=outcomes, faults=(*faults, *filter(None, (silence.fault,)))),
-        verdict=_held_back(verdict, silence),
+        verdict=silence.applied_to(verdict),
         targets=tuple(
             one.replace(verdict=_redacted_verdict(one.verdict, secrets)) for one in told if not silence.why
         ),
@@ -133,21 +133,6 @@ def _mail(run: RunContext, due: Due, foresee: Callable[[], None]) -> str:
     if due.over:
         held_back.told(run.settings.state_dir, run.job)
     return words
-
-
-def _silence(settings: Settings, job: str, user: str, *, ok: bool = False) -> Silence:
-    """Ask whether the job is muted; whatever is wrong with that, the report goes."""
-    try:
-        return held_back.silence(settings.state_dir, job, user, ok=ok)
-    except Exception as error:  # noqa: BLE001  # a mute may cost no report that is not muted
-        words = f"this is told, though the job may be muted: {type(error).__name__}: {error}"
-        return Silence(fault=words)
-
-
-def _held_back(verdict: Verdict, silence: Silence) -> Verdict:
-    if silence.why:
-        return verdict.replace(mail=False, quiet_reason=silence.why)
-    return verdict.replace(notes=(*verdict.notes, *silence.notes))
 
 
 def _prepared(run: RunContext, due: Due, ended: dict[str, Any]) -> tuple[list[Prepared], list[str]]:
@@ -243,10 +228,10 @@ def post_still_running(run: RunContext, outcome: Outcome, policy: Policy) -> boo
     told = notifying.due(run.settings, policy, lambda policy: still_running(outcome.duration, policy))
     if not mail and not told:
         return False
-    silence = _silence(run.settings, run.job, run.user)
+    silence = held_back.silence(run)
     if silence.why:
         return False
-    verdict = _held_back(verdict, silence)
+    verdict = silence.applied_to(verdict)
     secrets = redactor(run.settings["redact.patterns"])
     tries = Tries(
         outcomes=(redacted.output(outcome, secrets),),
@@ -369,8 +354,8 @@ def report_abandoned(run: RunContext, entries: list[Entry]) -> None:
         verdict = abandoned(why, on=run.settings["on"])
         outcomes = _output_of_the_dead(run, fields)
         identity = f"{fields['run']}-{ABANDONED}"  # it may have left a report of its own before it died
-        silence = _silence(run.settings, run.job, run.user)
-        verdict = _held_back(verdict, silence) if verdict.mail else verdict
+        silence = held_back.silence(run)
+        verdict = silence.applied_to(verdict) if verdict.mail else verdict
         told = not silence.why and _notify_abandoned(run, fields, why, outcomes)
         mailed = verdict.mail and bool(recipients(run.settings, run))
         if mailed:
