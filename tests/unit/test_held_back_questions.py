@@ -8,7 +8,7 @@ import pytest
 
 from cronwrap.history import runs
 from cronwrap.model import Outcome
-from cronwrap.pipeline import notifying, reporting
+from cronwrap.pipeline import held_back, notifying, still_running
 from cronwrap.pipeline.stuck import Stuck
 from cronwrap.report.unfinished import skipped
 from cronwrap.report.verdict import Policy
@@ -37,6 +37,6 @@ def test_the_history_is_asked_once_whether_a_job_is_stuck_however_many_hear_of_i
 
 
 def test_no_mute_is_asked_for_when_nobody_would_be_told_that_a_run_goes_on(run, monkeypatch):
-    monkeypatch.setattr(reporting.held_back, "silence", lambda *_words, **_more: pytest.fail("asked"))
+    monkeypatch.setattr(held_back, "silence", lambda *_words, **_more: pytest.fail("asked"))
     monkeypatch.setattr(notifying, "due", lambda *_words: ())
-    assert not reporting.post_still_running(run, Outcome(started=0.0, duration=1.0), Policy(on=("success",)))
+    assert not still_running.tell_here(run, Outcome(started=0.0, duration=1.0), Policy(on=("success",)))

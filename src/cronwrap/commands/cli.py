@@ -41,8 +41,8 @@ class App:
 
     def report_abandoned(self, entries: list[Entry]) -> None:
         """Report runs whose cronwrap died, by the settings of their jobs."""
+        from cronwrap.pipeline.abandoned import report_abandoned  # noqa: PLC0415
         from cronwrap.pipeline.context import new_run  # noqa: PLC0415
-        from cronwrap.pipeline.reporting import report_abandoned  # noqa: PLC0415
 
         for entry in entries:
             text = str(entry.fields["command"])

@@ -29,7 +29,7 @@ def do_for_others(run: RunContext, entry: Entry | None, signals: Signals, *, mai
 
             dead = abandoned(directory, run.job, entry)
         if dead:
-            from cronwrap.pipeline.reporting import report_abandoned  # noqa: PLC0415
+            from cronwrap.pipeline.abandoned import report_abandoned  # noqa: PLC0415
 
             report_abandoned(run, dead)
         _tend_outbox(run.settings, signals, sent=mailed and not dead)

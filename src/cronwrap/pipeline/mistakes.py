@@ -91,10 +91,9 @@ def _notify(run: RunContext, words: str, why: str) -> list[Sender]:
     policy = Policy(on=run.settings["on"])
     told = notifying.due(run.settings, policy, lambda policy: not_run(why, policy))
     ended = ending(run.started, not_run(why, policy), (), mailed=False)
-    known = {"run": run.run_id, "job": run.job, "command": words, "host": run.host, "user": run.user}
-    facts = notifying.Facts(identity=run.run_id, run={**known, "started": run.started, **ended})
-    prepared, faults = notifying.prepare(run.settings, told, facts)
-    for fault in (*faults, *notifying.enter(run.settings, prepared)):
+    facts = notifying.facts_of_run(run, (run.job, words), ended, ())
+    prepared, faults = notifying.store(run.settings, told, facts)
+    for fault in faults:
         say(fault)
         log(fault)
     return lanes.begin(run.settings, [one.item.id for one in prepared])

@@ -12,6 +12,7 @@ import time
 
 from cronwrap.errors import StateError
 from cronwrap.history.as_object import as_object
+from cronwrap.history.journal import COMMAND_MAX
 from cronwrap.mail import Envelope, Message
 from cronwrap.model import Record
 from cronwrap.outbox import from_memory
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from cronwrap.model import Verdict
+    from cronwrap.model import Outcome, Verdict
     from cronwrap.outbox.store import Prepared
+    from cronwrap.pipeline.context import RunContext
     from cronwrap.report.verdict import Policy
     from cronwrap.settings.load import Settings
 
@@ -54,6 +56,25 @@ class Facts(Record):
     run: dict[str, Any]
     """The columns of the run."""
     output: str = ""
+
+
+def facts_of_run(
+    run: RunContext, names: tuple[str, str], ended: dict[str, Any], outcomes: tuple[Outcome, ...]
+) -> Facts:
+    """Give what there is to tell of a run; ``names`` are job and command without their secrets."""
+    job, command = names
+    known = {"run": run.run_id, "host": run.host, "user": run.user, "started": run.started}
+    return facts(run.run_id, {**known, "job": job, "command": command[:COMMAND_MAX], **ended}, outcomes)
+
+
+def facts(identity: str, columns: dict[str, Any], outcomes: tuple[Outcome, ...]) -> Facts:
+    """Give what there is to tell of a run with such columns, and the end of what its last try said."""
+    if not (outcomes and outcomes[-1].output.total_bytes):
+        return Facts(identity=identity, run=columns)
+    from cronwrap.pipeline.monitor import end_of  # noqa: PLC0415  # a run that said nothing has no use for it
+
+    output = end_of(outcomes[-1].output, notification.OUTPUT_LIMIT)
+    return Facts(identity=identity, run=columns, output=output)
 
 
 def due(settings: Settings, policy: Policy, decide: Callable[[Policy], Verdict]) -> tuple[Told, ...]:
@@ -106,6 +127,12 @@ def enter(settings: Settings, prepared: list[Prepared]) -> list[str]:
         except StateError as error:
             faults.append(f"{one.item.envelope.recipients[0]} cannot be told: {error}")
     return faults
+
+
+def store(settings: Settings, told: tuple[Told, ...], facts: Facts) -> tuple[list[Prepared], list[str]]:
+    """Put what the targets are told into the queue at once; give what went wrong."""
+    prepared, faults = prepare(settings, told, facts)
+    return prepared, faults + enter(settings, prepared)
 
 
 def _message(identity: str, told: Told, facts: Facts) -> Message:

@@ -6,6 +6,8 @@ from cronwrap.model import Outcome
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cronwrap.model import Verdict
+    from cronwrap.pipeline.context import RunContext
     from cronwrap.redact.redactor import Redactor
 
 MATCH_SHOWN = 200
@@ -34,6 +36,18 @@ def words(outcome: Outcome, redactor: Redactor) -> Outcome:
 def output(outcome: Outcome, redactor: Redactor) -> Outcome:
     """Give an outcome without secrets in its output."""
     return outcome.replace(output=redactor.redact_output(outcome.output))
+
+
+def verdict(verdict: Verdict, redactor: Redactor) -> Verdict:
+    """Give a verdict without secrets in what it says."""
+    return verdict.replace(
+        headline=redactor.text(verdict.headline), reasons=tuple(map(redactor.text, verdict.reasons))
+    )
+
+
+def names(run: RunContext, redactor: Redactor) -> tuple[str, str]:
+    """Give a run's job and command without secrets."""
+    return redactor.text(run.job), redactor.command(run.command.text)
 
 
 def _match(line: str, outcome: Outcome, redactor: Redactor) -> str:

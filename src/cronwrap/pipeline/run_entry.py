@@ -27,6 +27,7 @@ NEEDED = (
     "cronwrap.report.unfinished",
     "cronwrap.pipeline.housekeeping",
     "cronwrap.pipeline.notifying",
+    "cronwrap.pipeline.abandoned",
     "cronwrap.pipeline.monitor",
     "cronwrap.pipeline.mistakes",
     "cronwrap.pipeline.held_back",

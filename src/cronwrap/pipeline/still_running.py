@@ -11,8 +11,16 @@ from cronwrap.job.leftover import close_descriptor, open_descriptors
 from cronwrap.job.signals import block_all, set_mask
 from cronwrap.log import log
 from cronwrap.model import Outcome
+from cronwrap.outbox import lanes
 from cronwrap.outbox.dispatch import send_here
-from cronwrap.pipeline.reporting import post_still_running
+from cronwrap.pipeline import held_back, notifying, redacted
+from cronwrap.pipeline.addressing import recipients
+from cronwrap.pipeline.context import Tries
+from cronwrap.pipeline.reporting import PRINTED, Due, message_of, post, print_mail
+from cronwrap.pipeline.run_entry import ending
+from cronwrap.redact.redactor import redactor
+from cronwrap.report.unfinished import still_running
+from cronwrap.report.verdict import RUNNING
 from cronwrap.state import descriptors
 
 TYPE_CHECKING = False
@@ -68,7 +76,7 @@ def _be_the_child(
         _signal.alarm(COMPOSING)
         _let_go(theirs, printing=bool(run.settings["dry-run"]))
         outcome = Outcome(started=run.started, duration=elapsed, output=output())
-        told = post_still_running(run, outcome, policy)
+        told = tell_here(run, outcome, policy)
         _signal.alarm(0)
         if told:
             os.write(theirs, b"1")
@@ -91,3 +99,55 @@ def _let_go(theirs: int, *, printing: bool) -> None:
     for descriptor in open_descriptors():
         if descriptor > 2 and descriptor not in kept:
             close_descriptor(descriptor)
+
+
+def tell_here(run: RunContext, outcome: Outcome, policy: Policy) -> bool:
+    """Store, or print for ``--dry-run``, the mail that the run still goes on; False when there is none."""
+    verdict = still_running(outcome.duration, policy)
+    mail = verdict.mail and bool(recipients(run.settings, run))
+    told = notifying.due(run.settings, policy, lambda policy: still_running(outcome.duration, policy))
+    if not mail and not told:
+        return False
+    silence = held_back.silence(run)
+    if silence.why:
+        return False
+    secrets = redactor(run.settings["redact.patterns"])
+    outcomes = (redacted.output(outcome, secrets),)
+    faults = tuple(dict.fromkeys((*run.settings.faults, *secrets.faults)))
+    due = Due(
+        tries=Tries(outcomes=outcomes, entry=None, faults=faults),
+        verdict=silence.applied_to(verdict),
+        names=redacted.names(run, secrets),
+        targets=told,
+        over=silence.over,
+    )
+    if due.targets and not run.settings["dry-run"]:
+        _notify(run, due)
+    return mail and _mail(run, due)
+
+
+def _notify(run: RunContext, due: Due) -> None:
+    """Tell the targets of ``[[notify]]`` that a run still goes on."""
+    verdict, outcomes = due.verdict, due.tries.outcomes
+    so_far = {**ending(run.started, verdict, outcomes, mailed=verdict.mail), "ended": None}
+    facts = notifying.facts_of_run(run, due.names, so_far, outcomes).replace(identity=_identity(run))
+    prepared, faults = notifying.store(run.settings, due.targets, facts)
+    for fault in faults:
+        log(f"{run.job}: {fault}")
+    lanes.begin(run.settings, [one.item.id for one in prepared])
+
+
+def _mail(run: RunContext, due: Due) -> bool:
+    """Store the mail, or print it for ``--dry-run``; give whether it is on its way."""
+    message = message_of(run, due)
+    if run.settings["dry-run"]:
+        print_mail(message)
+        return True
+    stored = post(run.settings, _identity(run), message) != PRINTED
+    if stored and due.over:
+        held_back.told(run.settings.state_dir, run.job)
+    return stored
+
+
+def _identity(run: RunContext) -> str:
+    return f"{run.run_id}-{RUNNING}"
