@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING
 from benchmarks.bench import Installation, Row, main
 from cronwrap.history import journal
 from cronwrap.history import runs as history
+from cronwrap.history.finding import find
+from cronwrap.history.folding import fold
+from cronwrap.history.past import past as past_of
+from cronwrap.history.run import COLUMNS
 from cronwrap.model import Output
 
 if TYPE_CHECKING:
@@ -29,10 +33,10 @@ def fill(state_dir: str, count: int) -> None:
     """Put ``count`` runs in, as a fold would have: one run in fifty failed, in rows of three."""
     first = journal.begin(state_dir, fields("first", 0))
     first.finish({"ended": START, "duration": 1.0, "result": "ok"})
-    history.fold(state_dir)
+    fold(state_dir)
     rows = (
         {
-            **dict.fromkeys(history.COLUMNS),
+            **dict.fromkeys(COLUMNS),
             **fields(f"{number:012x}", number),
             "ended": START + number + 2.5,
             "duration": 2.5 + number % 7,
@@ -51,15 +55,15 @@ def fill(state_dir: str, count: int) -> None:
         }
         for number in range(count)
     )
-    holes = ", ".join(":" + name for name in history.COLUMNS)
+    holes = ", ".join(":" + name for name in COLUMNS)
     with contextlib.closing(sqlite3.connect(os.path.join(state_dir, "history.db"))) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
-        connection.executemany(f"INSERT INTO runs ({', '.join(history.COLUMNS)}) VALUES ({holes})", rows)
+        connection.executemany(f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({holes})", rows)
     # The row that each job has comes from a real run of it.
     for number in range(JOBS):
         entry = journal.begin(state_dir, fields(f"last-{number}", count + number))
         entry.finish({"ended": START + count + number, "duration": 3.0, "result": "ok"})
-    history.fold(state_dir)
+    fold(state_dir)
 
 
 def fields(run: str, number: int) -> dict:
@@ -97,10 +101,10 @@ def measure(_installation: Installation) -> Iterator[Row]:
             "history -n 20 --failed": lambda: list(history.runs(state_dir, failed=True)),
             "history -n 20 --failed --job": lambda: list(history.runs(state_dir, job="job-007", failed=True)),
             "history -n 20 --since 1h": lambda: list(history.runs(state_dir, since=end - 3600)),
-            "show RUN": lambda: history.find(state_dir, f"{RUNS // 2:012x}"),
-            "show END": lambda: history.find(state_dir, f"{RUNS // 2:012x}"[-8:]),
+            "show RUN": lambda: find(state_dir, f"{RUNS // 2:012x}"),
+            "show END": lambda: find(state_dir, f"{RUNS // 2:012x}"[-8:]),
             "status": lambda: history.jobs(state_dir),
-            "past of a job": lambda: history.past(state_dir, "job-007", "root"),
+            "past of a job": lambda: past_of(state_dir, "job-007", "root"),
         }
         for name, ask in questions.items():
             took = statistics.median(timed(ask) for _ in range(TURNS))
@@ -114,7 +118,7 @@ def measure(_installation: Installation) -> Iterator[Row]:
         folds = []
         for _ in range(5):
             fold_sixty_four(state_dir)
-            folds.append(timed(lambda: history.fold(state_dir)))
+            folds.append(timed(lambda: fold(state_dir)))
         yield Row(what="10⁶ runs: fold of 64 more", ours=f"{statistics.median(folds):.1f} ms")
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.bench import PLACE, Installation, Left, Row, main, ms, need, own_place, status_kib
 from cronwrap.history import database
-from cronwrap.history.runs import COLUMNS, _insertion
+from cronwrap.history.folding import _insertion
+from cronwrap.history.run import COLUMNS
 from cronwrap.history.tally import Tally, after
 
 if TYPE_CHECKING:

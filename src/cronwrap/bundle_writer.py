@@ -68,7 +68,9 @@ HISTORY = (
     "past",
     "history.tally",
     "history.arrivals",
-    "history.runs",
+    "history.run",
+    "history.past",
+    "history.folding",
 )
 """What a look into the history takes: of a run that fails, say, or is the 64th."""
 REPORT = (

@@ -30,7 +30,7 @@ from cronwrap.fleet.database import connected
 from cronwrap.fleet.keeper import CLAIM
 from cronwrap.fleet.migrations import upgrade
 from cronwrap.fleet.ship import ship
-from cronwrap.history import runs as history
+from cronwrap.history.run import COLUMNS
 from cronwrap.pipeline.shared import crontabs_minute
 from cronwrap.settings import fleet
 from cronwrap.settings.fleet import Fleet
@@ -124,7 +124,7 @@ def _ship(settings: Any, there: Fleet) -> None:
 def _more(state: str, number: int) -> int:
     """Have some more runs arrive in the history, as a fold would."""
     with sqlite3.connect(os.path.join(state, "history.db"), timeout=30) as database:
-        columns = ", ".join(f'"{name}"' for name in history.COLUMNS if name != "run")
+        columns = ", ".join(f'"{name}"' for name in COLUMNS if name != "run")
         for _ in range(BETWEEN):
             number += 1
             database.execute(

@@ -13,6 +13,9 @@ from cronwrap.errors import StateError
 from cronwrap.history import journal, records
 from cronwrap.history import runs as history
 from cronwrap.history.database import SetAsideError
+from cronwrap.history.finding import find
+from cronwrap.history.folding import fold
+from cronwrap.history.past import past as past_of
 from cronwrap.model import Output
 from cronwrap.state import Directory
 
@@ -80,8 +83,8 @@ def test_what_was_recorded_comes_back_whole(state):
         "digest": "abc",
     }
     begin(state, "r1").finish(end, Output(head=b"hello\xff\0world"))
-    assert history.fold(state) == ()
-    run = history.find(state, "r1")
+    assert fold(state) == ()
+    run = find(state, "r1")
     kept = history.output_of(state, run)
     assert {name: getattr(run, name) for name in end} == end
     assert (run.job, run.command, run.host, run.user) == ("backup", "/opt/backup", "db1", "root")
@@ -95,18 +98,19 @@ def test_a_fold_that_died_between_commit_and_unlink_counts_nothing_twice(state, 
     record(state, "r1", "failed", output=Output(head=b"x"))
     with monkeypatch.context() as dying:
         dying.setattr(os, "unlink", lambda _path, **_where: None)
-        history.fold(state)
+        fold(state)
     assert journal.waiting(state) == 1
-    assert history.past(state, "backup", "root").failures_in_a_row == 1
-    history.fold(state)
+    assert past_of(state, "backup", "root").failures_in_a_row == 1
+    fold(state)
     assert ids(history.runs(state)) == ["r1"]
-    assert history.past(state, "backup", "root").failures_in_a_row == 1
+    assert past_of(state, "backup", "root").failures_in_a_row == 1
     assert journal.waiting(state) == 0
 
 
 RUN_ONE = """
 import sys
-from cronwrap.history import runs as history
+from cronwrap.history.folding import fold
+from cronwrap.history.past import past as past_of
 from cronwrap.history import journal, records
 print("ready", flush=True)
 sys.stdin.readline()
@@ -118,8 +122,8 @@ for turn in range(4):
                                         "started": 1000.0 + number})
     records.abandoned(sys.argv[1], job, entry)
     entry.finish({"ended": 2000.0 + number, "duration": 1.0, "result": "failed"})
-    history.fold(sys.argv[1])
-    history.past(sys.argv[1], job, "u")
+    fold(sys.argv[1])
+    past_of(sys.argv[1], job, "u")
 """
 
 
@@ -154,9 +158,9 @@ def test_an_unreadable_record_is_set_aside_and_said_once(state):
     record(state, "r1")
     with open(os.path.join(state, "runs", "r2.00000000.end"), "wb") as file:
         file.write(b"garbage")
-    [notice] = history.fold(state)
+    [notice] = fold(state)
     assert "runs/broken/r2.00000000.end" in notice
-    assert history.fold(state) == ()
+    assert fold(state) == ()
     assert ids(history.runs(state)) == ["r1"]
 
 
@@ -173,7 +177,7 @@ def test_an_unreadable_record_is_set_aside_and_said_once(state):
 def test_a_record_of_wrong_types_is_set_aside_too(state, end):
     begin(state, "r1").finish(end)
     record(state, "r2")
-    assert len(history.fold(state)) == 1
+    assert len(fold(state)) == 1
     assert ids(history.runs(state)) == ["r2"]
 
 
@@ -181,7 +185,7 @@ def test_old_runs_are_forgotten_with_their_output_and_their_jobs(state):
     record(state, "old", job="gone", started=NOW - 100 * DAY, output=Output(head=b"x"))
     record(state, "older", started=NOW - 95 * DAY)
     record(state, "new", started=NOW - 80 * DAY)
-    history.fold(state, keep=90 * DAY, now=NOW)
+    fold(state, keep=90 * DAY, now=NOW)
     assert ids(history.runs(state)) == ["new"]
     assert [tally.job for tally, _ in history.jobs(state)] == ["backup"]
     with contextlib.closing(sqlite3.connect(database(state))) as connection:
@@ -190,16 +194,16 @@ def test_old_runs_are_forgotten_with_their_output_and_their_jobs(state):
 
 def test_a_run_that_ended_lately_is_not_old_however_early_it_began(state):
     record(state, "r1", started=NOW - 100 * DAY, ended=NOW - DAY)
-    history.fold(state, keep=90 * DAY, now=NOW)
+    fold(state, keep=90 * DAY, now=NOW)
     assert ids(history.runs(state)) == ["r1"]
     assert len(history.jobs(state)) == 1
 
 
 def test_names_of_any_octets_are_found_again(state):
     record(state, "r1", "failed", job="n\udcff\0ä")
-    assert history.past(state, "n\udcff\0ä", "root").failures_in_a_row == 1
-    history.fold(state)
-    assert history.past(state, "n\udcff\0ä", "root").failures_in_a_row == 1
+    assert past_of(state, "n\udcff\0ä", "root").failures_in_a_row == 1
+    fold(state)
+    assert past_of(state, "n\udcff\0ä", "root").failures_in_a_row == 1
     assert [run.job for run in history.runs(state, job="n\udcff\0ä")] == ["n\\xff\0ä"]
 
 
@@ -212,8 +216,8 @@ def test_the_past_counts_failures_mails_and_successes(state, folded):
     for number, (result, mailed) in enumerate(steps):
         record(state, f"r{number}", result, started=NOW + 10 * number, mailed=mailed, digest=f"d{number}")
         if folded:
-            history.fold(state)
-    past = history.past(state, "backup", "root")
+            fold(state)
+    past = past_of(state, "backup", "root")
     assert past.results == ("ok", "failed", "signal", "skipped", "timeout")
     assert past.durations == (3.0,)
     assert (past.failures_in_a_row, past.failing_since, past.last_success) == (3, NOW + 10, NOW + 3)
@@ -224,7 +228,7 @@ def test_the_past_counts_failures_mails_and_successes(state, folded):
 def test_a_success_ends_the_row_of_failures(state):
     record(state, "r1", "failed", mailed=True, digest="d")
     record(state, "r2", "ok", started=NOW + 10)
-    past = history.past(state, "backup", "root")
+    past = past_of(state, "backup", "root")
     assert (past.failures_in_a_row, past.failing_since, past.last_failure_mailed) == (0, None, None)
     assert past.last_failure_digest == "d"
 
@@ -232,17 +236,17 @@ def test_a_success_ends_the_row_of_failures(state):
 def test_failures_nobody_was_told_of_are_counted_from_the_first(state):
     for number in range(3):
         record(state, f"r{number}", "failed", started=NOW + number)
-    past = history.past(state, "backup", "root")
+    past = past_of(state, "backup", "root")
     assert (past.last_failure_mailed, past.failures_since_mail) == (None, 3)
 
 
 def test_the_past_remembers_the_last_twenty(state):
     for number in range(30):
         record(state, f"r{number}", "ok", started=NOW + number, duration=float(number))
-    history.fold(state)
-    past = history.past(state, "backup", "root")
+    fold(state)
+    past = past_of(state, "backup", "root")
     assert (len(past.results), past.durations[0], past.durations[-1]) == (20, 10.0, 29.0)
-    assert len(history.past(state, "backup", "root", limit=5).results) == 5
+    assert len(past_of(state, "backup", "root", limit=5).results) == 5
 
 
 @pytest.mark.parametrize("folded", [True, False], ids=["folded", "waiting in the journal"])
@@ -250,10 +254,10 @@ def test_a_run_found_dead_after_a_later_one_ended_is_not_the_last_one(state, fol
     record(state, "r2", "ok", started=NOW + 10)
     record(state, "r1", "abandoned", started=NOW, ended=NOW + 20, duration=None, mailed=True)
     if folded:
-        history.fold(state)
-    past = history.past(state, "backup", "root")
+        fold(state)
+    past = past_of(state, "backup", "root")
     assert (past.results, past.failures_in_a_row) == (("abandoned", "ok"), 0)
-    history.fold(state)
+    fold(state)
     ((tally, _running),) = history.jobs(state)
     assert (tally.run, tally.result, tally.duration) == ("r2", "ok", 3.0)
 
@@ -262,7 +266,7 @@ def test_a_run_found_dead_after_a_later_one_ended_is_not_the_last_one(state, fol
 def test_a_run_found_dead_before_a_failure_lengthens_the_row(state, mailed, unmailed):
     record(state, "r2", "failed", started=NOW + 10)
     record(state, "r1", "abandoned", started=NOW, ended=NOW + 20, mailed=mailed)
-    past = history.past(state, "backup", "root")
+    past = past_of(state, "backup", "root")
     assert (past.failures_in_a_row, past.failing_since) == (2, NOW)
     assert (past.last_failure_mailed, past.failures_since_mail) == (NOW + 20 if mailed else None, unmailed)
 
@@ -272,7 +276,7 @@ def test_of_jobs_whose_names_share_a_digest_each_has_its_own_past(state, monkeyp
         monkeypatch.setattr(module, "tag", lambda _job: "00000000")
     record(state, "r1", "failed", job="a")
     record(state, "r2", "failed", job="b")
-    assert history.past(state, "a", "root").failures_in_a_row == 1
+    assert past_of(state, "a", "root").failures_in_a_row == 1
     with contextlib.closing(history.runs(state, job="a")) as found:
         assert ids(found) == []
 
@@ -286,10 +290,10 @@ def test_a_run_that_is_killed_counts_as_a_failure_once_it_is_found(state):
     subprocess.run([sys.executable, "-c", code, state], check=False)
     [entry] = records.abandoned(state, "backup")
     entry.finish({"result": "abandoned", "ended": NOW, "mailed": True})
-    history.fold(state)
-    run = history.find(state, "r1")
+    fold(state)
+    run = find(state, "r1")
     assert (run.result, run.duration) == ("abandoned", None)
-    assert history.past(state, "backup", "root").failures_in_a_row == 1
+    assert past_of(state, "backup", "root").failures_in_a_row == 1
 
 
 # What people ask ---------------------------------------------------------------------------------
@@ -300,7 +304,7 @@ def test_runs_come_newest_first_with_the_ones_under_way(state):
     record(state, "r2", "failed", started=NOW + 10)
     entry = begin(state, "r3", started=NOW + 5)
     record(state, "r4", job="other", started=NOW + 7)
-    history.fold(state)
+    fold(state)
     assert ids(history.runs(state)) == ["r2", "r4", "r3", "r1"]
     assert ids(history.runs(state, job="backup")) == ["r2", "r3", "r1"]
     assert ids(history.runs(state, failed=True)) == ["r2"]
@@ -314,42 +318,42 @@ def test_a_run_is_found_by_any_part_of_its_id_that_fits_no_other(state):
     record(state, "abc1", started=NOW)
     record(state, "abc2", started=NOW + 1)
     entry = begin(state, "abd", started=NOW - 1)
-    history.fold(state)
-    assert history.find(state, "abc1").run == "abc1"
-    assert history.find(state, "abd").result == "running"
-    assert history.find(state).run == "abc2"
+    fold(state)
+    assert find(state, "abc1").run == "abc1"
+    assert find(state, "abd").result == "running"
+    assert find(state).run == "abc2"
     record(state, "20260302T040506-1a2b3c4d", started=NOW - 5)
-    history.fold(state)
-    assert history.find(state, "1a2b3c4d").run == "20260302T040506-1a2b3c4d"
+    fold(state)
+    assert find(state, "1a2b3c4d").run == "20260302T040506-1a2b3c4d"
     with pytest.raises(StateError, match="more than one run"):
-        history.find(state, "abc")
+        find(state, "abc")
     with pytest.raises(StateError, match="no job x"):
-        history.find(state, "x")
+        find(state, "x")
     with pytest.raises(StateError, match="no job %"):
-        history.find(state, "%")
+        find(state, "%")
     entry.release()
 
 
 def test_a_run_that_is_just_ending_is_found_at_every_step(state, monkeypatch):
     record(state, "r1")
-    history.fold(state)
+    fold(state)
     entry = begin(state, "abc1")
     seen, rename = [], Directory.rename
 
     def look_first(*words):
-        seen.append(history.find(state, "abc1").result)
+        seen.append(find(state, "abc1").result)
         rename(*words)
 
     monkeypatch.setattr(Directory, "rename", look_first)
     entry.finish({"ended": NOW, "result": "ok"})
     assert seen == ["running"]
-    assert history.find(state, "abc1").result == "ok"  # it waits in the journal: nobody has folded it
+    assert find(state, "abc1").result == "ok"  # it waits in the journal: nobody has folded it
 
 
 def test_without_any_run_there_is_nothing_and_no_database_is_made_by_looking(state):
     assert (list(history.runs(state)), history.jobs(state)) == ([], [])
     with pytest.raises(StateError, match="no run is on record"):
-        history.find(state)
+        find(state)
     assert not os.path.exists(state)
 
 
@@ -357,7 +361,7 @@ def test_jobs_have_their_last_result_and_what_is_under_way(state):
     record(state, "r1", "failed", exit_code=2)
     entry = begin(state, "r2", started=NOW + 10)
     new = begin(state, "r3", job="new", started=NOW + 20)
-    history.fold(state)
+    fold(state)
     [(backup, running), (other, first)] = history.jobs(state)
     assert (backup.result, backup.exit_code, backup.failures, running.run) == ("failed", 2, 1, "r2")
     assert (other.job, other.result, first.run) == ("new", "", "r3")
@@ -380,13 +384,13 @@ def test_starts_are_given_by_job(state):
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + bytes(5000)])
 def test_a_broken_database_is_set_aside_said_once_and_a_new_one_begins(state, content):
     record(state, "r1")
-    history.fold(state)
+    fold(state)
     with open(database(state), "wb") as file:
         file.write(content)
     record(state, "r2")
     with pytest.raises(SetAsideError, match=r"history\.db\.broken-\d{8}T\d{6}, and a new one begins"):
-        history.fold(state)
-    assert history.fold(state) == ()
+        fold(state)
+    assert fold(state) == ()
     assert ids(history.runs(state)) == ["r2"]
     [broken] = [name for name in os.listdir(state) if ".broken-" in name]
     with open(os.path.join(state, broken), "rb") as file:
@@ -396,7 +400,7 @@ def test_a_broken_database_is_set_aside_said_once_and_a_new_one_begins(state, co
 def test_pages_overwritten_in_the_middle_are_noticed(state):
     for number in range(300):
         record(state, f"r{number}", "failed", started=NOW + number, output=Output(head=os.urandom(500)))
-    history.fold(state)
+    fold(state)
     with open(database(state), "r+b") as file:
         file.seek(4096)
         file.write(os.urandom(os.path.getsize(database(state)) - 4096))
@@ -407,7 +411,7 @@ def test_pages_overwritten_in_the_middle_are_noticed(state):
 
 def test_what_others_began_in_the_meantime_is_not_set_aside(state, monkeypatch):
     record(state, "r1")
-    history.fold(state)
+    fold(state)
     with open(database(state), "wb") as file:
         file.write(b"x" * 5000)
     inodes = iter((1, 2))
@@ -419,13 +423,13 @@ def test_what_others_began_in_the_meantime_is_not_set_aside(state, monkeypatch):
 
 def test_a_newer_schema_is_left_alone_and_said(state):
     record(state, "r1")
-    history.fold(state)
+    fold(state)
     with contextlib.closing(sqlite3.connect(database(state))) as connection:
         connection.execute("PRAGMA user_version = 99")
     record(state, "r2")
     for question in (
-        lambda: history.fold(state),
-        lambda: history.past(state, "backup", "root"),
+        lambda: fold(state),
+        lambda: past_of(state, "backup", "root"),
         lambda: list(history.runs(state)),
     ):
         with pytest.raises(StateError, match="newer cronwrap"):
@@ -438,22 +442,22 @@ def test_an_empty_database_file_is_filled(state):
     with open(database(state), "wb"):
         pass
     record(state, "r1")
-    history.fold(state)
+    fold(state)
     assert ids(history.runs(state)) == ["r1"]
 
 
 def test_a_locked_database_delays_a_fold_but_not_for_ever(state, monkeypatch):
     monkeypatch.setattr("cronwrap.history.database.BUSY_SECONDS", 0.05)
     record(state, "r1", "failed")
-    history.fold(state)
+    fold(state)
     record(state, "r2", "failed")
     with contextlib.closing(sqlite3.connect(database(state), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StateError, match="locked"):
-            history.fold(state)
+            fold(state)
         # Who only asks is not kept waiting, and what waits in the journal counts all the same.
-        assert history.past(state, "backup", "root").failures_in_a_row == 2
-    history.fold(state)
+        assert past_of(state, "backup", "root").failures_in_a_row == 2
+    fold(state)
     assert ids(history.runs(state)) in (["r1", "r2"], ["r2", "r1"])
 
 
@@ -462,6 +466,8 @@ def test_a_full_disk_loses_nothing(in_namespace, tmp_path):
 import os, sys
 from cronwrap.history import runs as history
 from cronwrap.history import journal, records
+from cronwrap.history.folding import fold
+from cronwrap.history.past import past as past_of
 from cronwrap.errors import StateError
 from cronwrap.model import Output
 state = sys.argv[1] + "/state"
@@ -470,7 +476,7 @@ def record(run, size):
         state, {"run": run, "job": "j", "command": "c", "host": "h", "user": "u", "started": 1.0})
     entry.finish({"ended": 2.0, "result": "failed"}, Output(head=os.urandom(size)))
 record("r1", 10)
-history.fold(state)
+fold(state)
 for number in range(4):
     record(f"big{number}", 100_000)
 ballast = os.open(state + "/ballast", os.O_WRONLY | os.O_CREAT)
@@ -480,12 +486,12 @@ try:
 except OSError:
     pass
 try:
-    history.fold(state)
+    fold(state)
 except StateError as error:
     print(error)
-assert history.past(state, "j", "u").failures_in_a_row == 5
+assert past_of(state, "j", "u").failures_in_a_row == 5
 os.ftruncate(ballast, 0)
-history.fold(state)
+fold(state)
 print(len(list(history.runs(state))), journal.waiting(state))
 """
     disk = tmp_path / "disk"
@@ -498,13 +504,15 @@ print(len(list(history.runs(state))), journal.waiting(state))
 
 def test_a_read_only_disk_still_answers(state, in_namespace, tmp_path):
     record(state, "r1", "failed")
-    history.fold(state)
+    fold(state)
     record(state, "r2", "failed", started=NOW + 1)
     code = """
 import sys
 from cronwrap.history import runs as history
+from cronwrap.history.folding import fold
+from cronwrap.history.past import past as past_of
 from cronwrap.errors import StateError
-for question in (history.fold, lambda state: history.past(state, "backup", "root").failures_in_a_row,
+for question in (fold, lambda state: past_of(state, "backup", "root").failures_in_a_row,
                  lambda state: [run.run for run in history.runs(state)]):
     try:
         print(question(sys.argv[1]))
@@ -521,19 +529,19 @@ def test_on_a_network_file_system_no_memory_is_shared(state, monkeypatch):
             return connection.execute("PRAGMA journal_mode").fetchone()[0]
 
     record(state, "r1")
-    history.fold(state)
+    fold(state)
     assert mode(database(state)) == "wal"
     os.unlink(database(state))
     monkeypatch.setattr(
         "cronwrap.history.database.NETWORK_FILE_SYSTEMS", ("",)
     )  # any file system counts as one
     record(state, "r2")
-    history.fold(state)
+    fold(state)
     assert mode(database(state)) == "delete"
     assert ids(history.runs(state)) == ["r2"]
 
 
 def test_making_the_database_leaves_nothing_beside_it(state):
     record(state, "r1")
-    history.fold(state)
+    fold(state)
     assert sorted(os.listdir(state)) == ["history.db", "runs"]

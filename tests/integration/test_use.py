@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from cronwrap.history import journal
-from cronwrap.history.runs import Run
+from cronwrap.history.run import Run
 from cronwrap.job import use
 from support.waiting import wait_until
 

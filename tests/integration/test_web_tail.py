@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from cronwrap.history import records
-from cronwrap.history import runs as history
+from cronwrap.history.finding import find
 from cronwrap.manage import following
 from support.web_tail import Connection, Follower, Job, cut_off_all_the_time
 
@@ -80,7 +80,7 @@ def test_of_a_run_with_retries_that_ended_while_nobody_looked_the_last_try_goes_
     options = ("-n", "again", "--retries", "1", "--retry-delay", "0.1s")
     process = cli.start(*options, "--", "sh", "-c", line)
     run = wait_until(lambda: next((f["run"] for f in records.running(cli.state, "again")), ""))
-    with closing(following.followed(cli.state, history.find(cli.state, run))) as pieces:
+    with closing(following.followed(cli.state, find(cli.state, run))) as pieces:
         _kind, offset, octets = wait_until(lambda: (piece := next(pieces))[2] and piece, timeout=20)
     assert octets == b"[redacted]\nfirst\n"
     assert process.wait(30) == 3

@@ -22,6 +22,8 @@ from cronwrap.crontab.wrap import unwrap, wrap
 from cronwrap.errors import ConfigError, StateError
 from cronwrap.history import journal, records
 from cronwrap.history import runs as history
+from cronwrap.history.folding import fold
+from cronwrap.history.past import past as past_of
 from cronwrap.mail import Envelope, Message
 from cronwrap.outbox.message_file import HEAD_LIMIT
 from cronwrap.outbox.store import FAILED, QUEUE, Outbox
@@ -143,8 +145,8 @@ def record(octets):
             records.why_abandoned(entry.fields)
             entry.release()
         list(records.ended(place))
-        history.past(place, "j", "u")
-        history.fold(place)
+        past_of(place, "j", "u")
+        fold(place)
         list(history.runs(place))
         assert journal.waiting(place) == 0
     finally:

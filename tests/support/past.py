@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from cronwrap.history import arrivals, database, runs
+from cronwrap.history import arrivals, database, folding
 from cronwrap.history.kept_output import pack
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 from cronwrap.paths import user_name
@@ -95,7 +95,7 @@ def remember(state_dir: str, past: list[Was]) -> list[str]:
         arrived = arrivals.last(connection)
         for number, was in enumerate(sorted(past, key=lambda one: one.started + one.took), 1):
             fields = was.fields(number)
-            arrived += runs._insert(connection, fields, was.output(), arrived + 1)
+            arrived += folding._insert(connection, fields, was.output(), arrived + 1)
             ids.append(fields["run"])
         arrivals.note(connection, arrived)
     return ids

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cronwrap.history import live_output
 from cronwrap.history.kept_output import KEEP_BYTES, Kept, pack, unpack
 from cronwrap.history.live_output import Reader, Writer
-from cronwrap.history.runs import Run
+from cronwrap.history.run import Run
 from cronwrap.manage import following
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 from cronwrap.web.deeds import kept_open

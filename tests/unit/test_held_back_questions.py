@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cronwrap.history import runs
+from cronwrap.history import skipped as history
 from cronwrap.model import Outcome
 from cronwrap.pipeline import held_back, notifying, still_running
 from cronwrap.pipeline.stuck import Stuck
@@ -30,7 +30,7 @@ def run():
 
 def test_the_history_is_asked_once_whether_a_job_is_stuck_however_many_hear_of_it(run, monkeypatch):
     asked = []
-    monkeypatch.setattr(runs, "skips_in_a_row", lambda *words: asked.append(words) or [])
+    monkeypatch.setattr(history, "skips_in_a_row", lambda *words: asked.append(words) or [])
     stuck = Stuck(run, "why", ())
     assert [stuck.verdict(skipped("why", EVERYTHING), EVERYTHING).result for _ in range(3)] == ["skipped"] * 3
     assert len(asked) == 1

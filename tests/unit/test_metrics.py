@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronwrap.errors import StateError
-from cronwrap.history import database, journal, runs, tally, totals
+from cronwrap.history import database, folding, journal, tally, totals
 from cronwrap.metrics import exposition, textfile
 
 LINE = re.compile(
@@ -98,7 +98,7 @@ def test_each_result_is_counted_alike_from_the_journal_and_from_the_database(sta
     for number, result in enumerate(results):
         put_run(state, number, result=result, signal=9 if result == "signal" else None)
     from_journal = totals.current(state)["jobs"]
-    runs.fold(state)
+    folding.fold(state)
     assert of_jobs(totals.current(state)["jobs"]) == of_jobs(from_journal)
     nightly = from_journal["nightly", "u"]
     assert nightly["runs"] == {**dict.fromkeys(exposition.RESULTS, 1), "ok": 2, "failed": 3, "skipped": 2}
@@ -111,10 +111,10 @@ def test_no_run_counts_twice_or_not_at_all_whoever_folds_meanwhile(state, tmp_pa
     for number in range(12):
         put_run(state, number)
         if number % 3 == 1:
-            runs.fold(state)
+            folding.fold(state)
         textfile.update(str(tmp_path), state, "u")
         if number % 3 == 2:
-            runs.fold(state)
+            folding.fold(state)
         assert written(tmp_path)["cronwrap_job_runs_total", "nightly", "ok"] == number + 1
 
 
@@ -124,7 +124,7 @@ def test_what_is_folded_before_a_run_could_write_is_not_left_out(state, tmp_path
     put_run(state, 1)
     held = totals.lock(state)
     assert held.take()
-    runs.fold(state)  # cannot bring the file up to date itself
+    folding.fold(state)  # cannot bring the file up to date itself
     held.release()
     textfile.update(str(tmp_path), state, "u")
     assert written(tmp_path)["cronwrap_job_runs_total", "nightly", "ok"] == 2
@@ -133,10 +133,10 @@ def test_what_is_folded_before_a_run_could_write_is_not_left_out(state, tmp_path
 def test_a_counter_does_not_fall_when_runs_are_forgotten(state, tmp_path):
     for number in range(5):
         put_run(state, number)
-    runs.fold(state)
+    folding.fold(state)
     later = time.time()
     put_run(state, 0, job="other", ended=later)
-    runs.fold(state, keep=60.0, now=later)
+    folding.fold(state, keep=60.0, now=later)
     put_run(state, 5, ended=later)
     textfile.update(str(tmp_path), state, "u")
     assert written(tmp_path)["cronwrap_job_runs_total", "nightly", "ok"] == 6
@@ -157,7 +157,7 @@ def test_a_run_that_is_found_to_have_ended_earlier_does_not_pass_for_the_last(st
 def test_an_older_database_counts_the_runs_that_it_has(state):
     for number, result in enumerate(("ok", "ok", "failed")):
         put_run(state, number, result=result)
-    runs.fold(state)
+    folding.fold(state)
     with sqlite3.connect(os.path.join(state, "history.db")) as connection:
         connection.execute("DROP TABLE totals")
         connection.execute("DROP TABLE shipping")

@@ -22,7 +22,7 @@ from cronwrap.commands import show as show_command
 from cronwrap.commands import status as status_command
 from cronwrap.commands import views
 from cronwrap.history import journal
-from cronwrap.history import runs as history
+from cronwrap.history.folding import fold
 from cronwrap.job import use
 from cronwrap.mail import Envelope, Message
 from cronwrap.model import STDERR, STDOUT, Mark, Output
@@ -351,7 +351,7 @@ def test_an_unreadable_record_is_said_beside_the_table(state):
 
 def test_a_broken_history_is_said_and_what_waits_is_shown(state):
     record(state, "r1")
-    history.fold(state)
+    fold(state)
     with open(os.path.join(state, "history.db"), "wb") as file:
         file.write(b"x" * 5000)
     record(state, "r2")

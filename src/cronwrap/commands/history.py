@@ -9,7 +9,8 @@ import click
 
 from cronwrap.commands import views
 from cronwrap.commands.views import Cell, Screen
-from cronwrap.history.runs import Run, runs
+from cronwrap.history.run import Run
+from cronwrap.history.runs import runs
 from cronwrap.manage import runs as manage
 from cronwrap.manage.runs import public
 from cronwrap.settings.values import duration as duration_of

@@ -13,7 +13,7 @@ from typing import Any
 
 from cronwrap import forked
 from cronwrap.errors import StateError
-from cronwrap.history.runs import CANDIDATES, find, under_way
+from cronwrap.history.finding import CANDIDATES, find, under_way
 from cronwrap.paths import state_directory, state_variable
 
 PATIENCE = 3.0

@@ -15,8 +15,10 @@ from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
+from cronwrap.history.finding import find
 from cronwrap.history.kept_output import Kept
-from cronwrap.history.runs import Run, find, output_of
+from cronwrap.history.run import Run
+from cronwrap.history.runs import output_of
 from cronwrap.job import use
 from cronwrap.job.use import Use
 from cronwrap.manage.runs import waiting_report, whole

@@ -13,7 +13,7 @@ from cronwrap.commands.at_hand import read_job
 from cronwrap.commands.history import bring_up_to_date
 from cronwrap.commands.others import become_owner
 from cronwrap.errors import CronwrapError, StateError
-from cronwrap.history.runs import find
+from cronwrap.history.finding import find
 from cronwrap.manage.runs import result_words
 from cronwrap.manage.stopping import lives, stop, the_one, under_way
 from cronwrap.paths import user_name

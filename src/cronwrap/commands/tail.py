@@ -18,7 +18,9 @@ from cronwrap.commands.others import become_owner, known, named
 from cronwrap.commands.views import Screen
 from cronwrap.errors import StateError
 from cronwrap.exit_status import EXIT_INTERNAL
-from cronwrap.history.runs import Run, ambiguous, find, output_of, under_way
+from cronwrap.history.finding import ambiguous, find, under_way
+from cronwrap.history.run import Run
+from cronwrap.history.runs import output_of
 from cronwrap.manage import following
 from cronwrap.manage.runs import result_words
 from cronwrap.model import STDERR, STDOUT

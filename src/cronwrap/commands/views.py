@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from cronwrap.history.runs import Run
+from cronwrap.history.run import Run
 from cronwrap.history.tally import FAILED
 from cronwrap.manage.runs import result_words
 from cronwrap.model import Record

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cronwrap.history.runs import Run
+from cronwrap.history.run import Run
 from cronwrap.history.shipping import Arrival
 from cronwrap.history.tally import FAILED, Tally, durations
 from cronwrap.job.holds import MUTE, PAUSE, Hold

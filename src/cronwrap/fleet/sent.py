@@ -12,7 +12,8 @@ from typing import Any
 
 from cronwrap.fleet import batch
 from cronwrap.fleet.schedules import schedules
-from cronwrap.history.runs import Run, jobs
+from cronwrap.history.run import Run
+from cronwrap.history.runs import jobs
 from cronwrap.history.tally import Tally
 from cronwrap.job import holds
 from cronwrap.log import log

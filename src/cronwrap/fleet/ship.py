@@ -28,7 +28,8 @@ from cronwrap.fleet.sent import Sent
 from cronwrap.fleet.shipper import spread
 from cronwrap.fleet.watch import Tell, look
 from cronwrap.history import journal, shipping
-from cronwrap.history.runs import fold, hour_of
+from cronwrap.history.folding import fold
+from cronwrap.history.runs import hour_of
 from cronwrap.history.shipping import Arrival
 from cronwrap.log import log
 from cronwrap.settings.fleet import Fleet

@@ -8,8 +8,9 @@ from typing import Any
 from cronwrap.errors import StateError
 from cronwrap.fleet.batch import clean
 from cronwrap.fleet.database import Database
+from cronwrap.history.finding import CANDIDATES, ambiguous
 from cronwrap.history.kept_output import Kept, unpack
-from cronwrap.history.runs import CANDIDATES, Run, ambiguous
+from cronwrap.history.run import Run
 from cronwrap.history.tally import FAILED, Tally
 from cronwrap.history.totals import text
 from cronwrap.model import Record

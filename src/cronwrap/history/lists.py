@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from cronwrap.history.database import reading
-from cronwrap.history.runs import _FAILURES, Run, _run, under_way
+from cronwrap.history.run import Run, from_row
+from cronwrap.history.runs import FAILURES, running
 from cronwrap.history.tally import Tally
 from cronwrap.history.totals import text
 
@@ -67,19 +68,19 @@ def page(
         "limit": limit,
     }
     conditions = [
-        *([_FAILURES] if failed else []),
+        *([FAILURES] if failed else []),
         *(["job = :job"] if job is not None else []),
         *(["started >= :since"] if since is not None else []),
         *(["started <= :at AND (started < :at OR run < :run)"] if before else []),
     ]
     where = f"WHERE {' AND '.join(conditions)} " if conditions else ""
     query = f"SELECT * FROM runs {where}ORDER BY started DESC, run DESC LIMIT :limit"  # noqa: S608
-    running = [run for run in under_way(state_dir) if not failed and _fits(run, values)]
-    running.sort(key=_key, reverse=True)
+    now_running = [run for run in running(state_dir) if not failed and _fits(run, values)]
+    now_running.sort(key=_key, reverse=True)
     with reading(state_dir) as database:
-        stored = [] if database is None else [_run(row) for row in database.execute(query, values)]
+        stored = [] if database is None else [from_row(row) for row in database.execute(query, values)]
     found = {
-        run.run: run for run in merge(running, stored, key=_key, reverse=True)
+        run.run: run for run in merge(now_running, stored, key=_key, reverse=True)
     }  # what has just ended is both
     return list(islice(found.values(), limit))
 

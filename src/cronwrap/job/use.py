@@ -9,7 +9,7 @@ from cronwrap.state import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.history.runs import Run
+    from cronwrap.history.run import Run
 
 CLOCK_TOLERANCE = 2.0
 """Seconds by which the start of a process (in ticks since boot) may seem later than it was."""

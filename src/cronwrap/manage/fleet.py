@@ -11,7 +11,7 @@ from cronwrap.fleet import view
 from cronwrap.fleet.database import Database, connected
 from cronwrap.fleet.view import Asked, Counts, Host, Job
 from cronwrap.history.kept_output import Kept
-from cronwrap.history.runs import Run
+from cronwrap.history.run import Run
 from cronwrap.manage.jobs import of_tally
 from cronwrap.manage.listing import FAILING, LATE, MUTED, PAUSED, RUNNING
 from cronwrap.settings.files import fleet_in_force

@@ -18,8 +18,10 @@ from cronwrap.exit_status import (
     EXIT_SKIPPED,
 )
 from cronwrap.history import records
+from cronwrap.history.finding import find
+from cronwrap.history.folding import fold
 from cronwrap.history.live_output import Reader
-from cronwrap.history.runs import find, fold, output_of
+from cronwrap.history.runs import output_of
 from cronwrap.model import STDERR
 
 TYPE_CHECKING = False
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from cronwrap.history.kept_output import Kept
     from cronwrap.history.live_output import Part
-    from cronwrap.history.runs import Run
+    from cronwrap.history.run import Run
 
     Piece = tuple[str, int, bytes]
     """What it is, the offset behind it, and its octets."""

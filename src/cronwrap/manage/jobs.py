@@ -6,7 +6,8 @@ from typing import Any
 
 from cronwrap.crontab.host_zone import host_zone
 from cronwrap.crontab.named import next_time
-from cronwrap.history.runs import Run, jobs
+from cronwrap.history.run import Run
+from cronwrap.history.runs import jobs
 from cronwrap.history.tally import Tally, durations
 from cronwrap.job import holds, use
 from cronwrap.job.holds import Hold

@@ -13,8 +13,9 @@ from operator import itemgetter
 from typing import Any
 
 from cronwrap.crontab.lines import split_input
+from cronwrap.history.finding import under_way
 from cronwrap.history.lists import Standing, standings, tallies
-from cronwrap.history.runs import Run, under_way
+from cronwrap.history.run import Run
 from cronwrap.history.stopping import waiting
 from cronwrap.history.tally import Tally, durations
 from cronwrap.history.totals import text as storable

@@ -6,8 +6,9 @@ from typing import Any
 
 from cronwrap.errors import StateError
 from cronwrap.history.as_object import KEYS, as_object
+from cronwrap.history.folding import fold
 from cronwrap.history.kept_output import Kept
-from cronwrap.history.runs import Run, fold
+from cronwrap.history.run import Run
 from cronwrap.job import use
 from cronwrap.job.use import Use
 from cronwrap.outbox.store import FAILED, QUEUE, Damaged, Item, Outbox

@@ -16,7 +16,9 @@ import time
 from cronwrap.crontab.by_hand import ByHand
 from cronwrap.crontab.surroundings import SPOOL, Daemon
 from cronwrap.errors import CronwrapError, StateError
-from cronwrap.history.runs import Run, fold, runs
+from cronwrap.history.folding import fold
+from cronwrap.history.run import Run
+from cronwrap.history.runs import runs
 
 SAID_LIMIT = 16 * 1024
 """Octets that are kept of what is said beside the run, such as that cronwrap is not there."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from cronwrap.errors import StateError
 from cronwrap.history import records, stopping
-from cronwrap.history.runs import CANDIDATES, find
+from cronwrap.history.finding import CANDIDATES, find
 from cronwrap.job.procfs import Process, send
 from cronwrap.manage.runs import result_words
 

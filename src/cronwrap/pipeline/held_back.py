@@ -18,7 +18,7 @@ from cronwrap.text import moment, one_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap.history.runs import HeldBack
+    from cronwrap.history.skipped import HeldBack
     from cronwrap.model import Verdict
     from cronwrap.pipeline.context import RunContext
 
@@ -123,7 +123,7 @@ def told(state_dir: str, job: str) -> None:
 
 def unsaid(state_dir: str, hold: Hold, user: str) -> str:
     """Give a sentence on what a pause or a mute held back; empty for nothing."""
-    from cronwrap.history.runs import held_back  # noqa: PLC0415  # imports `sqlite3`
+    from cronwrap.history.skipped import held_back  # noqa: PLC0415  # imports `sqlite3`
 
     try:
         found = held_back(state_dir, hold.job, user, hold.since)
@@ -169,7 +169,7 @@ def _between(found: list[HeldBack]) -> str:
 
 
 def _last_success(state_dir: str, job: str, user: str) -> float:
-    from cronwrap.history.runs import past  # noqa: PLC0415  # imports `sqlite3`
+    from cronwrap.history.past import past  # noqa: PLC0415  # imports `sqlite3`
 
     try:
         return past(state_dir, job, user).last_success or 0.0

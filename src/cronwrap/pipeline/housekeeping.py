@@ -88,7 +88,7 @@ def _tend_outbox(settings: Settings, signals: Signals, *, sent: bool) -> None:
 def _fold(settings: Settings) -> None:
     """Bring the history up to date, unless another run is just doing that."""
     cronwrap.load_also("history")
-    from cronwrap.history.runs import fold  # noqa: PLC0415  # imports `sqlite3`
+    from cronwrap.history.folding import fold  # noqa: PLC0415  # imports `sqlite3`
     from cronwrap.lock import Lock  # noqa: PLC0415
 
     lock = Lock(".history", state(settings.state_dir, "locks", make=True).fd)

@@ -48,7 +48,7 @@ class Stuck:
 def _row(run: RunContext, in_the_way: tuple[dict[str, Any], ...]) -> int:
     """Give how many skips in a row this one makes, if that is to be told by it; else 0."""
     try:
-        from cronwrap.history.runs import skips_in_a_row  # noqa: PLC0415  # imports `sqlite3`
+        from cronwrap.history.skipped import skips_in_a_row  # noqa: PLC0415  # imports `sqlite3`
 
         wanted = run.settings["stuck-after"]
         since = min((float(fields["started"]) for fields in in_the_way), default=0.0)

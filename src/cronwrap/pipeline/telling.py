@@ -83,7 +83,7 @@ def _past(run: RunContext) -> tuple[Past | None, str]:
     """Give what is known of the job's earlier runs, or None and the reason why nothing is."""
     try:
         load_also("history")
-        from cronwrap.history.runs import past  # noqa: PLC0415  # imports `_sqlite3`
+        from cronwrap.history.past import past  # noqa: PLC0415  # imports `_sqlite3`
 
         return past(run.settings.state_dir, run.job, run.user), ""
     except StateError as error:

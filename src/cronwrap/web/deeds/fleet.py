@@ -17,7 +17,7 @@ from cronwrap.fleet import view
 from cronwrap.fleet.database import Database, RecordError, RefusedError, UnreachableError
 from cronwrap.fleet.view import Asked, Host, Job
 from cronwrap.history.kept_output import Kept
-from cronwrap.history.runs import Run
+from cronwrap.history.run import Run
 from cronwrap.manage import fleet
 from cronwrap.manage.listing import STATES
 from cronwrap.manage.runs import result_words

@@ -10,7 +10,8 @@ from cronwrap.crontab.here import prefix_at_end
 from cronwrap.crontab.named import NamedJob
 from cronwrap.crontab.new_line import Into, NewLine, new_line
 from cronwrap.crontab.store import is_user
-from cronwrap.history.runs import Run, output_of
+from cronwrap.history.run import Run
+from cronwrap.history.runs import output_of
 from cronwrap.manage.by_hand import prepare
 from cronwrap.manage.runs import result_words
 from cronwrap.manage.started import Started, run_of, start

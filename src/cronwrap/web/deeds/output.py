@@ -7,7 +7,8 @@ from contextlib import closing
 from typing import Any
 
 from cronwrap.history.kept_output import Kept
-from cronwrap.history.runs import Run, output_of
+from cronwrap.history.run import Run
+from cronwrap.history.runs import output_of
 from cronwrap.manage.following import END, ERR, GAP, LOST, WAIT, followed, remembered
 from cronwrap.model import STDERR, STDOUT
 from cronwrap.web.deeds import kept_open

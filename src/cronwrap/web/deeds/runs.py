@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 from cronwrap.errors import StateError
+from cronwrap.history.finding import find
 from cronwrap.history.lists import page, tallies
-from cronwrap.history.runs import Run, find
+from cronwrap.history.run import Run
 from cronwrap.history.tally import durations
 from cronwrap.job import use
 from cronwrap.manage.outbox import as_object
