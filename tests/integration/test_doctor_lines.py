@@ -458,6 +458,7 @@ def test_a_child_that_fails_is_a_fault_and_the_others_are_looked_at(end):
     first, fault = other_users.as_user(me(), work)
     assert (first.text, fault.ok) == ("first", False)
     assert "not everything" in fault.text
+    assert fault.advice == f"run cronwrap doctor as {me().name}"
 
 
 def test_another_users_steps_have_a_heading_and_a_key():

@@ -105,14 +105,17 @@ def as_user(
         ended = yield from _told(reading, deadline)
         if not ended:
             text = f"not everything was looked at: it took more than {limit:g} s"
-            advice = f"run cronwrap doctor as {account.name}"
-            yield Check(name="lines", ok=False, text=text, advice=advice)
+            yield Check(name="lines", ok=False, text=text, advice=_what_tells_more(account))
     finally:
         os.close(reading)
         for end in (os.killpg, os.kill):  # what it started too; it may not have its group yet
             with contextlib.suppress(ProcessLookupError):
                 end(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def _what_tells_more(account: Account) -> str:
+    return f"run cronwrap doctor as {account.name}"
 
 
 def _told(reading: int, deadline: float) -> Generator[Check, None, bool]:
@@ -155,7 +158,7 @@ def _child(account: Account, work: Callable[[], Iterator[Check]], writing: int) 
         for descriptor in range(3):
             os.dup2(null, descriptor)
         _close_but(writing)
-        _tell(writing, work)
+        _tell(writing, account, work)
     finally:
         os._exit(0)
 
@@ -179,14 +182,15 @@ def _close_but(kept: int) -> None:
     os.closerange(kept + 1, DESCRIPTORS)
 
 
-def _tell(writing: int, work: Callable[[], Iterator[Check]]) -> None:
+def _tell(writing: int, account: Account, work: Callable[[], Iterator[Check]]) -> None:
     with open(writing, "wb", buffering=0) as stream:
         try:
-            for check in work():
-                fields = {name: getattr(check, name) for name in Check.fields()}
-                stream.write(json.dumps(fields).encode() + b"\n")
+            stream.writelines(_line(check) for check in work())
         except Exception as error:  # noqa: BLE001  # whatever it is, the other users are still to be looked at
             words = f"not everything could be looked at: {type(error).__name__}: {error}"
-            fault = {"name": "lines", "ok": False, "text": words, "advice": "", "seconds": 0.0, "relay": ""}
-            stream.write(json.dumps(fault).encode() + b"\n")
+            stream.write(_line(Check(name="lines", ok=False, text=words, advice=_what_tells_more(account))))
         stream.write(b"end\n")
+
+
+def _line(check: Check) -> bytes:
+    return json.dumps({name: getattr(check, name) for name in Check.fields()}).encode() + b"\n"
