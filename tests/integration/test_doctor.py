@@ -21,7 +21,7 @@ from cronwrap.relay.dial import NO_NETWORK
 from cronwrap.relay.probe import Step
 from cronwrap.settings import load as settings
 from cronwrap.settings import relays as endpoint
-from cronwrap.setup import cron_checks, mail_checks, outbox_checks
+from cronwrap.setup import cron_checks, mail_checks, outbox_checks, state_checks
 from cronwrap.setup.check import Check
 from cronwrap.setup.draft import Answers
 from support.misbehaving import Misbehaving
@@ -232,7 +232,7 @@ def test_a_directory_of_the_state_that_is_a_link_is_a_fault(patient, tmp_path):
 def test_a_full_disk_is_a_fault(tmp_path, monkeypatch, blocks, inodes, said):
     full = os.statvfs_result((4096, 4096, 10**7, blocks, blocks, 10**6, inodes, inodes, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _path: full)
-    check = mail_checks._disk(str(tmp_path))
+    check = state_checks._disk(str(tmp_path))
     assert not check.ok
     assert said in check.text
 
@@ -590,8 +590,8 @@ def test_where_others_processes_are_hidden_no_missing_daemon_is_claimed(monkeypa
 def test_the_file_system_of_the_state_is_named_and_minded(monkeypatch, tmp_path, mounts, where, advice):
     state = str(tmp_path)
     found = [SimpleNamespace(mountpoint=place.replace("STATE", state), fstype=kind) for place, kind in mounts]
-    monkeypatch.setattr(mail_checks.psutil, "disk_partitions", lambda **_all: found)
-    check = mail_checks._disk(state)
+    monkeypatch.setattr(state_checks.psutil, "disk_partitions", lambda **_all: found)
+    check = state_checks._disk(state)
     assert check.ok
     assert check.text.endswith(f"free for the state{where.replace('STATE', state)}")
     assert advice in check.advice
@@ -603,8 +603,8 @@ def test_rights_are_not_blamed_for_what_the_disk_does(monkeypatch, tmp_path, num
     def fails(_directory):
         raise OSError(number, os.strerror(number), str(tmp_path))
 
-    monkeypatch.setattr(mail_checks, "_try_to_write", fails)
-    (check,) = mail_checks._state(str(tmp_path / "state"))
+    monkeypatch.setattr(state_checks, "_try_to_write", fails)
+    (check,) = state_checks.checks(str(tmp_path / "state"))
     assert not check.ok
     assert "let this user" not in check.advice
     assert "chmod" not in check.advice

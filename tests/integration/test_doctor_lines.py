@@ -24,7 +24,7 @@ from cronwrap.crontab.dialect import guess
 from cronwrap.crontab.surroundings import PATH, Account, environment
 from cronwrap.settings import load as settings
 from cronwrap.settings import relays as endpoint
-from cronwrap.setup import doctor, line_checks, mail_checks, other_users, wrapped_lines
+from cronwrap.setup import doctor, line_checks, mail_checks, other_users, state_checks, wrapped_lines
 from cronwrap.setup.check import Check
 from cronwrap.setup.trial import People
 from support.cli import CRONWRAP
@@ -385,9 +385,9 @@ def test_a_state_directory_that_a_line_names_is_tried(place):
     text = f"HOME={place}\nCRONWRAP_STATE_DIR=/dev/null/x\n0 3 * * * {CRONWRAP} -- true\n"
     account = Account(name="me", uid=os.geteuid(), gid=os.getegid(), home=str(place))
     lines = wrapped_lines.wrapped_lines(named.named_jobs("crontab", text, guess("")[0], ()), account)
-    fault = only(mail_checks._states_of(lines, "/elsewhere"))
+    fault = only(state_checks.of_lines(lines, "/elsewhere"))
     assert (fault.ok, fault.text.partition(":")[0]) == (False, "line 3")
-    assert not list(mail_checks._states_of(lines, "/dev/null/x"))
+    assert not list(state_checks.of_lines(lines, "/dev/null/x"))
 
 
 def test_a_configuration_that_a_user_may_not_read_is_named_where_the_relay_is_missing(place):
