@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from cronwrap.state import state
+from cronwrap.state import put, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,12 +29,4 @@ def peers(state_dir: str, fleet: tuple[str, bool, str] | None) -> tuple[str, lis
 
 def remember(state_dir: str, names: Iterable[str]) -> None:
     """Write down the names of all hosts; OSError when that cannot be done."""
-    directory = state(state_dir)
-    new = f"{FILE}.new"
-    try:
-        directory.unlink(new)
-    except FileNotFoundError:
-        pass
-    with open(directory.create(new), "wb") as file:
-        file.write(json.dumps(sorted(names)).encode())
-    directory.rename(new, FILE)
+    put(state(state_dir).fd, FILE, json.dumps(sorted(names)).encode(), f"{FILE}.new")

@@ -19,7 +19,7 @@ from cronwrap.job import holds
 from cronwrap.log import log
 from cronwrap.paths import user_name
 from cronwrap.settings.load import Settings
-from cronwrap.state import state
+from cronwrap.state import put, state
 
 FILE = "fleet.sent"
 """In the state directory: a checksum of each job's row as last sent, and what the crontab said."""
@@ -138,12 +138,5 @@ class Sent:
         self._marks = {key: mark for key, mark in self._marks.items() if key in self._known}
         values = (VERSION, self._marks, self._schedules, self._epoch, self._number, self.summed)
         body = marshal.dumps(values, 2)
-        directory = state(self._directory)
-        new = f"{FILE}.new"
-        try:
-            directory.unlink(new)
-        except FileNotFoundError:
-            pass
-        with open(directory.create(new), "wb") as file:
-            file.write(zlib.crc32(body).to_bytes(8, "big") + body)
-        directory.rename(new, FILE)
+        content = zlib.crc32(body).to_bytes(8, "big") + body
+        put(state(self._directory).fd, FILE, content, f"{FILE}.new")

@@ -7,7 +7,7 @@ import os
 
 from cronwrap.errors import ConfigError
 from cronwrap.setup.draft import Answers, relay_url
-from cronwrap.state import state
+from cronwrap.state import put, state
 
 NAME = "init.answers"
 LARGEST = 64 * 1024
@@ -28,15 +28,9 @@ class KeptAnswers:
     def keep(self, answers: Answers) -> None:
         """Keep answers in place of the earlier ones, 0600."""
         told = {field: getattr(answers, field) for field in FIELDS}
-        new = f"{NAME}.{os.getpid()}"
         try:
             place = state(self._state_dir, make=True)
-            handle = place.create(new)
-            try:
-                os.write(handle, json.dumps(told).encode())
-            finally:
-                os.close(handle)
-            place.rename(new, NAME)
+            put(place.fd, NAME, json.dumps(told).encode(), f"{NAME}.{os.getpid()}")
         except OSError:
             return
         self.holds = True
