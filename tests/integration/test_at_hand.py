@@ -12,6 +12,7 @@ from cronwrap.errors import StateError
 from cronwrap.job import holds
 from cronwrap.job.holds import Hold
 from support.cli import SCRIPTS
+from support.crontab_program import put_crontab_program
 
 TABLE = """\
 PATH={scripts}:/usr/bin:/bin
@@ -33,11 +34,8 @@ def hand(cli, tmp_path):
     out = tmp_path / "out"
     text = TABLE.format(scripts=SCRIPTS, state=cli.state, config=cli.config, out=out)
     (tmp_path / "table").write_text(text)
-    program = tmp_path / "bin" / "crontab"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\ncat {tmp_path}/table\n")
-    program.chmod(0o755)
-    cli.env["PATH"] = f"{program.parent}:{cli.env['PATH']}"
+    put_crontab_program(tmp_path / "bin", tmp_path / "table")
+    cli.env["PATH"] = f"{tmp_path}/bin:{cli.env['PATH']}"
     cli.env["MAILTO"] = "ops@example.test"
     cli.out = out
     return cli

@@ -16,19 +16,10 @@ from cronwrap.crontab import store as crontab_store
 from cronwrap.crontab.store import File
 from cronwrap.errors import CronwrapError, UsageError
 from cronwrap.history import journal
+from support.crontab_program import put_crontab_program
 
 PLAIN = b"# table\n0 3 * * *\ttool\n@daily a | b\n"
 WRAPPED = b"# table\n0 3 * * *\tcronwrap -- tool\n@daily cronwrap -c 'a | b'\n"
-
-FAKE_CRONTAB = """\
-#!/bin/sh
-case $1 in
--l) cat {table} 2>/dev/null || {{ echo 'no crontab for nobody' >&2; exit 1; }} ;;
--) cat >{table}.new
-   if grep -q refused {table}.new; then echo '"-":1: bad command' >&2; exit 1; fi
-   mv {table}.new {table} ;;
-esac
-"""
 
 
 @pytest.fixture
@@ -56,11 +47,8 @@ def file(tmp_path):
 def own(tmp_path, monkeypatch):
     """Somebody's own crontab, kept by a crontab program."""
     directory = tmp_path / "bin"
-    directory.mkdir()
     table = tmp_path / "spool"
-    program = directory / "crontab"
-    program.write_text(FAKE_CRONTAB.format(table=table), encoding="utf-8")
-    program.chmod(0o755)
+    put_crontab_program(directory, table)
     monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
     return table
 
@@ -223,9 +211,7 @@ def test_a_crontab_that_is_refused_is_said_so(run, own):
 @pytest.mark.parametrize("table", [b"0 3 * * *\ttool\r\n@daily a \\r\n", b"@daily a \\r\n", b"a\rb\r\r\n"])
 def test_a_crontab_is_read_to_the_octet_where_its_listing_writes_out_what_ends_a_line(own, table):
     """As Debian's does; an editor gets the octets themselves."""
-    program = own.parent / "bin" / "crontab"
-    listing = f"-l) sed 's/\\r/\\\\r/g' {own} ;;\n-e) cp {own} {own}.edited; $VISUAL {own}.edited ;;\n"
-    program.write_text(FAKE_CRONTAB.format(table=own).replace("-l)", f"{listing}-L)"), encoding="utf-8")
+    put_crontab_program(own.parent / "bin", own, writes_out_cr=True)
     own.write_bytes(table)
     assert crontab_store.Own().read() == table
     crontab_store.Own().replace(table, table + b"# more\r\n")

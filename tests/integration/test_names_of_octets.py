@@ -9,6 +9,7 @@ import pytest
 from cronwrap.crontab import places
 from cronwrap.crontab.store import user_name
 from support.cli import CRONWRAP
+from support.crontab_program import put_crontab_program
 from support.web import Page
 
 ME = user_name()
@@ -19,10 +20,7 @@ JOB = f"/jobs/{ME}/caf%5Cxe9"
 @pytest.fixture
 def page(tmp_path, monkeypatch):
     """The page, beside a crontab whose jobs have such names."""
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin" / "crontab"
-    program.write_text(f"#!/bin/sh\ncase $1 in -l) cat {tmp_path}/table ;; esac\n", encoding="utf-8")
-    program.chmod(0o755)
+    put_crontab_program(tmp_path / "bin", tmp_path / "table")
     (tmp_path / "bin" / "cronwrap").symlink_to(CRONWRAP)
     place = tmp_path / "cron.d"
     place.mkdir()

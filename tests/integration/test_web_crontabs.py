@@ -22,6 +22,7 @@ from cronwrap.web.deeds.base import Refused, surroundings
 from cronwrap.web.deeds.perform import perform
 from cronwrap.web.visitor import Peer
 from support.cli import CRONWRAP
+from support.crontab_program import put_crontab_program
 from support.web import Page
 
 PLAIN = (
@@ -30,26 +31,13 @@ PLAIN = (
 )
 ME = f"user:{user_name()}"
 
-FAKE_CRONTAB = """\
-#!/bin/sh
-case $1 in
--l) cat {table} 2>/dev/null || {{ echo 'no crontab for nobody' >&2; exit 1; }} ;;
--) cat >{table}.new
-   if grep -q refused {table}.new; then echo '"-":1: bad command' >&2; exit 1; fi
-   mv {table}.new {table} ;;
-esac
-"""
-
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     """Somebody's own crontab, kept by a crontab program."""
     directory = tmp_path / "bin"
-    directory.mkdir()
     table = tmp_path / "spool"
-    program = directory / "crontab"
-    program.write_text(FAKE_CRONTAB.format(table=table), encoding="utf-8")
-    program.chmod(0o755)
+    put_crontab_program(directory, table)
     (directory / "cronwrap").symlink_to(CRONWRAP)
     monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
     monkeypatch.setenv("CRONWRAP_STATE_DIR", str(tmp_path / "state"))

@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from cronwrap.paths import user_name
 from support.web import Page
 from support.web_document import Document
-from support.web_state import MARK, crontab_program, hostile
+from support.web_state import MARK, crontab_of_names, hostile
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         state = str(place / "state")
         patch.setenv("CRONWRAP_STATE_DIR", state)
-        patch.setenv("PATH", f"{crontab_program(str(place))}:{os.environ['PATH']}")
+        patch.setenv("PATH", f"{crontab_of_names(str(place))}:{os.environ['PATH']}")
         jobs, runs, mails = hostile(state)
         page = Page()
         tables = page.get("/api/v1/crontabs")

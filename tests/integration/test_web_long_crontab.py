@@ -12,6 +12,7 @@ from cronwrap.web.deeds import crontab_table
 from cronwrap.web.deeds.base import surroundings
 from cronwrap.web.deeds.perform import perform
 from support.cli import CRONWRAP
+from support.crontab_program import put_crontab_program
 from support.web import Page
 
 LINES = 10_000
@@ -26,12 +27,8 @@ LARGEST = 400_000
 @pytest.fixture
 def table(tmp_path, monkeypatch):
     """A crontab with ten thousand lines, one of them wrong."""
-    (tmp_path / "bin").mkdir()
-    table, program = tmp_path / "spool", tmp_path / "bin" / "crontab"
-    program.write_text(
-        f"#!/bin/sh\ncase $1 in -l) cat {table} ;; -) cat >{table} ;; esac\n", encoding="utf-8"
-    )
-    program.chmod(0o755)
+    table = tmp_path / "spool"
+    put_crontab_program(tmp_path / "bin", table)
     (tmp_path / "bin" / "cronwrap").symlink_to(CRONWRAP)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     monkeypatch.setenv("CRONWRAP_STATE_DIR", str(tmp_path / "state"))

@@ -17,11 +17,11 @@ from cronwrap.model import STDERR, STDOUT
 from cronwrap.outbox.store import Outbox
 from cronwrap.paths import user_name
 from support.cli import CRONWRAP
+from support.crontab_program import put_crontab_program
 from support.past import Was, remember
 from support.web import Page
 
 ME = user_name()
-CRONTAB = "#!/bin/sh\ncat '{table}'\n"
 SAID = [(STDOUT, b"\033[32mgood\033[0m <b>\n"), (STDERR, b"no such bucket\n"), (STDOUT, b"\n" * 3 + b"end\n")]
 
 
@@ -29,9 +29,7 @@ SAID = [(STDOUT, b"\033[32mgood\033[0m <b>\n"), (STDERR, b"no such bucket\n"), (
 def ground(tmp_path, monkeypatch):
     """A state with some jobs, and the crontab that they are in."""
     programs, state = tmp_path / "bin", tmp_path / "state"
-    programs.mkdir()
-    (programs / "crontab").write_text(CRONTAB.format(table=tmp_path / "table"))
-    (programs / "crontab").chmod(0o755)
+    put_crontab_program(programs, tmp_path / "table")
     (programs / "cronwrap").symlink_to(CRONWRAP)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     monkeypatch.setenv("CRONWRAP_STATE_DIR", str(state))

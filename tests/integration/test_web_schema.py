@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from cronwrap.web.api.table import EVERY, ROUTES
 from cronwrap.web.guard import PEER
 from support.web import Page
-from support.web_state import crontab_program, hostile
+from support.web_state import crontab_of_names, hostile
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -30,7 +30,7 @@ def schema(tmp_path_factory):
     place = tmp_path_factory.mktemp("schema")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CRONWRAP_STATE_DIR", str(place / "state"))
-        patch.setenv("PATH", f"{crontab_program(str(place))}:{os.environ['PATH']}")
+        patch.setenv("PATH", f"{crontab_of_names(str(place))}:{os.environ['PATH']}")
         hostile(str(place / "state"))
         page = Page()
 

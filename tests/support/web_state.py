@@ -10,6 +10,7 @@ from cronwrap.mail import Envelope, Message
 from cronwrap.model import STDERR, STDOUT, Mark, Output
 from cronwrap.outbox.store import Outbox
 from cronwrap.paths import user_name
+from support.crontab_program import put_crontab_program
 
 MARK = "pwned"
 """Stands in all that is hostile, where a script would run or markup begin."""
@@ -91,17 +92,13 @@ def hostile(state):
     return (*NAMES, "long"), runs, mails
 
 
-def crontab_program(directory):
+def crontab_of_names(directory):
     """Put a ``crontab`` into a directory that has one of its own; give what to put before PATH."""
     place = os.path.join(directory, "bin")
-    os.makedirs(place, exist_ok=True)
     table = os.path.join(directory, "table")
+    put_crontab_program(place, table)
     with open(table, "w", encoding="utf-8") as file:
         for number, name in enumerate(NAMES):
             command = name.replace("%", "\\%").replace("\n", " ")
             file.write(f"# {name}\n{number} 5 * * * {command}\n")
-    path = os.path.join(place, "crontab")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f"#!/bin/sh\ncase ${{1-}} in\n-l) cat {table} ;;\n-) cat >{table} ;;\nesac\n")
-    os.chmod(path, 0o755)
     return place

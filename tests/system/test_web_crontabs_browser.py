@@ -9,6 +9,7 @@ import pytest
 
 from cronwrap.crontab.store import user_name
 from support.browser import Visit, chromium
+from support.crontab_program import put_crontab_program
 
 PIECES = (
     *(
@@ -43,21 +44,10 @@ PIECES = (
 )
 CRONTABS = 40
 
-FAKE_CRONTAB = """\
-#!/bin/sh
-case $1 in
--l|-e) cat {table} ;;
--) cat >{table}.new && mv {table}.new {table} ;;
-esac
-"""
-
 
 @pytest.fixture
 def table(tmp_path):
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin" / "crontab"
-    program.write_text(FAKE_CRONTAB.format(table=tmp_path / "table"), encoding="utf-8")
-    program.chmod(0o755)
+    put_crontab_program(tmp_path / "bin", tmp_path / "table")
     return tmp_path / "table"
 
 
