@@ -10,13 +10,18 @@ from cronwrap.job.holds import Hold
 from cronwrap.pipeline.held_back import unsaid
 
 
+def held(state_dir: str, kind: str, job: str) -> Hold | None:
+    """Give what holds a job back, or None, also where what was written down of it is damaged."""
+    try:
+        return holds.read(state_dir, kind, job)
+    except (OSError, holds.Damaged):
+        return None
+
+
 def pause(state_dir: str, job: str, until: float | None, by: str) -> Hold:
     """Pause a job; one that is paused already gets another end. StateError when it cannot be written."""
     hold = Hold(kind=holds.PAUSE, job=job, since=time.time(), until=until, by=by)
-    try:
-        before = holds.read(state_dir, holds.PAUSE, job)
-    except (OSError, holds.Damaged):
-        before = None
+    before = held(state_dir, holds.PAUSE, job)
     if before and not before.over(hold.since):
         hold = hold.replace(since=before.since)
     holds.write(state_dir, hold)
@@ -46,11 +51,7 @@ def resume(state_dir: str, job: str, user: str) -> str:
 
 def mute(state_dir: str, hold: Hold) -> Hold:
     """Mute a job; what an earlier mute left unsaid is told after this one. StateError when it fails."""
-    try:
-        before = holds.read(state_dir, holds.MUTE, hold.job)
-    except (OSError, holds.Damaged):
-        before = None
-    now = time.time()
+    before, now = held(state_dir, holds.MUTE, hold.job), time.time()
     hold = hold.replace(since=before.since if before else now, asked=now)
     holds.write(state_dir, hold)
     return hold

@@ -46,42 +46,44 @@ def run(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
 
 def pause(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """Have a job's runs skipped ``for`` so long, ``until`` then, or until it is resumed."""
-    job = wanted(arguments, "job")
-    _known(around, job)
-    around.before = _held(around, holds.PAUSE, job)
-    hold = holding.pause(around.state_dir, job, _end(arguments), around.asker)
-    around.after = _as_object(hold)
-    return {"job": job, **_as_object(hold), "said": f"{job} is paused {words(hold)}"}
+    job = _job(around, arguments, holds.PAUSE)
+    return _begun(around, holding.pause(around.state_dir, job, _end(arguments), around.asker), "paused")
 
 
 def resume(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """End a pause; ``said`` tells what was skipped."""
-    job = wanted(arguments, "job")
-    _known(around, job)
-    around.before = _held(around, holds.PAUSE, job)
+    job = _job(around, arguments, holds.PAUSE)
     return {"job": job, "said": holding.resume(around.state_dir, job, around.user)}
 
 
 def mute(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """Have a job mail nothing ``for`` so long, ``until`` then, ``until_ok``, or until it is unmuted."""
-    job = wanted(arguments, "job")
-    _known(around, job)
-    around.before = _held(around, holds.MUTE, job)
+    job = _job(around, arguments, holds.MUTE)
     until_ok, end = bool(arguments.get("until_ok")), _end(arguments)
     if until_ok and end is not None:
         raise Refused(422, "One end alone", "for, until and until_ok exclude each other")
     hold = Hold(kind=holds.MUTE, job=job, since=0.0, until=end, until_ok=until_ok, by=around.asker)
-    hold = holding.mute(around.state_dir, hold)
-    around.after = _as_object(hold)
-    return {"job": job, **_as_object(hold), "said": f"{job} is muted {words(hold)}"}
+    return _begun(around, holding.mute(around.state_dir, hold), "muted")
 
 
 def unmute(around: Surroundings, arguments: Arguments) -> dict[str, Any]:
     """End a mute; ``said`` tells what was left unsaid."""
-    job = wanted(arguments, "job")
-    _known(around, job)
-    around.before = _held(around, holds.MUTE, job)
+    job = _job(around, arguments, holds.MUTE)
     return {"job": job, "said": holding.unmute(around.state_dir, job, around.user)}
+
+
+def _job(around: Surroundings, arguments: Arguments, kind: str) -> str:
+    """Give the job that is meant, once it is noted what holds it back before."""
+    job: str = wanted(arguments, "job")
+    _known(around, job)
+    before = holding.held(around.state_dir, kind, job)
+    around.before = _as_object(before) if before else None
+    return job
+
+
+def _begun(around: Surroundings, hold: Hold, what: str) -> dict[str, Any]:
+    around.after = _as_object(hold)
+    return {"job": hold.job, **around.after, "said": f"{hold.job} is {what} {words(hold)}"}
 
 
 def _known(around: Surroundings, job: str) -> None:
@@ -105,14 +107,6 @@ def _end(arguments: Arguments) -> float | None:
         return None if until is None else moment(str(until), time.time())
     except ValueError as error:
         raise Refused(422, "The time is none", str(error)) from None
-
-
-def _held(around: Surroundings, kind: str, job: str) -> dict[str, Any] | None:
-    try:
-        hold = holds.read(around.state_dir, kind, job)
-    except (OSError, holds.Damaged):
-        return None
-    return _as_object(hold) if hold else None
 
 
 def _as_object(hold: Hold) -> dict[str, Any]:
