@@ -125,6 +125,19 @@ def own_home(tmp_path_factory):
         yield ground
 
 
+@pytest.fixture
+def zone():
+    """Put this process into a time zone: ``zone("Europe/Berlin")``."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def put(name):
+            patch.setenv("TZ", name)
+            time.tzset()
+
+        yield put
+    time.tzset()
+
+
 @pytest.fixture(autouse=True)
 def on_own_ground(request):
     """Fail a test that touches the real home or state directories, or leaves the loopback."""

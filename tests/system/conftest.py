@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
+import tempfile
 
 import pytest
 
@@ -31,6 +33,15 @@ def crond(needs, tmp_path):
     needs(*crond_module.NEEDS)
     (tmp_path / "crond").mkdir()
     return crond_module.Crond(str(tmp_path / "crond"))
+
+
+@pytest.fixture
+def place():
+    """A directory that every user may enter."""
+    directory = tempfile.mkdtemp(dir="/tmp")  # what leads to the other temporary directories is closed
+    os.chmod(directory, 0o755)
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")

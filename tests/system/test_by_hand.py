@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
 
 import pytest
 
@@ -31,12 +29,10 @@ FOO = bar baz
 
 
 @pytest.fixture
-def place():
+def place(place):
     """A directory that every user may write to."""
-    directory = tempfile.mkdtemp(dir="/tmp")  # what leads to the other temporary directories is closed
-    os.chmod(directory, 0o777)
-    yield directory
-    shutil.rmtree(directory)
+    os.chmod(place, 0o777)
+    return place
 
 
 @pytest.mark.timeout(300)

@@ -7,10 +7,8 @@ import json
 import os
 import re
 import shlex
-import shutil
 import socket
 import subprocess
-import tempfile
 from urllib.parse import urlencode
 
 import pytest
@@ -34,7 +32,6 @@ class Host:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        os.chmod(root, 0o755)
         group = int(
             subprocess.run(["stat", "-c", "%g", "/usr/bin/crontab"], capture_output=True, check=True).stdout
         )
@@ -94,14 +91,10 @@ class Host:
 
 
 @pytest.fixture
-def host(needs):
+def host(needs, place):
     needs("root", "cron", "crontab", "unshare", "namespaces")
-    root = tempfile.mkdtemp(dir="/tmp")  # what leads to the other temporary directories is closed
-    try:
-        with Host(root) as running:
-            yield running
-    finally:
-        shutil.rmtree(root)
+    with Host(place) as running:
+        yield running
 
 
 def hidden(text, name):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
-import tempfile
 
 import pytest
 
@@ -16,15 +14,6 @@ from support.web_proxies import PROXIES, USER, proxy
 from support.web_tail import Connection, Follower, Job, cut_off_all_the_time
 
 DROPS = 100
-
-
-@pytest.fixture
-def place():
-    """A directory that other users can get to, whatever pytest does to its own."""
-    place = tempfile.mkdtemp(dir="/tmp")
-    os.chmod(place, 0o755)
-    yield place
-    shutil.rmtree(place)
 
 
 @pytest.fixture

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-
-import pytest
 
 from support.two_users import SETUP
 
 TESTS = os.path.dirname(os.path.dirname(__file__))
-
-
-@pytest.fixture
-def place():
-    """A directory that every user may enter."""
-    directory = tempfile.mkdtemp(dir="/tmp")  # what leads to the other temporary directories is closed
-    os.chmod(directory, 0o755)
-    yield directory
-    shutil.rmtree(directory)
 
 
 def test_neither_of_two_users_sees_or_changes_the_others_and_a_child_cannot_act_as_another(needs, place):

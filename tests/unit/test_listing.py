@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 from hypothesis import given
@@ -23,12 +22,11 @@ WORDS = "cronwrap --name {} -- true"
 
 
 @pytest.fixture
-def ground(tmp_path, monkeypatch):
+def ground(tmp_path, zone, monkeypatch):
     """A state and a crontab: ``ground(table, past)`` gives the jobs at NOW."""
     texts = [""]
     monkeypatch.setenv("CRONWRAP_STATE_DIR", str(tmp_path / "state"))
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
+    zone("UTC")
     monkeypatch.setattr(planned, "tables", lambda _user: ([(named.OWN, texts[0])], ""))
     monkeypatch.setattr(planned, "_due", {})
 
@@ -43,9 +41,7 @@ def ground(tmp_path, monkeypatch):
 
     laid.state = str(tmp_path / "state")
     laid.settings = load({}, {"CRONWRAP_STATE_DIR": str(tmp_path / "state")})
-    yield laid
-    monkeypatch.undo()
-    time.tzset()
+    return laid
 
 
 def test_a_job_that_did_not_start_when_it_was_due_is_late_once_the_grace_is_over(ground):

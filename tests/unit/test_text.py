@@ -1,6 +1,5 @@
 """Claims about the words for people."""
 
-import time
 import unicodedata
 
 import pytest
@@ -70,17 +69,6 @@ def test_ago_tells_the_past_from_the_future_and_never_rounds_up():
     assert spans.ago(7199) == "1 h ago"
     assert spans.ago(3 * 86400) == "3 d ago"
     assert spans.ago(-300) == "in 5 min"
-
-
-@pytest.fixture
-def zone(monkeypatch):
-    def set_zone(name):
-        monkeypatch.setenv("TZ", name)
-        time.tzset()
-
-    yield set_zone
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """A moment in a person's words."""
 
-import time
 from datetime import datetime
 
 import pytest
@@ -12,12 +11,8 @@ from cronwrap.text import moment as shown
 
 
 @pytest.fixture(autouse=True)
-def berlin(monkeypatch):
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
+def berlin(zone):
+    zone("Europe/Berlin")
 
 
 SATURDAY = 1774720800.0
