@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from cronwrap.commands import doctor, init, views
+from cronwrap.commands import dialogue, doctor, views
 from cronwrap.mail import Envelope, Message
 from cronwrap.outbox.store import Outbox
 from cronwrap.relay.dial import NO_NETWORK
@@ -335,7 +335,7 @@ def test_a_port_that_is_blocked_is_told_from_a_relay_that_is_down(monkeypatch):
         connect, ports = list(mail_checks.try_relay(relay, "", ()))[-2:]
         assert (connect.name, connect.ok, ports.name, ports.ok) == ("connect", False, "ports", False)
         assert "the relay is up" in ports.text
-        assert init._url_in(ports.advice) == f"submission://127.0.0.1:{answering}"
+        assert dialogue._url_in(ports.advice) == f"submission://127.0.0.1:{answering}"
         monkeypatch.setattr(mail_checks, "PORTS", (port,))
         relay = endpoint.parse({"url": "smtps://127.0.0.1:1"}, "test")
         assert "takes no mail at any port" in list(mail_checks.try_relay(relay, "", ()))[-1].text
@@ -512,7 +512,7 @@ def test_init_shows_that_warning_and_goes_on(monkeypatch, capsys):
         mailto="ops@example.test",
         mailfrom="cron@example.test",
     )
-    assert init._check(answers) is None
+    assert dialogue.check(answers) is None
     assert "Gmail refuses or rewrites a sender" in capsys.readouterr().out
 
 
