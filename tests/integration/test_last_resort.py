@@ -108,6 +108,7 @@ def test_a_relay_that_hangs_does_not_hold_up_the_last_resort(job, make_misbehavi
     assert result.status == 7
     assert time.monotonic() - began < 15
     assert "\nsaid\n" in result.stderr
+    assert json.loads(job("history", "--json").stdout)["mailed"] is False
 
 
 def test_the_last_resort_writes_to_the_system_log_as_well(here, job, make_misbehaving, logged, monkeypatch):

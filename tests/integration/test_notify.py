@@ -117,6 +117,21 @@ def test_skipped_and_abandoned_runs_are_told_too(cli, notify, make_hook, wait_un
     assert hook.calls[1].data["id"].partition(".")[0].endswith("-abandoned")
 
 
+def test_a_run_that_still_goes_on_is_told_once_with_what_it_said_so_far(cli, notify, make_hook, wait_until):
+    hook = make_hook()
+    notify(f'{hook.table}on = ["running"]')
+    line = "echo so far; while [ ! -e go ]; do sleep 0.05; done"
+    process = cli.start("-n", "job", "--still-running", "0.2s", "--", "sh", "-c", line)
+    wait_until(lambda: hook.calls)
+    assert process.poll() is None
+    write_private(f"{cli.home}/go", "")
+    assert process.wait() == 0
+    [call] = hook.calls
+    assert (call.data["event"], call.data["result"], call.data["ended"]) == ("running", "running", None)
+    assert call.data["output"] == "so far\n"
+    assert call.data["id"].partition(".")[0].endswith("-running")
+
+
 def test_a_crontabs_line_that_cannot_be_understood_is_told(cli, notify, make_hook):
     hook = make_hook()
     notify(hook.table)
