@@ -449,8 +449,14 @@ def test_a_child_ends_with_whoever_asked_for_it():
     assert not psutil.pid_exists(pid)
 
 
-@pytest.mark.parametrize("end", [lambda: 1 / 0, lambda: os.kill(os.getpid(), signal.SIGKILL)])
-def test_a_child_that_fails_is_a_fault_and_the_others_are_looked_at(end):
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        (lambda: 1 / 0, "ZeroDivisionError"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "did not come to its end"),
+    ],
+)
+def test_a_child_that_fails_is_a_fault_and_the_others_are_looked_at(end, why):
     def work():
         yield step("first")
         end()
@@ -458,6 +464,7 @@ def test_a_child_that_fails_is_a_fault_and_the_others_are_looked_at(end):
     first, fault = other_users.as_user(me(), work)
     assert (first.text, fault.ok) == ("first", False)
     assert "not everything" in fault.text
+    assert why in fault.text
     assert fault.advice == f"run cronwrap doctor as {me().name}"
 
 

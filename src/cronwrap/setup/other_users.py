@@ -95,16 +95,14 @@ def as_user(
 
     It ends with what was got so far, and says so, when the time is over. For a process of one thread.
     """
-    deadline = time.monotonic() + limit
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
         _child(account, work, writing)
     os.close(writing)
     try:
-        ended = yield from _told(reading, deadline)
-        if not ended:
-            text = f"not everything was looked at: it took more than {limit:g} s"
+        if why := (yield from _told(reading, limit)):
+            text = f"not everything was looked at: {why}"
             yield Check(name="lines", ok=False, text=text, advice=_what_tells_more(account))
     finally:
         os.close(reading)
@@ -118,23 +116,26 @@ def _what_tells_more(account: Account) -> str:
     return f"run cronwrap doctor as {account.name}"
 
 
-def _told(reading: int, deadline: float) -> Generator[Check, None, bool]:
-    """Give the steps that come from a child; return whether it came to its end."""
+def _told(reading: int, limit: float) -> Generator[Check, None, str]:
+    """Give the steps that come from a child; return why these are not all, or an empty text."""
+    deadline = time.monotonic() + limit
     rest, told = b"", 0
     while told < MOST_TOLD:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([reading], [], [], left)[0]:
-            return False
+            return f"it took more than {limit:g} s"
         chunk = os.read(reading, LINE_LIMIT)
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             told += 1
             if line == b"end":
-                return True
+                return ""
             yield _check(line)
-        if not chunk or len(rest) > LINE_LIMIT:
-            return False
-    return False
+        if not chunk:
+            return "the process that looked did not come to its end"
+        if len(rest) > LINE_LIMIT:
+            break
+    return "there is too much to tell"
 
 
 def _check(line: bytes) -> Check:
