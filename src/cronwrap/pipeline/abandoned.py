@@ -47,7 +47,7 @@ def _report(run: RunContext, entry: Entry) -> None:
     silence = held_back.silence(run)
     verdict = silence.applied_to(verdict) if verdict.mail else verdict
     told = not silence.why and _notify(run, fields, why, outcomes)
-    mailed = verdict.mail and bool(recipients(run.settings, run))
+    mailed = verdict.mail and bool(recipients(run))
     if mailed:
         mailed = _mail(run, fields, verdict, outcomes)
         if silence.over:
@@ -72,8 +72,8 @@ def _mail(run: RunContext, fields: dict[str, Any], verdict: Verdict, outcomes: t
         command=fields["command"],
         user=fields["user"],
         host=fields["host"],
-        sender=sender(run.settings, run),
-        recipients=recipients(run.settings, run),
+        sender=sender(run),
+        recipients=recipients(run),
         verdict=verdict,
         outcomes=outcomes,
         started=began,

@@ -14,12 +14,12 @@ GIVEN = ("the command line", "MAILTO", "MAILFROM", "CRONWRAP_MAILTO", "CRONWRAP_
 """Sources of addresses that stand in a crontab or beside it, and are kept whatever the settings say later."""
 
 
-def recipients(settings: Settings, run: RunContext) -> tuple[str, ...]:
+def recipients(run: RunContext) -> tuple[str, ...]:
     """Give whom to write to: as configured, else the user at this host; nobody for an empty ``MAILTO``.
 
     Local names in ``MAILTO`` and flags mean whom the configuration names.
     """
-    mailto = settings["mailto"]
+    settings, mailto = run.settings, run.settings["mailto"]
     if mailto is None:
         return (f"{run.user}@{run.host}",)
     if not mailto.strip(" ,\t"):
@@ -40,10 +40,11 @@ def addressed(settings: Settings, message: Message) -> Message:
     )
 
 
-def sender(settings: Settings, run: RunContext) -> str:
+def sender(run: RunContext) -> str:
     """Give the sender: as configured, else the relay's login if it is an address, else the user here.
 
     Many relays refuse any other sender than the login.
     """
+    settings = run.settings
     login = settings.login if "@" in settings.login else ""
     return str(settings["mailfrom"] or login or f"{run.user}@{run.host}")

@@ -48,7 +48,7 @@ def report_mistake(text: str, form: str, given: Sequence[str], *, mailed: bool) 
     run = new_run(Command(argv=("cronwrap",), text=words), settings)
     why = f"the command line cannot be understood: {text}: {form}"
     senders = _notify(run, words, why) if settings.notify else []
-    to = recipients(settings, run) if settings.relays and settings["mailto"] is not None else ()
+    to = recipients(run) if settings.relays and settings["mailto"] is not None else ()
     if to:
         _mail(run, to, why, secrets)
     if senders:
@@ -65,7 +65,7 @@ def _mail(run: RunContext, to: tuple[str, ...], why: str, secrets: Redactor) -> 
         command=run.command.text,
         user=run.user,
         host=run.host,
-        sender=sender(run.settings, run),
+        sender=sender(run),
         recipients=to,
         verdict=not_run(why, Policy(on=("always",))),
         outcomes=(),

@@ -26,9 +26,9 @@ def anew(box: Outbox, item: Item, settings: Settings) -> tuple[Item, bytes]:
     """
     content = box.content(item)
     run = new_run(Command(argv=("cronwrap",), text="cronwrap"), settings)
-    by = _one(sender(settings, run), run.host) if item.sender_from_settings else ""
+    by = _one(sender(run), run.host) if item.sender_from_settings else ""
     by = by or item.envelope.sender
-    to = _recipients(item, settings, run.host, recipients(settings, run))
+    to = _recipients(item, settings, run.host, recipients(run))
     waiting = item.envelope.recipients
     if to is not None:
         had = {one.spec for one in usable(shown(content), run.host)[0]} - set(waiting)

@@ -87,7 +87,7 @@ def _due(run: RunContext, tries: Tries, judged: Judged) -> Due:
     outcomes = tuple(redacted.output(outcome, secrets) for outcome in tries.outcomes)
     verdict, told = redacted.verdict(judged.verdict, secrets), judged.told
     names = redacted.names(run, secrets)
-    if verdict.mail and not recipients(run.settings, run):
+    if verdict.mail and not recipients(run):
         verdict = verdict.replace(mail=False, quiet_reason="no recipients: MAILTO is empty")
     silence = Silence()
     if verdict.mail or told:
@@ -188,8 +188,8 @@ def _report(run: RunContext, due: Due) -> Report:
         command=command,
         user=run.user,
         host=run.host,
-        sender=sender(run.settings, run),
-        recipients=recipients(run.settings, run),
+        sender=sender(run),
+        recipients=recipients(run),
         verdict=due.verdict,
         outcomes=tries.outcomes,
         started=tries.outcomes[0].started if tries.outcomes else run.started,
@@ -295,7 +295,7 @@ def rehearse(run: RunContext, tries: Tries, policy: Policy) -> int:
         say(fault)
     if not verdict.mail:
         say(f"no mail: {verdict.quiet_reason}")
-    elif not recipients(run.settings, run):
+    elif not recipients(run):
         say("no mail: MAILTO is empty")
     else:
         print_mail(message_of(run, Due(tries=tries, verdict=verdict, names=names)))

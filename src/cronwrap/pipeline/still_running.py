@@ -104,7 +104,7 @@ def _let_go(theirs: int, *, printing: bool) -> None:
 def tell_here(run: RunContext, outcome: Outcome, policy: Policy) -> bool:
     """Store, or print for ``--dry-run``, the mail that the run still goes on; False when there is none."""
     verdict = still_running(outcome.duration, policy)
-    mail = verdict.mail and bool(recipients(run.settings, run))
+    mail = verdict.mail and bool(recipients(run))
     told = notifying.due(run.settings, policy, lambda policy: still_running(outcome.duration, policy))
     if not mail and not told:
         return False

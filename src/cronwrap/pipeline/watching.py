@@ -37,7 +37,7 @@ def tell(settings: Settings, alarms: list[Alarm]) -> None:
     box = Outbox(settings.state_dir)
     for alarm in alarms:
         log(f"{alarm.host}: {words(alarm, time.time())}")
-        if to := recipients(settings, run):
+        if to := recipients(run):
             box.store(_identity(alarm), addressed(settings, compose(_report(run, alarm, to))), time.time())
 
 
@@ -65,7 +65,7 @@ def _report(run: RunContext, alarm: Alarm, to: tuple[str, ...]) -> Report:
         command=alarm.job or "(the host itself)",
         user=alarm.user_name or run.user,
         host=alarm.host,
-        sender=sender(run.settings, run) or fallback(run.user, run.host),
+        sender=sender(run) or fallback(run.user, run.host),
         recipients=to,
         verdict=judge(words(alarm, now), Policy(on=("always",)), told_by=run.host),
         outcomes=(),

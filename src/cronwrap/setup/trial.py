@@ -43,8 +43,8 @@ def people(settings: Settings) -> People:
     """Give sender and recipients of a report outside of any job."""
     run = new_run(Command(argv=("cronwrap",), text="cronwrap"), settings)
     try:
-        to = addresses(",".join(recipients(settings, run)), run.host)
-        by = addresses(sender(settings, run), run.host)[0].spec
+        to = addresses(",".join(recipients(run)), run.host)
+        by = addresses(sender(run), run.host)[0].spec
     except (ValueError, IndexError) as error:
         return People(sender="", recipients=(), fault=str(error))
     return People(sender=by, recipients=tuple(one.spec for one in to))
@@ -61,8 +61,8 @@ def message(settings: Settings, command: str) -> Message:
             command=command,
             user=run.user,
             host=run.host,
-            sender=sender(settings, run),
-            recipients=recipients(settings, run),
+            sender=sender(run),
+            recipients=recipients(run),
             verdict=verdict,
             outcomes=(),
             started=run.started,
