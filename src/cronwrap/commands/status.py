@@ -22,6 +22,7 @@ from cronwrap.manage.runs import result_words
 from cronwrap.outbox.store import LOUD_AFTER
 from cronwrap.outbox.summary import Summary, summary
 from cronwrap.pipeline.held_back import unsaid, until
+from cronwrap.settings.load import Settings
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import median, moment, size
 
@@ -42,17 +43,30 @@ from cronwrap.text import median, moment, size
 def command(
     ctx: click.Context, /, as_json: bool, by_next: bool, long: bool, whole_fleet: bool, **chosen: Any
 ) -> None:
-    """Show each job: last result, when, how long against its usual, failures in a row; and the outbox."""
+    """Show each job: last result, when, how long against its usual, failures in a row; and the outbox.
+
+    Exit with 1 while a job is failing.
+    """
     settings = ctx.obj.settings()
     if whole_fleet or any(value is not None for value in chosen.values()):
-        _of_fleet(ctx, as_json=as_json, whole_fleet=whole_fleet, local=by_next or long, chosen=chosen)
-        return
-    report_dead(ctx.obj, settings)
+        local = by_next or long
+        failing = _of_fleet(ctx, as_json=as_json, whole_fleet=whole_fleet, local=local, chosen=chosen)
+    else:
+        report_dead(ctx.obj, settings)
+        found = _of_host(settings, as_json=as_json, by_next=by_next, long=long)
+        failing = any(state.tally.failures for state in found)
+    if failing:
+        ctx.exit(1)
+
+
+def _of_host(settings: Settings, *, as_json: bool, by_next: bool, long: bool) -> list[JobState]:
+    """Show the jobs of this host and user; give them."""
     now = time.time()
     if as_json:
         bring_up_to_date(settings.state_dir, settings["history.keep"])
-        views.write(views.objects(map(public, states(settings, now, by_next=by_next))))
-        return
+        found = states(settings, now, by_next=by_next)
+        views.write(views.objects(map(public, found)))
+        return found
     screen = Screen()
     told, loud = outbox_lines(screen, settings.state_dir)
     if loud:
@@ -68,17 +82,19 @@ def command(
             views.write(told)
     if settings.fleet:
         views.write(fleet_lines(screen, shipping(settings.state_dir), now))
+    return found
 
 
 def _of_fleet(
     ctx: click.Context, *, as_json: bool, whole_fleet: bool, local: bool, chosen: dict[str, Any]
-) -> None:
+) -> bool:
+    """Show the jobs of the fleet; tell whether one of them is failing."""
     from cronwrap.commands import fleet_views  # noqa: PLC0415  # for those who have one
 
     fleet_views.only_with_fleet(fleet=whole_fleet, **{**chosen, "n": chosen["limit"], "limit": None})
     if local:
         raise click.UsageError("--next and --long are of this host alone, not of the fleet")
-    fleet_views.status(ctx.obj, as_json=as_json, **chosen)
+    return fleet_views.status(ctx.obj, as_json=as_json, **chosen)
 
 
 def fleet_lines(screen: Screen, behind: Shipping, now: float) -> Iterator[str]:
