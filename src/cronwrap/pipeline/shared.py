@@ -40,6 +40,7 @@ FAREWELL = 1.0
 LATE = 3600.0
 """Seconds after a time of the crontab in which a start still belongs to it."""
 LINE_LIMIT = 65536
+NO_FLEET = "--once and --scope fleet need a fleet, and none is configured: [fleet] url"
 
 
 class Fleet:
@@ -94,6 +95,9 @@ class Fleet:
             self.why_not = f"signal {self.interrupted} came while it waited for the fleet"
             return run
         how = run.settings["unreachable"]
+        if run.settings.fleet is None:  # no outage: somebody believes that one host alone runs it
+            faults = (*run.settings.faults, NO_FLEET)
+            run = run.replace(settings=run.settings.replace(faults=tuple(dict.fromkeys(faults))))
         note = f"the fleet could not be asked (--unreachable {how}): {why}"
         if how == "elect":
             mine, known = peers(run.settings.state_dir, run.settings.fleet)
