@@ -110,7 +110,7 @@ complete -c cronwrap -n '__cronwrap_at "status"' -l long -d 'Tell the ids of the
 complete -c cronwrap -n '__cronwrap_at "status"' -l json -d 'One JSON object a job'
 complete -c cronwrap -n '__cronwrap_at "status"' -l fleet -d 'The jobs of all hosts: what fails first'
 complete -c cronwrap -n '__cronwrap_at "status"' -l host -x -d 'With --fleet: of this host alone'
-complete -c cronwrap -n '__cronwrap_at "status"' -s j -l job -x -d 'With --fleet: this job alone, on all hosts'
+complete -c cronwrap -n '__cronwrap_at "status"' -s j -l job -x -d 'Only this job; with --fleet on all hosts'
 complete -c cronwrap -n '__cronwrap_at "status"' -s n -x -d 'With --fleet: at most N jobs'
 complete -c cronwrap -n '__cronwrap_at "status"' -s h -l help -d 'Show this message and exit'
 complete -c cronwrap -n '__cronwrap_at "history"' -s j -l job -x -d 'Only the runs of this job'

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronwrap.commands import SUBCOMMANDS, mistaken
-from cronwrap.commands.cli import EPILOG, surface
+from cronwrap.commands.cli import EPILOG, main, surface
 from cronwrap.crontab.right_form import of_a_job, of_job
 from cronwrap.errors import UsageError
 from cronwrap.settings.command_line import parse
@@ -69,6 +69,8 @@ def is_program(word):
         ("history --timeout 5m", "cronwrap history"),
         ("config show --config x", "cronwrap --config x config show"),
         ("history --config='a b' --failed", "cronwrap '--config=a b' history --failed"),
+        ("status --host web1", "cronwrap status --help"),
+        ("outbox retry --all ID", "cronwrap outbox retry --help"),
         ("doctor --config", "cronwrap --config FILE doctor"),
         ("history -n many", "cronwrap history -n N"),
         ("history backup", "cronwrap history --job backup"),
@@ -117,6 +119,11 @@ def test_the_right_form_is_what_was_typed_whole_and_quoted(monkeypatch, typed, f
 )
 def test_a_mistake_of_a_crontabs_line_alone_is_worth_a_mail(typed, mailed):
     assert of_a_job(shlex.split(typed), [*SUBCOMMANDS], is_program) is mailed
+
+
+def test_a_number_that_is_none_is_told_in_plain_words():
+    with pytest.raises(UsageError, match="'x' is not a whole number"):
+        main(["history", "-n", "x"])
 
 
 @settings(max_examples=60)

@@ -319,6 +319,8 @@ def test_status_exits_with_1_as_long_as_a_job_is_failing(state, words):
     record(state, "r3", "skipped", ago=1900)
     record(state, "r4", job="good", ago=1000)
     invoke(state, "status", *words, status=1)
+    invoke(state, "status", "--job", "backup", *words, status=1)
+    assert "backup" not in invoke(state, "status", "--job", "good", *words)
     record(state, "r5", ago=900)
     invoke(state, "status", *words)
 

@@ -160,7 +160,7 @@ def _words(error: click.UsageError) -> str:
     """Give click's words for a mistake as one clause of ours."""
     if isinstance(error, click.NoSuchOption):
         return f"no such option: {error.option_name}"
-    text = error.format_message().rstrip(".")
+    text = error.format_message().rstrip(".").replace("a valid integer range", "a whole number")
     return text[:1].lower() + text[1:]
 
 

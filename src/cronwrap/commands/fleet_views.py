@@ -26,7 +26,7 @@ def only_with_fleet(*, fleet: bool, **given: object) -> None:
     """Refuse options that are of the fleet alone."""
     for name, value in given.items():
         if value is not None and not fleet:
-            raise click.UsageError(f"--{name} goes with --fleet")
+            raise click.UsageError(f"{'-' if len(name) == 1 else '--'}{name} goes with --fleet")
 
 
 def status(app: App, *, host: str | None, job: str | None, limit: int | None, as_json: bool) -> bool:

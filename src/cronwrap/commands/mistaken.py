@@ -102,7 +102,10 @@ def _of_subcommand(options: list[str], words: list[str], why: str) -> tuple[str,
     foreign = [flag for flag in given if not _belongs(flag, known)]
     if _is_program(name) and ((job and not moved) or foreign):
         return why, Reading([*options, "--", *words]).form()
-    return why, " ".join((PROGRAM, *map(quote, config), right_subcommand.form([name, *moved, *rest])))
+    form = " ".join((PROGRAM, *map(quote, config), right_subcommand.form([name, *moved, *rest])))
+    if form == " ".join((PROGRAM, *map(quote, [*options, *words]))):  # what is wrong is what the words say
+        form = f"{PROGRAM} {right_subcommand.name_of(words)} --help"
+    return why, form
 
 
 def _config(rest: list[str]) -> tuple[list[str], list[str]]:

@@ -9,15 +9,17 @@ from typing import Any
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.at_hand import read_job
 from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
 from cronwrap.commands.views import Cell, Screen
-from cronwrap.errors import StateError
+from cronwrap.errors import CronwrapError, StateError
 from cronwrap.history.shipping import Shipping, shipping
 from cronwrap.history.tally import durations
 from cronwrap.job import use
 from cronwrap.job.holds import Hold
 from cronwrap.manage.jobs import JobState, public, states
+from cronwrap.manage.known import no_such_job
 from cronwrap.manage.runs import result_words
 from cronwrap.outbox.store import LOUD_AFTER
 from cronwrap.outbox.summary import Summary, summary
@@ -35,7 +37,9 @@ from cronwrap.text import median, moment, size
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a job.")
 @click.option("--fleet", "whole_fleet", is_flag=True, help="The jobs of all hosts: what fails first.")
 @click.option("--host", metavar="HOST", help="With --fleet: of this host alone.")
-@click.option("-j", "--job", metavar="NAME", help="With --fleet: this job alone, on all hosts.")
+@click.option(
+    "-j", "--job", metavar="NAME", callback=read_job, help="Only this job; with --fleet on all hosts."
+)
 @click.option(
     "-n", "limit", metavar="N", type=click.IntRange(min=1), help="With --fleet: at most N jobs.  [200]"
 )
@@ -48,23 +52,25 @@ def command(
     Exit with 1 while a job is failing.
     """
     settings = ctx.obj.settings()
-    if whole_fleet or any(value is not None for value in chosen.values()):
+    if whole_fleet or chosen["host"] is not None or chosen["limit"] is not None:
         local = by_next or long
         failing = _of_fleet(ctx, as_json=as_json, whole_fleet=whole_fleet, local=local, chosen=chosen)
     else:
         report_dead(ctx.obj, settings)
-        found = _of_host(settings, as_json=as_json, by_next=by_next, long=long)
+        found = _of_host(settings, chosen["job"], as_json=as_json, by_next=by_next, long=long)
         failing = any(state.tally.failures for state in found)
     if failing:
         ctx.exit(1)
 
 
-def _of_host(settings: Settings, *, as_json: bool, by_next: bool, long: bool) -> list[JobState]:
-    """Show the jobs of this host and user; give them."""
+def _of_host(
+    settings: Settings, job: str | None, *, as_json: bool, by_next: bool, long: bool
+) -> list[JobState]:
+    """Show the jobs of this host and user, or one of them; give them."""
     now = time.time()
     if as_json:
         bring_up_to_date(settings.state_dir, settings["history.keep"])
-        found = states(settings, now, by_next=by_next)
+        found = _asked(states(settings, now, by_next=by_next), job)
         views.write(views.objects(map(public, found)))
         return found
     screen = Screen()
@@ -73,7 +79,7 @@ def _of_host(settings: Settings, *, as_json: bool, by_next: bool, long: bool) ->
         views.write(told)
     try:
         bring_up_to_date(settings.state_dir, settings["history.keep"])
-        found = states(settings, now, by_next=by_next)
+        found = _asked(states(settings, now, by_next=by_next), job)
         views.write(lines(screen, found, now, by_next=by_next))
         if long:
             views.write(more(settings.state_dir, found))
@@ -85,13 +91,21 @@ def _of_host(settings: Settings, *, as_json: bool, by_next: bool, long: bool) ->
     return found
 
 
+def _asked(found: list[JobState], job: str | None) -> list[JobState]:
+    if job is None:
+        return found
+    if one := [state for state in found if state.tally.job == job]:
+        return one
+    raise CronwrapError(no_such_job(job, {state.tally.job for state in found}))
+
+
 def _of_fleet(
     ctx: click.Context, *, as_json: bool, whole_fleet: bool, local: bool, chosen: dict[str, Any]
 ) -> bool:
     """Show the jobs of the fleet; tell whether one of them is failing."""
     from cronwrap.commands import fleet_views  # noqa: PLC0415  # for those who have one
 
-    fleet_views.only_with_fleet(fleet=whole_fleet, **{**chosen, "n": chosen["limit"], "limit": None})
+    fleet_views.only_with_fleet(fleet=whole_fleet, host=chosen["host"], n=chosen["limit"])
     if local:
         raise click.UsageError("--next and --long are of this host alone, not of the fleet")
     return fleet_views.status(ctx.obj, as_json=as_json, **chosen)
