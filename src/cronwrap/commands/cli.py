@@ -164,8 +164,16 @@ def _words(error: click.UsageError) -> str:
     return text[:1].lower() + text[1:]
 
 
+def _open_what_is_closed() -> None:
+    """Put /dev/null in place of a standard stream that is closed, for which Python has None."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+
+
 def main(words: Sequence[str]) -> int:
     """Run a subcommand; give the exit status."""
+    _open_what_is_closed()
     if not words:
         sys.stderr.write(surface.get_help(click.Context(surface, info_name="cronwrap", **CONTEXT)) + "\n")
         return EXIT_USAGE
