@@ -143,3 +143,15 @@ def test_a_standard_stream_that_is_closed_is_no_fault_of_ours(cli, closed):
     shown = shell.communicate()[0].decode()
     assert "internal error" not in shown
     assert [line for line in shown.splitlines() if line.isdigit()] == ["0", "0", "0", "2"]
+
+
+def test_a_working_directory_that_is_gone_is_told_where_it_is_needed(cli):
+    each = f'for words in "crontab lint x" status; do "{CRONWRAP}" $words; echo $?; done'
+    words = f"mkdir gone; cd gone; rmdir ../gone; {each}"
+    shell = cli.start("-c", words, program="/bin/sh", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    told, status, *rest = shell.communicate()[0].decode().splitlines()
+    assert (told.partition(": cd ")[0], status) == (
+        "cronwrap: the working directory is not there any more",
+        "1",
+    )
+    assert rest == ["no job has run yet", "0"]

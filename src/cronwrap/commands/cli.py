@@ -191,6 +191,8 @@ def main(words: Sequence[str]) -> int:
     except click.ClickException as error:
         raise CronwrapError(error.format_message()) from None
     except OSError as error:
+        if error.filename is None and error.errno == errno.ENOENT:  # what getcwd(3) says
+            raise CronwrapError("the working directory is not there any more: cd to one that is") from None
         if error.filename is not None or error.errno not in _DISK_IS_FULL:
             raise
         raise CronwrapError(f"the output cannot be written: {error.strerror}") from None
