@@ -40,7 +40,6 @@ FAREWELL = 1.0
 LATE = 3600.0
 """Seconds after a time of the crontab in which a start still belongs to it."""
 LINE_LIMIT = 65536
-NO_FLEET = "--once and --scope fleet need a fleet, and none is configured: [fleet] url"
 
 
 class Fleet:
@@ -96,6 +95,8 @@ class Fleet:
             return run
         how = run.settings["unreachable"]
         if run.settings.fleet is None:  # no outage: somebody believes that one host alone runs it
+            from cronwrap.settings.fleet import NO_FLEET  # noqa: PLC0415  # a mistake is rare
+
             faults = (*run.settings.faults, NO_FLEET)
             run = run.replace(settings=run.settings.replace(faults=tuple(dict.fromkeys(faults))))
         note = f"the fleet could not be asked (--unreachable {how}): {why}"
