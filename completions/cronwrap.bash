@@ -55,7 +55,7 @@ _cronwrap_node() {
             words='drop flush list retry show'
             ;;
         'outbox drop')
-            flags='--all -h --help'
+            flags='--all --json -h --help'
             ;;
         'outbox flush')
             flags='--json -h --help'
@@ -64,7 +64,7 @@ _cronwrap_node() {
             flags='--json -h --help'
             ;;
         'outbox retry')
-            flags='--all -h --help'
+            flags='--all --json -h --help'
             ;;
         'outbox show')
             flags='--raw --json -h --help'

@@ -177,7 +177,10 @@ def _address(member: list[tuple[int, str]], host: str) -> Address:
     signs = [text for kind, text in words if kind == SIGN]
     if not signs:
         name = " ".join(_unquoted(token) for token in member if token[0] == COMMENT)
-        return Address(name=name, spec=_spec("".join(text for _kind, text in words), written, host))
+        text = "".join(text for _kind, text in words)
+        if len(words) == 1 and words[0][0] == QUOTED and "@" in text:
+            text = _unquoted(words[0])  # "a@b", "c@d": quotes around each address, and nobody's local name
+        return Address(name=name, spec=_spec(text, written, host))
     opening = words.index((SIGN, "<")) if signs == ["<", ">"] else -1
     if opening < 0 or words[-1] != (SIGN, ">"):
         raise ValueError(f"{_shown(written)} is not an address: write Name <local@domain>")

@@ -187,10 +187,14 @@ def shorten(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def iso(unix: float | None) -> str | None:
+def iso(unix: float | None, *, timespec: str = "auto") -> str | None:
     """Give a Unix time in ISO 8601, local, with its offset from UTC."""
     if unix is None:
         return None
-    from datetime import datetime  # noqa: PLC0415  # for programs alone
+    from datetime import UTC, datetime  # noqa: PLC0415  # for programs alone
 
-    return datetime.fromtimestamp(min(max(unix, 0.0), LAST_MOMENT)).astimezone().isoformat()
+    moment = datetime.fromtimestamp(min(max(unix, 0.0), LAST_MOMENT), tz=UTC)
+    try:
+        return moment.astimezone().isoformat(timespec=timespec)
+    except ValueError:  # TZ may say an offset of a day and more
+        return moment.isoformat(timespec=timespec)

@@ -107,6 +107,14 @@ def test_what_would_be_run_is_shown_as_a_shell_takes_it(hand):
     assert "two % three" in hand.out.read_text()
 
 
+def test_a_job_is_known_from_its_first_run_on(hand):
+    for name in ("first", "second"):
+        hand("-n", name, "--", "true")
+    assert hand("pause", "second").stderr == ""
+    hand("-n", "third", "--", "true")
+    assert hand("mute", "third").status == 0
+
+
 def test_a_paused_job_is_skipped_until_it_is_resumed(hand):
     assert "until" in hand("pause", "probe", "--for", "2h").stdout  # it never ran, but the crontab has it
     done = hand("-n", "probe", "--", "echo", "out", MAILTO="ops@example.test")

@@ -79,6 +79,13 @@ def test_check_lists_each_fault_on_a_line_and_exits_1(cli):
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize(("how", "status"), [("run", 3), ("elect", 3), ("skip", 75)])
+def test_a_run_that_asks_for_a_fleet_where_there_is_none_is_told_as_a_fault(cli, how, status):
+    done = cli("--once", "--unreachable", how, "--on", "never", "-c", "exit 3")
+    assert done.status == status
+    assert done.stderr.startswith("cronwrap: --once and --scope fleet need a fleet, and none is configured")
+
+
 def test_check_looks_into_the_files_that_relays_name(cli, config):
     secret = config("", "secret")
     trust = config("no certificate", "ca.pem")

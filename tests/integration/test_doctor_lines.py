@@ -139,6 +139,8 @@ def test_whom_a_line_would_mail_to_is_told(look, text, said):
         ("0 3 * * * %c -C /nonexistent -- ls", "its directory /nonexistent is not there", ""),
         ("SHELL=/nonexistent/zsh\n0 3 * * * %c -- true", "its SHELL /nonexistent/zsh is not there", ""),
         ("SHELL=%c-shell\n0 3 * * * nosuchprogram", "nosuchprogram is not found", ""),
+        ("0 3 * * * %c --once -- true", "line 3: --once and --scope fleet need a fleet", "every host"),
+        ("CRONWRAP_SCOPE=fleet\n0 3 * * * %c -- true", "--scope fleet need a fleet", "every host"),
     ],
 )
 def test_what_is_wrong_with_a_line_is_a_fault(look, text, said, advice):

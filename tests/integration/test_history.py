@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from cronwrap.errors import StateError
-from cronwrap.history import journal, records
+from cronwrap.fleet.batch import of_note
+from cronwrap.history import journal, records, shipping
 from cronwrap.history import runs as history
 from cronwrap.history.database import SetAsideError
 from cronwrap.history.finding import find
@@ -367,6 +368,18 @@ def test_jobs_have_their_last_result_and_what_is_under_way(state):
     assert (other.job, other.result, first.run) == ("new", "", "r3")
     entry.release()
     new.release()
+
+
+def test_a_run_that_ends_a_row_of_failures_is_told_from_others_where_that_is_asked_for(state):
+    for number, result in enumerate(("ok", "failed", "timeout", "skipped", "ok", "ok", "abandoned")):
+        record(state, f"r{number}", result, started=NOW + number)
+    record(state, "r8", "ok", job="other", started=NOW + 8)
+    record(state, "r9", "ok", started=NOW + 9)
+    history.fold(state)
+    found = shipping.next_batch(state, 100, 1 << 20, recoveries=True)
+    assert [arrival.run["run"] for arrival in found if arrival.recovered] == ["r4", "r9"]
+    assert [a.run["run"] for a in of_note(found)] == ["r1", "r2", "r4", "r6", "r9"]
+    assert not any(arrival.recovered for arrival in shipping.next_batch(state, 100, 1 << 20))
 
 
 def test_starts_are_given_by_job(state):

@@ -247,7 +247,7 @@ def test_what_status_finds_dead_is_sent_though_no_run_follows(job, relay, wait_u
     wait_until(lambda: os.path.isdir(runs) and any(name[0] != "." for name in os.listdir(runs)))
     process.kill()
     process.wait()
-    assert job("status", CRONWRAP_DELIVERY_BACKGROUND="true").status == 0
+    assert job("status", CRONWRAP_DELIVERY_BACKGROUND="true").status == 1
     (mail,) = relay.wait_for(1)
     assert mail.parsed["X-Cronwrap-Result"] == "abandoned"
     (run,) = map(json.loads, job("history", "--json").stdout.splitlines())

@@ -108,6 +108,22 @@ def test_a_message_is_shown_as_its_reader_would_see_it(job, box):
     assert objects(job("outbox", "show", "2026", "--json"))[0]["subject"] == "Cron <root@web1> grüße"
 
 
+def test_json_is_heard_before_and_behind_each_word_of_the_outbox(job, box):
+    for name in ("a1", "a2", "a3"):
+        store(box, name)
+    store(box, "a4", state="failed")
+    listed = objects(job("outbox", "--json"))
+    assert objects(job("outbox", "--json", "list")) == listed
+    assert objects(job("outbox", "--json", "show", "a1")) == [listed[0]]
+    gone = {"job": "nightly", "outcome": "gone"}
+    assert objects(job("outbox", "drop", "a1", "--json")) == [{"id": "a1", **gone}]
+    (tried,) = objects(job("outbox", "retry", "a2", "--json"))
+    assert (tried["id"], tried["job"], tried["outcome"].partition(" ")[0]) == ("a2", "nightly", "delivered")
+    assert all(one["outcome"] for one in objects(job("outbox", "--json", "flush")))
+    assert objects(job("outbox", "--json", "drop", "--all")) == [{"id": "a4", **gone}]
+    assert job("outbox", "--json", "drop", "--all").stdout == ""
+
+
 def test_an_id_that_nothing_or_too_much_begins_with_is_told(job, box):
     store(box, "a1")
     store(box, "a2")

@@ -201,7 +201,9 @@ def test_an_unusable_ca_file_is_named(make_relay, tmp_path, content):
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_bytes(content)
-    assert f"ca-file {path}" in send(at(make_relay(), ca_file=str(path))).relay_fault
+    fault = send(at(make_relay(), ca_file=str(path))).relay_fault
+    assert f"ca-file {path}" in fault
+    assert "name a file of certificates in PEM form in ca-file" in fault
 
 
 def test_tls_from_the_first_byte_at_a_plain_port_is_told_as_that(make_relay):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 
 import pytest
 
 from cronwrap.mail import Envelope, Message
 from cronwrap.outbox.store import FAILED, Outbox
+from support.cli import CRONWRAP
 
 EVIL = "a\x1b[2Jb\x1b]0;title\x07c\x9b31md\u202ee\u2066f\u200bg\u200dh\u00adi\u2028j\U000e0041k"
 """Escapes, a C1 control, what turns the direction, what takes no room, a line separator, a tag."""
@@ -131,3 +133,25 @@ def test_an_error_about_a_directory_is_fit_for_a_terminal(job):
 def test_a_pipe_gets_the_output_of_a_job_as_it_was(job):
     assert EVIL.encode() in job("show").out
     assert EVIL.encode() in job("outbox", "show", "r8", "--raw").out
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_a_standard_stream_that_is_closed_is_no_fault_of_ours(cli, closed):
+    each = f'for word in show metrics -h ""; do "{CRONWRAP}" $word {closed}; echo $?; done'
+    words = f'"{CRONWRAP}" -- true; {each}'
+    shell = cli.start("-c", words, program="/bin/sh", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    shown = shell.communicate()[0].decode()
+    assert "internal error" not in shown
+    assert [line for line in shown.splitlines() if line.isdigit()] == ["0", "0", "0", "2"]
+
+
+def test_a_working_directory_that_is_gone_is_told_where_it_is_needed(cli):
+    each = f'for words in "crontab lint x" status; do "{CRONWRAP}" $words; echo $?; done'
+    words = f"mkdir gone; cd gone; rmdir ../gone; {each}"
+    shell = cli.start("-c", words, program="/bin/sh", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    told, status, *rest = shell.communicate()[0].decode().splitlines()
+    assert (told.partition(": cd ")[0], status) == (
+        "cronwrap: the working directory is not there any more",
+        "1",
+    )
+    assert rest == ["no job has run yet", "0"]

@@ -270,7 +270,11 @@ def two(host, database):
 
 
 def test_the_jobs_of_all_hosts_are_shown_what_fails_first_then_what_is_late(two):
-    lines = two("status", "--fleet").stdout.splitlines()
+    shown = two("status", "--fleet")
+    lines = shown.stdout.splitlines()
+    assert shown.status == two("status", "--fleet", "--json").status == 1, "while a job is failing"
+    assert two("status", "--fleet", "-j", "nightly").status == 0
+    assert two("status", "--fleet", "-j", "nightly", "--json").status == 0
     assert lines[0].split() == ["HOST", "JOB", "RESULT", "ENDED", "TOOK", "USUALLY"]
     assert [line.split()[:2] for line in lines[1:]] == [
         ["web1", "broken"],

@@ -255,6 +255,17 @@ def test_the_environment_describes_a_relay():
     assert relay.fingerprint == "ab" * 32
 
 
+def test_variables_of_a_login_keep_no_line_from_a_relay_that_needs_none():
+    env = {"CRONWRAP_RELAY_USER": "a", "CRONWRAP_RELAY_PASSWORD": "x", "CRONWRAP_RELAY_CA_FILE": "/ca"}
+    relay = from_environment({**env, "CRONWRAP_RELAY": "maildir:/var/mail/cron"})
+    assert isinstance(relay, Endpoint)
+    assert (relay.path, relay.user, relay.password) == ("/var/mail/cron", "", None)
+
+
+def test_white_space_around_a_url_is_none_of_it():
+    assert parse({"url": " smtps://h:465 "}, "test").display == "smtps://h:465"
+
+
 @pytest.mark.parametrize("env", [{}, {"CRONWRAP_RELAY": ""}, {"CRONWRAP_RELAY_USER": "a"}])
 def test_without_cronwrap_relay_there_is_none(env):
     assert from_environment(env) is None

@@ -10,10 +10,12 @@ from importlib.resources import files
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cronwrap.errors import ConfigError, StateError
+from cronwrap.commands import fleet as fleet_command
+from cronwrap.errors import ConfigError, CronwrapError, StateError
 from cronwrap.fleet import batch, database, grants, migrations, peers, ship, shipper
 from cronwrap.fleet.watch import Alarm
 from cronwrap.history import kept_output
@@ -29,6 +31,12 @@ SECRET = "hunter2secret"
 
 def parse(url, **more):
     return fleet.parse({"url": url, **more}, "file: fleet")
+
+
+def test_a_host_is_forgotten_only_by_who_can_be_asked():
+    done = CliRunner().invoke(fleet_command.command, ["forget", "web1"])
+    assert isinstance(done.exception, CronwrapError)
+    assert "without a terminal" in str(done.exception)
 
 
 # Settings ---------------------------------------------------------------------------------------

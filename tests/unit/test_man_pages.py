@@ -10,7 +10,7 @@ from cronwrap import exit_status
 from cronwrap.commands import cli
 from cronwrap.settings import files as config
 from cronwrap.settings import load as settings
-from cronwrap.settings import notify, options
+from cronwrap.settings import notify, options, values
 from cronwrap.settings import relays as endpoint
 
 MAN = os.path.join(os.path.dirname(__file__), "..", "..", "man")
@@ -94,6 +94,10 @@ class TestCompleteness:
         assert has_entry("cronwrap.1", f"--{option.key}")
         if option.short:
             assert has_entry("cronwrap.1", f"-{option.short}")
+
+    def test_each_event_stands_in_the_entry_of_on(self):
+        entry = plain(source("cronwrap.1")).partition("--on  EVENTS\n")[2].partition(".TP")[0]
+        assert set(values.EVENTS) <= set(re.findall(r"\w+", entry))
 
     def test_so_has_each_flag_that_is_no_setting(self):
         named = {flag for parameter in cli.surface.params for flag in parameter.opts}

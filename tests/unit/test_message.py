@@ -135,6 +135,12 @@ def test_one_faulty_address_does_not_keep_the_others_beside_it_from_the_mail():
     assert "recipient passed over: 'x@y@z' is not an address" in body
 
 
+def test_a_recipient_that_the_settings_told_of_is_told_of_once():
+    known = ("MAILTO: 'a b' is not an address: a space stands before the @ (use commas between addresses)",)
+    body = text_of(parsed(message.compose(report(recipients=("a b, ok@b.example",), faults=known)).content))
+    assert body.count("'a b' is not an address") == 1
+
+
 @pytest.mark.parametrize("recipients", [(), ("",), ("no address at all",), ("a@b\r\nRCPT TO:<c@d>",)])
 def test_a_report_without_a_usable_recipient_goes_to_the_user_at_this_host(recipients):
     made = message.compose(report(recipients=recipients))

@@ -32,6 +32,8 @@ HOST = "web1.example.com"
         ("<a@b.example>", [("", "a@b.example")]),
         ('"john doe"@b.example', [("", '"john doe"@b.example')]),
         ('"a@b,c"@b.example', [("", '"a@b,c"@b.example')]),
+        ('"a@b.example", "c@d.example"', [("", "a@b.example"), ("", "c@d.example")]),
+        ('"john doe"', [("", '"john doe"@web1.example.com')]),
         ("a@[192.0.2.1]", [("", "a@[192.0.2.1]")]),
         ("a@[IPv6:2001:db8::1]", [("", "a@[IPv6:2001:db8::1]")]),
         ("a@b.example.", [("", "a@b.example")]),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cronwrap.commands import SUBCOMMANDS, mistaken
-from cronwrap.commands.cli import EPILOG, surface
+from cronwrap.commands.cli import EPILOG, main, surface
 from cronwrap.crontab.right_form import of_a_job, of_job
 from cronwrap.errors import UsageError
 from cronwrap.settings.command_line import parse
@@ -43,6 +43,9 @@ def is_program(word):
         ("-c ls -- -l", "cronwrap -c 'ls -l'"),
         ("-c ls --timout 5m", "cronwrap --timeout 5m -c 'ls'"),
         ("-c", "cronwrap -c TEXT"),
+        ("'-cls -l | wc'", "cronwrap -c 'ls -l | wc'"),
+        ("--live -c=ls", "cronwrap --live -c 'ls'"),
+        ("-chdir=/tmp -- ls", "cronwrap --chdir=/tmp -- ls"),
         ("FOO=1 ls", "cronwrap -- env FOO=1 ls"),
         ("cd /tmp", "cronwrap -c 'cd /tmp'"),
         ("--", "cronwrap -- COMMAND [ARG]..."),
@@ -64,6 +67,11 @@ def is_program(word):
         ("--timeout 2h status", "cronwrap status"),
         ("--config x history --fialed", "cronwrap --config x history --failed"),
         ("history --timeout 5m", "cronwrap history"),
+        ("config show --config x", "cronwrap --config x config show"),
+        ("history --config='a b' --failed", "cronwrap '--config=a b' history --failed"),
+        ("status --host web1", "cronwrap status --help"),
+        ("outbox retry --all ID", "cronwrap outbox retry --help"),
+        ("doctor --config", "cronwrap --config FILE doctor"),
         ("history -n many", "cronwrap history -n N"),
         ("history backup", "cronwrap history --job backup"),
         ("outbox drop", "cronwrap outbox drop ID"),
@@ -87,6 +95,7 @@ def test_the_right_form_is_what_was_typed_whole_and_quoted(monkeypatch, typed, f
     [
         ("--no-such -- x", True),
         ("-c", True),
+        ("'-cls -l | wc'", True),
         ("--timeuot 5m", True),
         ("/usr/bin/backup --all", True),
         ("ls -l", True),
@@ -110,6 +119,11 @@ def test_the_right_form_is_what_was_typed_whole_and_quoted(monkeypatch, typed, f
 )
 def test_a_mistake_of_a_crontabs_line_alone_is_worth_a_mail(typed, mailed):
     assert of_a_job(shlex.split(typed), [*SUBCOMMANDS], is_program) is mailed
+
+
+def test_a_number_that_is_none_is_told_in_plain_words():
+    with pytest.raises(UsageError, match="'x' is not a whole number"):
+        main(["history", "-n", "x"])
 
 
 @settings(max_examples=60)

@@ -137,7 +137,7 @@ def test_a_misspelt_event_is_told_with_the_nearest_and_all():
         *[("overlap", value) for value in ("", "block", 5, [])],
         *[("format", value) for value in ("html", None)],
         *[("ping", value) for value in ("ftp://x", "https://x y", 5)],
-        *[("name", value) for value in ("", "a\nb", "x" * 201)],
+        *[("name", value) for value in ("", " ", "\u3000", "a\nb", "\x7f", "a\x9b", "x" * 201)],
         *[("chdir", value) for value in (5, "a\0b")],
         *[("live", value) for value in ("maybe", [], 2)],
         *[("mailto", value) for value in (5, "a b@c@d", "a@b\nBcc: x@y", ["a@b", 5])],
@@ -146,6 +146,12 @@ def test_a_misspelt_event_is_told_with_the_nearest_and_all():
 def test_a_bad_value_is_refused(key, value):
     with pytest.raises(ValueError, match=r"."):
         BY_KEY[key].read(value)
+
+
+@pytest.mark.parametrize("value", ["1000001", "9" * 10, "9" * 5000, "-" + "9" * 20, 10**18])
+def test_a_whole_number_that_is_too_large_is_told_the_bounds(value):
+    with pytest.raises(ValueError, match="is not between 1 and 1000000"):
+        BY_KEY["after"].read(value)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +216,7 @@ def test_what_is_not_the_command_form_is_left_to_the_surface(words):
         (["--"], "no command after --"),
         (["--", ""], "no command after --"),
         (["-c"], "-c needs a command text"),
+        (["-cecho x"], "-c and its TEXT are two words"),
         (["-c", "x", "--", "y"], "exclude each other"),
         (["-c", "x", "y"], "quote the whole command"),
         (["--timeuot", "5", "--", "x"], "did you mean --timeout?"),
@@ -253,6 +260,12 @@ def test_a_text_is_run_by_the_shell_of_the_environment_but_never_by_our_own(shel
 
 
 # Names ------------------------------------------------------------------------------------------
+
+
+def test_an_empty_text_has_a_name_of_its_own():
+    command = parse(["-c", ""]).command({})
+    assert command.argv == ("/bin/sh", "-c", "")
+    assert values.name(job_name(command.text))
 
 
 def test_a_bare_word_is_its_own_name():

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cronwrap.address import Address
+from cronwrap.mail import Envelope
 from cronwrap.relay.conversation import on_the_wire
 from cronwrap.sendmail import submission
 from cronwrap.sendmail.command_line import Rejected, Request, read
@@ -216,13 +217,21 @@ def test_a_recipient_that_is_no_address_is_told_and_costs_the_others_nothing():
         (b"Subject: x\n\ntext\n", FROM_HEADER, 67),
         (b"", FROM_HEADER, 67),
         (b"Bcc:\nTo: undisclosed-recipients:;\n\n", FROM_HEADER, 67),
-        (b"Subject: x\n\n", Request(recipients=("a@x.test",), sender="a@x\nBcc: b@x"), 64),
     ],
 )
 def test_a_message_for_nobody_is_refused(mail, request_, status):
     with pytest.raises(Rejected) as caught:
         sent(mail, request_)
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize("sender", ["cron at web1", "a@@b", "a@x\nBcc: b@x", "J <a@x", "\udcff@x.test"])
+def test_a_sender_that_is_no_address_is_told_and_costs_no_message(sender):
+    found = submit(b"Subject: x\n\ntext\n", Request(recipients=("a@x.test",), sender=sender), SITE, "id", NOW)
+    assert found.message.envelope == Envelope(sender="cron@example.test", recipients=("a@x.test",))
+    assert "Bcc" not in found.message.content.decode()
+    (remark,) = found.remarks
+    assert remark.startswith("sender passed over: -f: ")
 
 
 def test_more_recipients_than_any_relay_takes_are_refused():

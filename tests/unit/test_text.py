@@ -1,12 +1,14 @@
 """Claims about the words for people."""
 
 import unicodedata
+from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cronwrap import spans, text
+from cronwrap.crontab import host_zone
 
 
 @pytest.mark.parametrize(
@@ -181,3 +183,11 @@ def test_nothing_harmless_moves_a_cursor_turns_the_direction_or_hides(content):
 def test_what_is_not_seen_is_named(char):
     assert text.harmless(f"a{char}b") == f"a\\u{ord(char):04x}b"
     assert text.harmless("größer, 大きい, שלום") == "größer, 大きい, שלום"
+
+
+@pytest.mark.parametrize("name", ["XXX25:99", "A-167", "UTC0", "bogus"])
+def test_a_moment_is_told_to_programs_in_whatever_time_zone(zone, name):
+    zone(name)
+    told = text.iso(1_800_000_000.5)
+    assert datetime.fromisoformat(told).timestamp() == 1_800_000_000.5
+    assert host_zone.host_zone()

@@ -71,13 +71,13 @@ def state(tmp_path):
     return str(tmp_path / "state")
 
 
-def invoke(state, *words, obj=None):
+def invoke(state, *words, obj=None, status=0):
     result = CliRunner().invoke(COMMANDS[words[0]], words[1:], obj=obj or Obj(state), catch_exceptions=False)
-    assert not result.exit_code, result.output
+    assert result.exit_code == status, result.output
     return result.output
 
 
-def on_terminal(state, *words, columns=80, **variables):
+def on_terminal(state, *words, columns=80, status=0, **variables):
     """Give what a command writes to a terminal of so many columns."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -98,7 +98,7 @@ def on_terminal(state, *words, columns=80, **variables):
         except OSError:  # EIO: the last writer closed the terminal
             pass
         os.close(master)
-        assert process.wait() == 0, written
+        assert process.wait() == status, written
     return written.decode().replace("\r\n", "\n")
 
 
@@ -172,7 +172,7 @@ def test_80_columns_are_enough_whatever_the_names(state, words):
     record(state, "20260302T040506-aaaaaaaa", "failed", exit_code=255, command="/opt/日本語 " + "ä" * 200)
     record(state, "20260302T040506-bbbbbbbb", job="日本" * 40, command="e\u0301" * 200, ago=8e5)
     record(state, "20260302T040506-cccccccc", job="x" * 64, command="a\tb\nc\x1b[31mred\u202eevil", ago=60)
-    plain = ESCAPE.sub("", on_terminal(state, *words))
+    plain = ESCAPE.sub("", on_terminal(state, *words, status=int(words == ("status",))))
     assert "\x1b" not in plain
     assert "\u202e" not in plain
     if words != ("show",):
@@ -295,13 +295,13 @@ def test_status_has_a_line_a_job(state, monkeypatch):
             "started": time.time() - 65,
         },
     )
-    table = rows(invoke(state, "status"))
+    table = rows(invoke(state, "status", status=1))
     assert table == [
         ["JOB", "RESULT", "ENDED", "TOOK", "USUALLY"],
         ["backup", "exit 2", "59 min ago", "3.0 s", "3.0 s", "2 failures in 2 h"],
         ["tidy", "ok", "1 min ago", "3.0 s", "3.0 s", "running for 1 min 5 s"],
     ]
-    backup, tidy = map(json.loads, invoke(state, "status", "--json").splitlines())
+    backup, tidy = map(json.loads, invoke(state, "status", "--json", status=1).splitlines())
     assert (backup["failures_in_a_row"], backup["usual_duration"], backup["running"]) == (2, 3.0, None)
     assert (tidy["job"], tidy["result"], tidy["running"]) == ("tidy", "ok", "now")
     entry.release()
@@ -309,6 +309,20 @@ def test_status_has_a_line_a_job(state, monkeypatch):
 
 def test_status_of_nothing_says_so(state):
     assert invoke(state, "status") == "no job has run yet\n"
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--long",)])
+def test_status_exits_with_1_as_long_as_a_job_is_failing(state, words):
+    record(state, "r1", job="good", ago=3000)
+    invoke(state, "status", *words)
+    record(state, "r2", "failed", ago=2000, exit_code=2)
+    record(state, "r3", "skipped", ago=1900)
+    record(state, "r4", job="good", ago=1000)
+    invoke(state, "status", *words, status=1)
+    invoke(state, "status", "--job", "backup", *words, status=1)
+    assert "backup" not in invoke(state, "status", "--job", "good", *words)
+    record(state, "r5", ago=900)
+    invoke(state, "status", *words)
 
 
 def test_status_finds_abandoned_runs_and_has_them_reported_once(state):
@@ -319,8 +333,8 @@ def test_status_finds_abandoned_runs_and_has_them_reported_once(state):
     )
     subprocess.run([sys.executable, "-c", code, state], check=False)
     obj = Obj(state)
-    assert "abandoned" in invoke(state, "status", obj=obj)
-    assert "abandoned" in invoke(state, "status", obj=obj)
+    assert "abandoned" in invoke(state, "status", obj=obj, status=1)
+    assert "abandoned" in invoke(state, "status", obj=obj, status=1)
     assert obj.reported == ["dead"]
 
 

@@ -127,6 +127,12 @@ def test_a_body_that_is_no_object_of_known_members_is_refused(body):
     assert refused.value.status == 400
 
 
+@pytest.mark.parametrize("value", ["1", '"x"', "null", "{}"])
+def test_a_member_that_nobody_knows_is_told_as_that_whatever_its_value(value):
+    with pytest.raises(Refused, match="The body may not have 'bogus'"):
+        of_body(f'{{"bogus": {value}}}'.encode(), KNOWN)
+
+
 @given(st.binary(max_size=60) | st.text(max_size=40).map(lambda text: json.dumps({"q": text}).encode()))
 @settings(max_examples=100)
 def test_no_body_gets_further_than_a_refusal_or_its_values(body):

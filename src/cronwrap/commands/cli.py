@@ -160,12 +160,20 @@ def _words(error: click.UsageError) -> str:
     """Give click's words for a mistake as one clause of ours."""
     if isinstance(error, click.NoSuchOption):
         return f"no such option: {error.option_name}"
-    text = error.format_message().rstrip(".")
+    text = error.format_message().rstrip(".").replace("a valid integer range", "a whole number")
     return text[:1].lower() + text[1:]
+
+
+def _open_what_is_closed() -> None:
+    """Put /dev/null in place of a standard stream that is closed, for which Python has None."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
 
 
 def main(words: Sequence[str]) -> int:
     """Run a subcommand; give the exit status."""
+    _open_what_is_closed()
     if not words:
         sys.stderr.write(surface.get_help(click.Context(surface, info_name="cronwrap", **CONTEXT)) + "\n")
         return EXIT_USAGE
@@ -183,6 +191,8 @@ def main(words: Sequence[str]) -> int:
     except click.ClickException as error:
         raise CronwrapError(error.format_message()) from None
     except OSError as error:
+        if error.filename is None and error.errno == errno.ENOENT:  # what getcwd(3) says
+            raise CronwrapError("the working directory is not there any more: cd to one that is") from None
         if error.filename is not None or error.errno not in _DISK_IS_FULL:
             raise
         raise CronwrapError(f"the output cannot be written: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.questions import confirm
 from cronwrap.commands.views import Cell, Screen
 from cronwrap.errors import CronwrapError
 from cronwrap.fleet import grants
@@ -106,7 +108,10 @@ def ship_(app: App) -> None:
 def forget(app: App, host: str, yes: bool) -> None:
     """Take a host, and all that is on record of it, out of the fleet."""
     if not yes:
-        click.confirm(f"forget {views.printable(host)} and all its runs?", abort=True, err=True)
+        if not sys.stdin.isatty():
+            raise CronwrapError("nothing is forgotten without a terminal to ask on; --yes does not ask")
+        if not confirm(f"forget {views.printable(host)} and all its runs?"):
+            raise CronwrapError("nothing is forgotten")
     with connected(in_force(app.settings())) as database:
         if not database.call("SELECT cronwrap.forget(%(host)s) AS found", {"host": host})[0]["found"]:
             raise CronwrapError(f"no host {host} is in the fleet; cronwrap fleet status lists them")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,18 +26,27 @@ def only_with_fleet(*, fleet: bool, **given: object) -> None:
     """Refuse options that are of the fleet alone."""
     for name, value in given.items():
         if value is not None and not fleet:
-            raise click.UsageError(f"--{name} goes with --fleet")
+            raise click.UsageError(f"{'-' if len(name) == 1 else '--'}{name} goes with --fleet")
 
 
-def status(app: App, *, host: str | None, job: str | None, limit: int | None, as_json: bool) -> None:
-    """Show the jobs of all hosts: what fails first, then what is late."""
+def status(app: App, *, host: str | None, job: str | None, limit: int | None, as_json: bool) -> bool:
+    """Show the jobs of all hosts, what fails first, then what is late; tell whether one is failing."""
     if as_json:
+        failures = 0
+
+        def public(job: Job) -> dict[str, Any]:
+            nonlocal failures
+            failures += job.tally.failures
+            return fleet.public(job)
+
+        # They may be a million: each is let go of once it is told.
         every = fleet.every_job(app.settings(), host=host, job=job, limit=limit)
-        views.write(views.objects(map(fleet.public, every)))
-        return
+        views.write(views.objects(map(public, every)))
+        return failures > 0
     most = limit or JOBS_SHOWN
     found, known = fleet.jobs(app.settings(), host=host, job=job, limit=most + 1)
     views.write(status_lines(Screen(), found[:most], known, more=len(found) > most))
+    return any(one.tally.failures for one in found)
 
 
 def status_lines(screen: Screen, found: list[Job], known: Counts, *, more: bool = False) -> Iterator[str]:

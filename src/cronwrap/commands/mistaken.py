@@ -89,7 +89,7 @@ def _of_subcommand(options: list[str], words: list[str], why: str) -> tuple[str,
 
     name, *rest = words
     known = right_subcommand.known(name)
-    config: list[str] = []
+    config, rest = _config(rest)
     moved: list[str] = []
     job: list[str] = []
     place = job
@@ -102,7 +102,20 @@ def _of_subcommand(options: list[str], words: list[str], why: str) -> tuple[str,
     foreign = [flag for flag in given if not _belongs(flag, known)]
     if _is_program(name) and ((job and not moved) or foreign):
         return why, Reading([*options, "--", *words]).form()
-    return why, " ".join((PROGRAM, *map(quote, config), right_subcommand.form([name, *moved, *rest])))
+    form = " ".join((PROGRAM, *map(quote, config), right_subcommand.form([name, *moved, *rest])))
+    if form == " ".join((PROGRAM, *map(quote, [*options, *words]))):  # what is wrong is what the words say
+        form = f"{PROGRAM} {right_subcommand.name_of(words)} --help"
+    return why, form
+
+
+def _config(rest: list[str]) -> tuple[list[str], list[str]]:
+    """Give ``--config FILE``, which belongs before a subcommand, and what is left without it."""
+    for at, word in enumerate(rest):
+        if word.partition("=")[0] == "--config":
+            behind = at + 1 if "=" in word else at + 2
+            missing = [] if behind <= len(rest) else ["FILE"]
+            return [*rest[at:behind], *missing], [*rest[:at], *rest[behind:]]
+    return [], rest
 
 
 def _belongs(flag: str, known: set[str]) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,18 @@ from cronwrap.text import harmless, shorten
 if TYPE_CHECKING:
     from cronwrap.commands.cli import App
 
+_HAVE_IT = "all whom mailto names now have got it"
+
+
+def _or_before(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    """Give a flag that may stand before the name of what is below ``outbox`` as well as behind it."""
+    return value or bool(ctx.parent and ctx.parent.params.get("as_json"))
+
+
+def _json_option(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    text = f"One JSON object{what}."
+    return click.option("--json", "as_json", is_flag=True, callback=_or_before, help=text)
+
 
 @click.group(
     "outbox",
@@ -38,7 +50,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
 
 
 @command.command("list", help="List what waits and what was given up, the oldest first.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a message.")
+@_json_option(" a message")
 @click.pass_obj
 def list_(app: App, *, as_json: bool) -> None:
     """List the outbox."""
@@ -53,7 +65,7 @@ def list_(app: App, *, as_json: bool) -> None:
 @command.command("show", help="Show a message as its reader would see it.")
 @click.argument("identity", metavar="ID")
 @click.option("--raw", is_flag=True, help="The message as it will be sent.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_json_option("")
 @click.pass_obj
 def show(app: App, identity: str, *, raw: bool, as_json: bool) -> None:
     """Show one message."""
@@ -73,6 +85,10 @@ def show(app: App, identity: str, *, raw: bool, as_json: bool) -> None:
     views.say(content if damaged else readable_item(item, content))
 
 
+def _say_outcome(item: Item, words: str) -> None:
+    views.say(json.dumps({"id": item.id, "job": item.job, "outcome": words}))
+
+
 class Progress:
     """Tells of each message what became of it, on a terminal also how many there are."""
 
@@ -85,7 +101,7 @@ class Progress:
         self.done += 1
         self.undelivered += not words.startswith("delivered")
         if self.as_json:
-            views.say(json.dumps({"id": item.id, "job": item.job, "outcome": words}))
+            _say_outcome(item, words)
             return
         number = f"{self.done}/{max(self.total, self.done)}  " if sys.stdout.isatty() else ""
         views.say(f"{number}{item.id}  {shorten(item.subject, 60)}: {words}")
@@ -97,7 +113,7 @@ def _busy() -> None:
 
 
 @command.command("flush", help="Send everything now, whatever its schedule says.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a message that was tried.")
+@_json_option(" a message that was tried")
 @click.pass_context
 def flush(ctx: click.Context, *, as_json: bool) -> None:
     """Send everything; exit 1 when something is left or was given up."""
@@ -120,21 +136,24 @@ def flush(ctx: click.Context, *, as_json: bool) -> None:
 @command.command("retry", help="Queue a message again, even one that was given up, and send it now.")
 @click.argument("identity", metavar="[ID]", required=False)
 @click.option("--all", "every", is_flag=True, help="Every message that waits or was given up.")
+@_json_option(" a message")
 @click.pass_context
-def retry(ctx: click.Context, identity: str | None, *, every: bool) -> None:
+def retry(ctx: click.Context, identity: str | None, *, every: bool, as_json: bool) -> None:
     """Queue messages again and send them; exit 1 when that does not succeed."""
     settings = ctx.obj.settings()
     box = Outbox(settings.state_dir).look()
     items = _chosen(box, identity, every=every)
     if every:
         items = [item for item in items if item.envelope.recipients]  # a damaged file has none
-    queued = set()
+    queued: dict[str, Item] = {}
     for item in items:
         if queue_again(box, item, settings):
-            queued.add(item.id)
+            queued[item.id] = item
+        elif as_json:
+            _say_outcome(item, f"gone: {_HAVE_IT}")
         else:
-            views.say(f"{item.id} is gone: all whom mailto names now have got it")
-    progress = Progress(len(queued), as_json=False)
+            views.say(f"{item.id} is gone: {_HAVE_IT}")
+    progress = Progress(len(queued), as_json=as_json)
 
     def told(tried: Item, words: str) -> None:
         if tried.id in queued:
@@ -144,14 +163,20 @@ def retry(ctx: click.Context, identity: str | None, *, every: bool) -> None:
         return
     first = "" if every else next(iter(queued))
     if not dispatch.flush(settings, told, first=first, patience=0.0):
-        names, them = (
-            (f"{next(iter(queued))} is", "it") if len(queued) == 1 else (f"{len(queued)} are", "them")
-        )
-        views.say(f"{names} queued; another process is sending, and takes {them} along")
+        _say_queued(queued, as_json=as_json)
         return
     dispatch.leave_waiter(settings)
     if progress.undelivered:
         ctx.exit(1)
+
+
+def _say_queued(queued: dict[str, Item], *, as_json: bool) -> None:
+    names, them = (f"{next(iter(queued))} is", "it") if len(queued) == 1 else (f"{len(queued)} are", "them")
+    if not as_json:
+        views.say(f"{names} queued; another process is sending, and takes {them} along")
+        return
+    for item in queued.values():
+        _say_outcome(item, "queued: another process is sending, and takes it along")
 
 
 def _chosen(box: Outbox, identity: str | None, *, every: bool) -> list[Item]:
@@ -164,15 +189,19 @@ def _chosen(box: Outbox, identity: str | None, *, every: bool) -> list[Item]:
 @command.command("drop", help="Throw a message away, unsent.")
 @click.argument("identity", metavar="[ID]", required=False)
 @click.option("--all", "every", is_flag=True, help="Every message that waits or was given up.")
+@_json_option(" a message")
 @click.pass_obj
-def drop(app: App, identity: str | None, *, every: bool) -> None:
+def drop(app: App, identity: str | None, *, every: bool, as_json: bool) -> None:
     """Throw messages away."""
     box = Outbox(app.settings().state_dir).look()
     items = _chosen(box, identity, every=every)
     for item in items:
         box.remove(item)
-        views.say(f"{item.id} is gone")
-    if not items:
+        if as_json:
+            _say_outcome(item, "gone")
+        else:
+            views.say(f"{item.id} is gone")
+    if not items and not as_json:
         views.say("the outbox is empty")
 
 

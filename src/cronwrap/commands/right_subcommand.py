@@ -29,6 +29,13 @@ def _flags(param: click.Parameter) -> list[str]:
     return [*param.opts, *param.secondary_opts] if isinstance(param, click.Option) else []
 
 
+def name_of(words: Sequence[str]) -> str:
+    """Give the name of a subcommand, and of what is below it where that is named: ``outbox retry``."""
+    command = _command(words[0])
+    below = [word for word in words[1:] if not word.startswith("-")][:1]
+    return " ".join(words[:1] if not isinstance(command, click.Group) else (words[0], *below))
+
+
 def form(words: Sequence[str]) -> str:
     """Give the right form, quoted, from the subcommand's name on."""
     name, *rest = words

@@ -9,19 +9,22 @@ from typing import Any
 import click
 
 from cronwrap.commands import views
+from cronwrap.commands.at_hand import read_job
 from cronwrap.commands.dead import report_dead
 from cronwrap.commands.history import JOB_COLUMNS, bring_up_to_date
 from cronwrap.commands.views import Cell, Screen
-from cronwrap.errors import StateError
+from cronwrap.errors import CronwrapError, StateError
 from cronwrap.history.shipping import Shipping, shipping
 from cronwrap.history.tally import durations
 from cronwrap.job import use
 from cronwrap.job.holds import Hold
 from cronwrap.manage.jobs import JobState, public, states
+from cronwrap.manage.known import no_such_job
 from cronwrap.manage.runs import result_words
 from cronwrap.outbox.store import LOUD_AFTER
 from cronwrap.outbox.summary import Summary, summary
 from cronwrap.pipeline.held_back import unsaid, until
+from cronwrap.settings.load import Settings
 from cronwrap.spans import ago, count, duration
 from cronwrap.text import median, moment, size
 
@@ -34,7 +37,9 @@ from cronwrap.text import median, moment, size
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a job.")
 @click.option("--fleet", "whole_fleet", is_flag=True, help="The jobs of all hosts: what fails first.")
 @click.option("--host", metavar="HOST", help="With --fleet: of this host alone.")
-@click.option("-j", "--job", metavar="NAME", help="With --fleet: this job alone, on all hosts.")
+@click.option(
+    "-j", "--job", metavar="NAME", callback=read_job, help="Only this job; with --fleet on all hosts."
+)
 @click.option(
     "-n", "limit", metavar="N", type=click.IntRange(min=1), help="With --fleet: at most N jobs.  [200]"
 )
@@ -42,24 +47,39 @@ from cronwrap.text import median, moment, size
 def command(
     ctx: click.Context, /, as_json: bool, by_next: bool, long: bool, whole_fleet: bool, **chosen: Any
 ) -> None:
-    """Show each job: last result, when, how long against its usual, failures in a row; and the outbox."""
+    """Show each job: last result, when, how long against its usual, failures in a row; and the outbox.
+
+    Exit with 1 while a job is failing.
+    """
     settings = ctx.obj.settings()
-    if whole_fleet or any(value is not None for value in chosen.values()):
-        _of_fleet(ctx, as_json=as_json, whole_fleet=whole_fleet, local=by_next or long, chosen=chosen)
-        return
-    report_dead(ctx.obj, settings)
+    if whole_fleet or chosen["host"] is not None or chosen["limit"] is not None:
+        local = by_next or long
+        failing = _of_fleet(ctx, as_json=as_json, whole_fleet=whole_fleet, local=local, chosen=chosen)
+    else:
+        report_dead(ctx.obj, settings)
+        found = _of_host(settings, chosen["job"], as_json=as_json, by_next=by_next, long=long)
+        failing = any(state.tally.failures for state in found)
+    if failing:
+        ctx.exit(1)
+
+
+def _of_host(
+    settings: Settings, job: str | None, *, as_json: bool, by_next: bool, long: bool
+) -> list[JobState]:
+    """Show the jobs of this host and user, or one of them; give them."""
     now = time.time()
     if as_json:
         bring_up_to_date(settings.state_dir, settings["history.keep"])
-        views.write(views.objects(map(public, states(settings, now, by_next=by_next))))
-        return
+        found = _asked(states(settings, now, by_next=by_next), job)
+        views.write(views.objects(map(public, found)))
+        return found
     screen = Screen()
     told, loud = outbox_lines(screen, settings.state_dir)
     if loud:
         views.write(told)
     try:
         bring_up_to_date(settings.state_dir, settings["history.keep"])
-        found = states(settings, now, by_next=by_next)
+        found = _asked(states(settings, now, by_next=by_next), job)
         views.write(lines(screen, found, now, by_next=by_next))
         if long:
             views.write(more(settings.state_dir, found))
@@ -68,17 +88,27 @@ def command(
             views.write(told)
     if settings.fleet:
         views.write(fleet_lines(screen, shipping(settings.state_dir), now))
+    return found
+
+
+def _asked(found: list[JobState], job: str | None) -> list[JobState]:
+    if job is None:
+        return found
+    if one := [state for state in found if state.tally.job == job]:
+        return one
+    raise CronwrapError(no_such_job(job, {state.tally.job for state in found}))
 
 
 def _of_fleet(
     ctx: click.Context, *, as_json: bool, whole_fleet: bool, local: bool, chosen: dict[str, Any]
-) -> None:
+) -> bool:
+    """Show the jobs of the fleet; tell whether one of them is failing."""
     from cronwrap.commands import fleet_views  # noqa: PLC0415  # for those who have one
 
-    fleet_views.only_with_fleet(fleet=whole_fleet, **{**chosen, "n": chosen["limit"], "limit": None})
+    fleet_views.only_with_fleet(fleet=whole_fleet, host=chosen["host"], n=chosen["limit"])
     if local:
         raise click.UsageError("--next and --long are of this host alone, not of the fleet")
-    fleet_views.status(ctx.obj, as_json=as_json, **chosen)
+    return fleet_views.status(ctx.obj, as_json=as_json, **chosen)
 
 
 def fleet_lines(screen: Screen, behind: Shipping, now: float) -> Iterator[str]:

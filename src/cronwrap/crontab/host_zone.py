@@ -16,4 +16,9 @@ def host_zone() -> tzinfo:
         with open("/etc/localtime", "rb") as file:
             return ZoneInfo.from_file(file)
     except (OSError, ValueError, KeyError):
-        return UTC if not name else datetime.now().astimezone().tzinfo or UTC
+        if not name:
+            return UTC
+    try:
+        return datetime.now().astimezone().tzinfo or UTC
+    except ValueError:  # an offset of a day and more
+        return UTC

@@ -68,6 +68,8 @@ class Reading:
             self.asks = word
         elif word == "-c":
             self._text(rest[1:])
+        elif _glued(word):
+            self._text([word[2:].removeprefix("="), *rest[1:]])
         elif not word.startswith("-") or word == "-":
             self.plain = rest
         else:
@@ -211,6 +213,11 @@ def _of_words(option: Option, value: str, lower: str) -> list[str]:
         allowed = ("allow", "skip", "wait", "kill", "report", "cron")
         return get_close_matches(lower, allowed, 3)
     return [re.sub(r"[;\s]+", ",", value)] if option.metavar == "CODES" else [value]
+
+
+def _glued(word: str) -> bool:
+    """Tell whether a word is ``-c`` and its TEXT, no option that lacks a hyphen (as ``-chdir``)."""
+    return word[:2] == "-c" and len(word) > 2 and not _nearest(word.partition("=")[0])
 
 
 def _nearest(name: str) -> str:

@@ -81,11 +81,14 @@ def outputs(arrivals: Iterable[Arrival]) -> list[dict[str, Any]]:
 
 
 def of_note(arrivals: Iterable[Arrival]) -> list[Arrival]:
-    """Give the runs that go over whole with ``ship = "changes"``: failures, and what told somebody."""
+    """Give the runs that go over whole with ``ship = "changes"``: what failed, recovered or told somebody."""
     return [
         arrival
         for arrival in arrivals
-        if arrival.run["result"] in FAILED or arrival.run["mailed"] or arrival.run.get("by_hand")
+        if arrival.run["result"] in FAILED
+        or arrival.recovered
+        or arrival.run["mailed"]
+        or arrival.run.get("by_hand")
     ]
 
 

@@ -113,7 +113,7 @@ class _Sender:
     def send(self) -> tuple[int, bool]:
         """Send the next batch; give how many of its runs were new, and whether there is more."""
         directory, now = self._settings.state_dir, time.time()
-        arrived = shipping.next_batch(directory, BATCH, BATCH_BYTES)
+        arrived = shipping.next_batch(directory, BATCH, BATCH_BYTES, recoveries=self._summarized)
         self._sent.look(self._settings, now)
         part = (now - self._offset) // 3600 if self._summarized else None
         rows = list(islice(self._sent.changed(now, part), JOBS_BATCH))

@@ -9,12 +9,15 @@ from __future__ import annotations
 from cronwrap.history import journal
 from cronwrap.history.database import reading, transaction, writing
 from cronwrap.history.kept_output import Kept
+from cronwrap.history.tally import FAILED
 from cronwrap.model import Record
 from cronwrap.spans import ago, count
 from cronwrap.text import moment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
     from typing import Any
 
 LONG = 300.0
@@ -29,6 +32,8 @@ class Arrival(Record):
     number: int
     run: dict[str, Any]
     output: dict[str, Any] | None
+    recovered: bool = False
+    """It went well, and the one before it that took place did not; told where that was asked for."""
 
 
 class Shipping(Record):
@@ -58,7 +63,7 @@ class Shipping(Record):
         return said
 
 
-def next_batch(state_dir: str, most: int, most_bytes: int) -> list[Arrival]:
+def next_batch(state_dir: str, most: int, most_bytes: int, *, recoveries: bool = False) -> list[Arrival]:
     """Give the next runs to ship in the order of their arrival: one, or as many as the bounds allow."""
     found: list[Arrival] = []
     size = 0
@@ -77,8 +82,19 @@ def next_batch(state_dir: str, most: int, most_bytes: int) -> list[Arrival]:
             size += sum(map(_size, (*values.values(), *(kept or {}).values())))
             if found and size > most_bytes:
                 break
-            found.append(Arrival(number=values.pop("arrival"), run=values, output=kept))
+            recovered = recoveries and values["result"] == "ok" and _failed_before(database, values)
+            number = values.pop("arrival")
+            found.append(Arrival(number=number, run=values, output=kept, recovered=recovered))
     return found
+
+
+def _failed_before(database: sqlite3.Connection, run: Mapping[str, Any]) -> bool:
+    row = database.execute(
+        "SELECT result FROM runs WHERE job = :job AND user = :user AND started < :started"
+        " AND result <> 'skipped' ORDER BY started DESC LIMIT 1",
+        {name: run[name] for name in ("job", "user", "started")},
+    ).fetchone()
+    return row is not None and row[0] in FAILED
 
 
 def _size(value: object) -> int:

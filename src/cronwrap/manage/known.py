@@ -6,6 +6,7 @@ from cronwrap.crontab.named import NamedJob, jobs_at, jobs_of, system_tables
 from cronwrap.errors import CronwrapError
 from cronwrap.history.runs import jobs
 from cronwrap.job import holds
+from cronwrap.manage.runs import bring_up_to_date
 from cronwrap.paths import user_name
 from cronwrap.settings.load import Settings
 from cronwrap.settings.values import nearest
@@ -21,6 +22,7 @@ def in_crontab(settings: Settings, user: str = "") -> tuple[list[NamedJob], str]
 
 def check_known(settings: Settings, name: str) -> None:
     """Raise CronwrapError, with the nearest name, unless a job of that name has run or is in the crontab."""
+    bring_up_to_date(settings.state_dir, settings["history.keep"])  # its first run may wait to be entered
     known = {tally.job for tally, _running in jobs(settings.state_dir)}
     known |= {hold.job for hold in holds.every(settings.state_dir)}
     if name in known:

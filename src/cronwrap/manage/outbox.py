@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime
 from typing import Any
 
 from cronwrap.errors import StateError
@@ -13,6 +12,7 @@ from cronwrap.outbox.store import Item, Outbox
 from cronwrap.pipeline.readdressing import anew, current
 from cronwrap.report.preview import readable
 from cronwrap.settings.load import Settings
+from cronwrap.text import iso
 
 SHOWN_OF_DAMAGED = 65536
 """Octets; enough to see what kind of file it is."""
@@ -34,7 +34,7 @@ def as_object(item: Item) -> dict[str, Any]:
 
 
 def _iso(moment: float) -> str | None:
-    return datetime.fromtimestamp(moment).astimezone().isoformat(timespec="seconds") if moment else None
+    return iso(moment, timespec="seconds") if moment else None
 
 
 def readable_item(item: Item, content: bytes) -> str:

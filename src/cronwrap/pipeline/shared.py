@@ -94,6 +94,11 @@ class Fleet:
             self.why_not = f"signal {self.interrupted} came while it waited for the fleet"
             return run
         how = run.settings["unreachable"]
+        if run.settings.fleet is None:  # no outage: somebody believes that one host alone runs it
+            from cronwrap.settings.fleet import NO_FLEET  # noqa: PLC0415  # a mistake is rare
+
+            faults = (*run.settings.faults, NO_FLEET)
+            run = run.replace(settings=run.settings.replace(faults=tuple(dict.fromkeys(faults))))
         note = f"the fleet could not be asked (--unreachable {how}): {why}"
         if how == "elect":
             mine, known = peers(run.settings.state_dir, run.settings.fleet)

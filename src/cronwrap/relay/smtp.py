@@ -137,14 +137,16 @@ class SmtpSession:
         def left() -> float:
             return max(MOMENT, relay.opening - (time.monotonic() - began)) if relay.opening else relay.timeout
 
+        stage = "login"
         try:
             # Before the connection: a command for the token may take longer than a relay waits.
             limit = min(credentials.COMMAND_LIMIT, left()) if relay.opening else 0.0
             secret = credentials.secret(relay, limit) if relay.user else b""
+            stage = "certificate"
             if self._context is None and relay.kind != "smtp":
                 self._context = certificate.context(relay)
         except TemporaryError as error:
-            raise as_fault("login", error) from None
+            raise as_fault(stage, error) from None
         timeout = min(relay.timeout, left())
         addresses = [] if relay.proxy else dial.resolve(relay.host, relay.port, timeout)
         conversation = Conversation(relay, self._context, secret)

@@ -98,7 +98,9 @@ def _recipients(report: Report) -> tuple[tuple[Address, ...], tuple[str, ...]]:
         good, wrong = usable(text, report.host)
         for address in good:
             found.setdefault(address.spec, address)
-        faults += [f"recipient passed over: {fault}" for fault in wrong]
+        # Where the settings' own fault tells of the very recipient, once is enough.
+        told = [fault for fault in wrong if not any(known.endswith(fault) for known in report.faults)]
+        faults += [f"recipient passed over: {fault}" for fault in told]
     if not found:
         found[""] = Address(name="", spec=fallback(report.user, report.host))
     return tuple(found.values()), tuple(faults)

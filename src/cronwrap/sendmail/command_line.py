@@ -21,8 +21,8 @@ SUBMIT, LIST, ALIASES, FLUSH = "m", "p", "i", "q"
 """Modes: take a message (``-bm``), ``mailq``, ``newaliases``, ``-q``."""
 OTHER_MODES = {
     "s": "speak SMTP on standard input",
-    "d": "be a daemon",
-    "D": "be a daemon",
+    "d": "run as a daemon",
+    "D": "run as a daemon",
     "t": "test addresses",
     "v": "verify addresses",
     "h": "show the persistent host status",

@@ -13,7 +13,7 @@ from cronwrap.address import LOCAL, Address, addresses, domain, usable
 from cronwrap.mail import Envelope, Message
 from cronwrap.model import Record
 from cronwrap.report import mime
-from cronwrap.sendmail.command_line import EX_DATAERR, EX_NOUSER, EX_USAGE, Rejected, Request
+from cronwrap.sendmail.command_line import EX_DATAERR, EX_NOUSER, Rejected, Request
 from cronwrap.text import one_line
 
 MESSAGE_LIMIT = 64 << 20
@@ -86,7 +86,7 @@ def submit(content: bytes, request: Request, site: Site, identity: str, now: flo
     fields, body = _split(content)
     resent = any(field.name in ("resent-to", "resent-cc", "resent-bcc") for field in fields)
     remarks: list[str] = []
-    sender = _sender(request, fields, site)
+    sender = _sender(request, fields, site, remarks)
     given_site, site = site, site.replace(sender=sender)
     to, all_local = _recipients(request, fields, site, remarks, prefix="resent-" if resent else "")
     shown = [_mended(field, site) for field in fields if field.name not in HIDDEN_FIELDS]
@@ -210,13 +210,17 @@ def _decoded(field: Field) -> str:
 # Sender and recipients --------------------------------------------------------------------------
 
 
-def _sender(request: Request, fields: list[Field], site: Site) -> Address:
-    """Give the return path, never empty: ``-f`` if it is a full address, else what is configured."""
+def _sender(request: Request, fields: list[Field], site: Site, remarks: list[str]) -> Address:
+    """Give the return path, never empty: ``-f`` if it is a full address, else what is configured.
+
+    Of a ``-f`` that is no address a remark is made: cron's mail must not be lost for it.
+    """
     if request.sender.strip("<> \t"):
+        given: tuple[Address, ...] = ()
         try:
             given = addresses(request.sender, LOCAL)
         except ValueError as error:
-            raise Rejected(EX_USAGE, f"-f: {error}") from None
+            remarks.append(f"sender passed over: -f: {error}")
         if given and not site.is_local(given[0]):
             return given[0]
     if site.sender_configured:

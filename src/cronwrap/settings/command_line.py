@@ -32,7 +32,8 @@ class Invocation(Record):
         """Give what is to be executed; ``-c`` takes the shell from ``SHELL``, as crond does."""
         if self.text is None:
             return Command(argv=self.words, text=self.shown or " ".join(map(quote, self.words)))
-        return Command(argv=(job_shell(environ) or "/bin/sh", "-c", self.text), text=self.text)
+        # An empty TEXT is shown as it was quoted: the run is called after what is shown.
+        return Command(argv=(job_shell(environ) or "/bin/sh", "-c", self.text), text=self.text or "''")
 
 
 def job_shell(environ: Mapping[str, str]) -> str:
@@ -98,6 +99,8 @@ def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
         option = BY_SHORT.get(word[1])
         if value and word[1:].partition("=")[0] in BY_KEY:
             raise _mistake(f"{word.partition('=')[0]} lacks a hyphen")
+    if name == "-c":
+        raise _mistake("-c and its TEXT are two words")
     if option is None:
         from cronwrap.settings.values import nearest  # noqa: PLC0415
 

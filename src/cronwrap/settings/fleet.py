@@ -28,6 +28,7 @@ IN_QUERY = ("host", "port", "user", "dbname")
 """What the query of the URL may say; the rest of libpq's would open what is closed here, or has a key."""
 SHIP = ("runs", "changes")
 URL_FORM = "postgresql://[USER@]HOST[:5432]/DATABASE, or postgresql:///DATABASE?host=/run/postgresql"
+NO_FLEET = "--once and --scope fleet need a fleet, and none is configured: [fleet] url"
 LONGEST_NAME = 63
 """Octets of a name of PostgreSQL's; a host's is held to the same, since it may name a role."""
 

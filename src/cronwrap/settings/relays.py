@@ -152,7 +152,7 @@ class _Reader(TableReader):
     """Reads one ``[[relay]]`` table."""
 
     def endpoint(self) -> Endpoint:
-        url = self.text("url")
+        url = self.text("url").strip()
         if not url:
             raise self.wrong("url", f"is missing; write {URL_FORMS}")
         kind, _, rest = url.partition(":")
@@ -191,7 +191,8 @@ class _Reader(TableReader):
         return found
 
     def _local(self, kind: str, path: str) -> Endpoint:
-        for key in KEYS[1:]:
+        # A variable may stand for many lines of a crontab, of which one names a relay of another kind.
+        for key in KEYS[1:] if not self.names else ():
             if key in self.table and key != "timeout":
                 raise self.wrong(key, f"has no use with {kind}:")
         # An URL may spell the empty authority out: maildir:///home/me/Maildir.

@@ -26,7 +26,7 @@ _PLAIN_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 LONGEST_DURATION = 100 * 365 * 86400.0
 """Seconds; beyond a century a duration is a typing error, and timers may overflow."""
 MOST_DIGITS = 15
-"""Of a size: what is longer is a typing error."""
+"""Of a size, or a number: what is longer is a typing error, and int() need not read it."""
 BAD_VALUE = (ValueError, OverflowError, RecursionError)
 """What reading a value may end in; the last two come from regular expressions without measure."""
 
@@ -101,9 +101,9 @@ def integer(low: int, high: int) -> Callable[[object], int]:
 
     def read(value: object) -> int:
         text = _written(value)
-        if not _number(text.removeprefix("-"), fraction=False) or len(text.lstrip("-0")) > 9:
+        if not _number(text.removeprefix("-"), fraction=False):
             raise ValueError(f"{value!r} is not a whole number")
-        if not low <= int(text) <= high:
+        if len(text.lstrip("-0")) > MOST_DIGITS or not low <= int(text) <= high:
             raise ValueError(f"{value!r} is not between {low} and {high}")
         return int(text)
 
@@ -221,13 +221,14 @@ def url(value: object) -> str:
 
 
 def name(value: object) -> str:
-    r"""Read a job's name: 1 to 200 octets without control characters, else ValueError.
+    r"""Read a job's name: 1 to 200 octets, not blank, without control characters, else ValueError.
 
     It is one name wherever it is told, asked for or clicked at: octets that are no UTF-8 become ``\xff``.
     """
     text = plain_text(value)
-    if not text or len(text.encode(errors="surrogateescape")) > 200 or any(ord(char) < 32 for char in text):
-        raise ValueError(f"{value!r} is not a job name: 1 to 200 octets, no control characters")
+    control = any(char < " " or "\x7f" <= char <= "\x9f" for char in text)
+    if not text.strip() or len(text.encode(errors="surrogateescape")) > 200 or control:
+        raise ValueError(f"{value!r} is not a job name: 1 to 200 octets, not blank, no control characters")
     return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from cronwrap.crontab.named import NamedJob
 from cronwrap.model import Record
 from cronwrap.relay.wording import SOURCES, with_advice
+from cronwrap.settings.fleet import NO_FLEET
 from cronwrap.settings.load import Settings
 from cronwrap.setup.check import Check
 from cronwrap.setup.wrapped_lines import Line, places
@@ -59,6 +60,9 @@ def _said(line: Line, base: Settings, environ: Mapping[str, str]) -> Iterator[_S
         if fault not in base.faults:
             text, advice = with_advice(fault, SOURCES["settings"])
             yield _Said(ok=False, text=text, advice=advice)
+    if line.settings.fleet is None and (line.settings["once"] or line.settings["scope"] != "host"):
+        advice = "write [fleet] into the configuration, or take the option away: every host runs the job"
+        yield _Said(ok=False, text=NO_FLEET, advice=advice)
     if line.mails and not line.relays and base.relays:
         yield _Said(ok=False, text=NO_RELAY, advice=_where_to_say_it(line, environ))
     else:

@@ -123,9 +123,9 @@ def of_body(content: bytes, known: Sequence[Parameter]) -> dict[str, Any]:
     kinds = {parameter.name: parameter.kind for parameter in known}
     for name, value in found:
         flag = isinstance(value, bool) and kinds.get(name) is FLAG
-        if not (isinstance(value, str) or flag):
+        if name in kinds and not (isinstance(value, str) or flag):
             raise Refused(400, "Wrong type", f"{_shown(name)} has a value of another type than it may.")
-        pairs.append((name, str(value).lower() if flag else value))
+        pairs.append((name, str(value).lower() if flag or name not in kinds else value))
     return _read(pairs, known, "body")
 
 
