@@ -52,7 +52,7 @@ def test_show_tells_faults_on_standard_error_and_goes_on(cli):
     cli.write_config("[defaults]\nnice = true\nretries = 2\n")
     result = cli("config", "show")
     assert result.status == 0
-    assert "defaults.nice: True is not a whole number" in result.stderr
+    assert "defaults.nice: true is not a whole number" in result.stderr
     assert "retries" in result.stdout
 
 

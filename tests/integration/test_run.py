@@ -134,7 +134,7 @@ def test_secrets_are_taken_out_of_what_is_told_about_a_mistake(cli, relay):
         ('tiemout = "2h"', "unknown key 'tiemout'"),
         ('[defaults]\ntimeuot = "2h"', "defaults: unknown key 'timeuot': did you mean timeout?"),
         ('[defaults]\ntimeout = "soon"', "defaults.timeout: 'soon' is not a duration"),
-        ("[defaults]\ntimeout = true", "defaults.timeout: True is not a duration"),
+        ("[defaults]\ntimeout = true", "defaults.timeout: true is not a duration"),
         ('[jobs.x]\non = ["nothing"]', "jobs.x.on: 'nothing' is not an event"),
         ("[delivery]\ninlin = 3", "unknown key 'inlin': did you mean inline?"),
         ('[[relay]]\nurl = "http://x"', "relay 1"),

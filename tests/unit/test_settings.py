@@ -398,6 +398,7 @@ def test_a_byte_order_mark_is_no_fault(ground):
         ('[delivery]\ninlin = "1s"', "delivery: unknown key 'inlin': did you mean inline?"),
         ("[history]\nzzz = 1", "history: unknown key 'zzz'; allowed: keep"),
         ("[delivery]\nbackground = 5", "delivery.background: 5 is neither true nor false"),
+        ("[defaults]\ntimeout = true", "defaults.timeout: true is not a duration"),
         ("mailto = 5", "mailto: 5 is not a text"),
         ('mailto = "a b@c@d"', "mailto: "),
         ('mailto = "a..b@example.com"', "a dot stands at an end or beside another"),

@@ -47,6 +47,11 @@ def _written(value: object) -> str:
     return "" if isinstance(value, bool) else str(value)
 
 
+def _shown(value: object) -> str:
+    """Give a value as TOML has it."""
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
 def duration(value: object) -> float:
     """Read ``90``, ``90s``, ``1.5s``, ``5m``, ``2h``, ``1d`` or ``1h30m`` as seconds, else ValueError."""
     text = _written(value)
@@ -66,15 +71,15 @@ def duration(value: object) -> float:
         if text and not number:
             if total <= LONGEST_DURATION:
                 return total
-            raise ValueError(f"{value!r} is too long: the most is {LONGEST_DURATION / 86400.0:.0f}d")
-    raise ValueError(f"{value!r} is not a duration: write 90, 90s, 1.5s, 5m, 2h, 1d or 1h30m")
+            raise ValueError(f"{_shown(value)} is too long: the most is {LONGEST_DURATION / 86400.0:.0f}d")
+    raise ValueError(f"{_shown(value)} is not a duration: write 90, 90s, 1.5s, 5m, 2h, 1d or 1h30m")
 
 
 def duration_with_unit(value: object) -> float:
     """Read a duration of days; one without a unit, which would be seconds, is refused (ValueError)."""
     seconds, text = duration(value), _written(value)
     if not isinstance(value, str) or _number(text, fraction=True):
-        raise ValueError(f"{value!r} lacks its unit: write {text}d for days")
+        raise ValueError(f"{_shown(value)} lacks its unit: write {text}d for days")
     return seconds
 
 
@@ -84,10 +89,10 @@ def size(value: object) -> int:
     unit = SIZE_UNITS.get(text[-1:].upper(), 0)
     digits = text[:-1] if unit else text
     if not _number(digits, fraction=False):
-        raise ValueError(f"{value!r} is not a size: write 512, 64K, 1M or 2G")
+        raise ValueError(f"{_shown(value)} is not a size: write 512, 64K, 1M or 2G")
     if len(digits) > MOST_DIGITS:
         most = "9" * MOST_DIGITS
-        raise ValueError(f"{value!r} is too large: the most is {most}T; write 512, 64K, 1M or 2G")
+        raise ValueError(f"{_shown(value)} is too large: the most is {most}T; write 512, 64K, 1M or 2G")
     return int(digits) * (unit or 1)
 
 
@@ -102,9 +107,9 @@ def integer(low: int, high: int) -> Callable[[object], int]:
     def read(value: object) -> int:
         text = _written(value)
         if not _number(text.removeprefix("-"), fraction=False):
-            raise ValueError(f"{value!r} is not a whole number")
+            raise ValueError(f"{_shown(value)} is not a whole number")
         if len(text.lstrip("-0")) > MOST_DIGITS or not low <= int(text) <= high:
-            raise ValueError(f"{value!r} is not between {low} and {high}")
+            raise ValueError(f"{_shown(value)} is not between {low} and {high}")
         return int(text)
 
     return read
@@ -161,7 +166,7 @@ def one_of(*allowed: str) -> Callable[[object], str]:
     def read(value: object) -> str:
         if value not in allowed:
             raise ValueError(
-                f"{value!r} is not allowed{nearest(str(value), allowed)}; use {', '.join(allowed)}"
+                f"{_shown(value)} is not allowed{nearest(str(value), allowed)}; use {', '.join(allowed)}"
             )
         return str(value)
 
@@ -175,13 +180,13 @@ def boolean(value: object) -> bool:
         return True
     if word in ("0", "false", "no", "off", ""):
         return False
-    raise ValueError(f"{value!r} is neither true nor false")
+    raise ValueError(f"{_shown(value)} is neither true nor false")
 
 
 def plain_text(value: object) -> str:
     """Read a text without NUL, else ValueError."""
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a text")  # noqa: TRY004  # one kind of error for a bad value
+        raise ValueError(f"{_shown(value)} is not a text")  # noqa: TRY004  # one kind of error for a bad value
     if "\0" in value:
         raise ValueError("it holds a NUL character")
     return value
@@ -208,7 +213,7 @@ def hosts(value: object) -> tuple[str, ...]:
     found = [] if isinstance(value, str) and not value.strip() else _items(value)
     items = tuple(item for item in found if isinstance(item, str))
     if len(items) != len(found) or not all(item and _PLAIN_NAME.issuperset(item) for item in items):
-        raise ValueError(f"{value!r} are no names of hosts, as cron.example.com")
+        raise ValueError(f"{_shown(value)} are no names of hosts, as cron.example.com")
     return items
 
 
@@ -228,7 +233,9 @@ def name(value: object) -> str:
     text = plain_text(value)
     control = any(char < " " or "\x7f" <= char <= "\x9f" for char in text)
     if not text.strip() or len(text.encode(errors="surrogateescape")) > 200 or control:
-        raise ValueError(f"{value!r} is not a job name: 1 to 200 octets, not blank, no control characters")
+        raise ValueError(
+            f"{_shown(value)} is not a job name: 1 to 200 octets, not blank, no control characters"
+        )
     return text if text.isascii() else text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
@@ -270,7 +277,7 @@ def address(value: object) -> str:
     """Read one address, else ValueError."""
     text = addresses(value)
     if "," in text and '"' not in text:
-        raise ValueError(f"{value!r} is more than one address")
+        raise ValueError(f"{_shown(value)} is more than one address")
     return text
 
 
