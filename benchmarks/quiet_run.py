@@ -18,9 +18,8 @@ from cronwrap.__main__ import leave, main
 leave(main(["--", "true"]))
 """
 WITHOUT_RECORD = """
-from cronwrap.pipeline import housekeeping
-from cronwrap import run
-run._begin = lambda run, faults: None
+from cronwrap.pipeline import housekeeping, tries
+tries.on_record = lambda run, faults: None
 housekeeping.do_for_others = lambda *words, **more: None
 """
 

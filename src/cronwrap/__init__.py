@@ -26,17 +26,20 @@ if TYPE_CHECKING:
     from types import CodeType
 
     SourceState = tuple[int, int, int, int]
-    Later = tuple[list[tuple[str, SourceState]], bytes]
-    """Sources with their states; the modules made of them, as ``Member`` each, not yet unpacked."""
-    Member = tuple[str, str, str, SourceState, CodeType]
-    """Name; source and byte code, both below the package's folder; the state of the source; the code."""
+    Part = tuple[list[tuple[str, str]], list["Member"]]
+    """The extension modules of Python that its modules need, by name and by path below ``LIBRARY``; these
+    modules, in the order in which they need each other."""
+    Member = tuple[str, str, str, CodeType]
+    """Name; source and byte code, both below the package's folder; the code."""
 
 QUIET_RUN = "quiet-run"
 """What the first of the files holds; it is the end of the file's name."""
-HEADER = b"cronwrap modules 2 " + machinery.MAGIC_NUMBER
+HEADER = b"cronwrap modules 3 " + machinery.MAGIC_NUMBER
 """Format, and Python's own number for its kind of byte code (PEP 3147)."""
 SIZE_LENGTH = 8
-"""Octets of the body's length in the header: a file that was cut short is none."""
+"""Octets of the length of each part in the header: a file that was cut short is none."""
+PARTS = 3
+START_LENGTH = len(HEADER) + PARTS * SIZE_LENGTH
 SIZE_LIMIT = 4 << 20
 """Octets; ten times what there is."""
 S_IFMT, S_IFREG = 0o170000, 0o100000
@@ -46,11 +49,12 @@ UNUSABLE = (OSError, ValueError, EOFError, TypeError)
 
 ModuleType = type(sys)
 DIRECTORY = os.path.dirname(__file__)
+LIBRARY = os.path.dirname(os.__file__)
 bundles_due: dict[str, str] = {}
 """What a run is to write, since there is none that counts, and where; empty when it need not or must not."""
 _asked_for: list[str] = []
-_for_later: list[bytes] = []
-"""What a file holds for ``load_rest``."""
+_for_later: list[tuple[int, int, int]] = []
+"""Of each part of a file that is for ``load_rest``: its length and its begin, and the file's descriptor."""
 
 
 def load_also(what: str) -> None:
@@ -64,30 +68,52 @@ def load_also(what: str) -> None:
 
 def load_bundle(what: str = QUIET_RUN) -> None:
     """Load the modules of a quiet run, say, as one; quietly nothing where they cannot be had so."""
+    if not _asked_for:
+        open_standard_streams()  # before there is a descriptor that stays
     _asked_for.append(what)
     path = bundle_path(what)
     if not path:
         return
+    part: Part | None
     try:
-        members, later = _read(path)
+        part = _read(path)
     except UNUSABLE:
-        members, later = [], b""
-    if members:
-        _for_later.append(later)
-        for member in members:
-            _execute(*member)
+        part = None
+    if part:
+        _load(part)
     elif _may_write(path):
         bundles_due[what] = path
 
 
+def rest_is_at_hand() -> bool:
+    """Tell whether ``load_rest`` has something to load: what it loads need not be imported before."""
+    return bool(_for_later)
+
+
 def load_rest() -> None:
-    """Load what a run needs once its job has been started; it was read, and its sources seen, before."""
+    """Load the next part of the file: what a run needs once its job has been started, then once that speaks.
+
+    The file was opened, and the sources seen, before: all is of one version. Nothing where there is no more.
+    """
+    if not _for_later:
+        return
+    length, begin, handle = _for_later.pop(0)
     try:
-        while _for_later:
-            for member in marshal.loads(_for_later.pop()):  # noqa: S302  # as the rest of the file
-                _execute(*member)
+        content = os.pread(handle, length, begin)
+        if not _for_later:
+            os.close(handle)
+        _load(marshal.loads(content))  # noqa: S302  # as the first part of the file
     except Exception:  # noqa: BLE001  # the job runs; whoever needs what cannot be loaded imports it
         return
+
+
+def open_standard_streams() -> None:
+    """Open what was closed among the first three descriptors, so that nothing of ours becomes one."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def bundle_path(what: str = QUIET_RUN) -> str:
@@ -104,9 +130,9 @@ def source_state(path: str) -> SourceState:
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
-def bundle_head(length: int) -> bytes:
-    """Give what stands before a body of so many octets in the file."""
-    return HEADER + length.to_bytes(SIZE_LENGTH, "little")
+def bundle_head(*lengths: int) -> bytes:
+    """Give what stands before the ``PARTS`` of the file, which have so many octets."""
+    return HEADER + b"".join([length.to_bytes(SIZE_LENGTH, "little") for length in lengths])
 
 
 def _may_write(path: str) -> bool:
@@ -124,33 +150,52 @@ def _owners() -> tuple[int, int]:
     return 0, os.stat(DIRECTORY).st_uid
 
 
-def _read(path: str) -> tuple[list[Member], bytes]:
-    """Give the modules in a file, in the order in which they need each other; none where one has changed.
+def _read(path: str) -> Part | None:
+    """Give the first part of a file; None where one of the modules in it has changed.
 
-    Those that are for later come as they are in the file.
+    Those that are for later stay in the file, which is kept open.
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    later: list[tuple[int, int, int]] = []
     try:
         state = os.fstat(handle)
         trusted = state.st_uid in _owners() and not state.st_mode & WRITABLE_BY_OTHERS
         if not trusted or state.st_mode & S_IFMT != S_IFREG or state.st_size > SIZE_LIMIT:
-            return [], b""
-        content = os.read(handle, state.st_size)
+            return None
+        head = os.read(handle, START_LENGTH)
+        starts = range(len(HEADER), START_LENGTH, SIZE_LENGTH)
+        first, *rest = [int.from_bytes(head[at : at + SIZE_LENGTH], "little") for at in starts]
+        if head != bundle_head(first, *rest) or START_LENGTH + first + sum(rest) != state.st_size:
+            return None
+        part: Part
+        part, sources = marshal.loads(os.read(handle, first))  # noqa: S302  # whole, by somebody trusted
+        if any(source_state(f"{DIRECTORY}/{source}") != state for source, state in sources):
+            return None
+        begins = [START_LENGTH + first + sum(rest[:at]) for at in range(len(rest))]
+        later = [(length, begin, handle) for length, begin in zip(rest, begins, strict=True) if length]
     finally:
-        os.close(handle)
-    body = memoryview(content)[len(HEADER) + SIZE_LENGTH :]
-    if not content.startswith(bundle_head(len(body))):
-        return [], b""
-    members: list[Member]
-    later: Later
-    members, later = marshal.loads(body)  # noqa: S302  # whole, and by somebody who is trusted
-    sources = [(source, state) for _, source, _, state, _ in members]
-    if any(source_state(f"{DIRECTORY}/{source}") != state for source, state in sources + later[0]):
-        return [], b""
-    return members, later[1]
+        if not later:
+            os.close(handle)
+    _for_later.extend(later)
+    return part
 
 
-def _execute(name: str, source: str, cached: str, _state: SourceState, code: CodeType) -> None:
+def _load(part: Part) -> None:
+    """Load what a part of a file names and holds."""
+    extensions, members = part
+    for name, path in extensions:
+        if name not in sys.modules:
+            loader = machinery.ExtensionFileLoader(name, f"{LIBRARY}/{path}")
+            try:
+                # What `import` does with what it has found.
+                bootstrap._load(bootstrap.ModuleSpec(name, loader, origin=loader.path))  # type: ignore[attr-defined]  # noqa: SLF001
+            except ImportError:
+                continue  # it is elsewhere; whoever needs it has it looked for
+    for member in members:
+        _execute(*member)
+
+
+def _execute(name: str, source: str, cached: str, code: CodeType) -> None:
     """Do what ``import`` does for a module once its code is known, unless it has been imported."""
     if name in sys.modules:
         return

@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 
-from cronwrap import load_also
+from cronwrap import load_also, open_standard_streams
 from cronwrap.exit_status import (
     EXIT_INTERNAL,
     EXIT_NOT_EXECUTABLE,
@@ -18,7 +18,7 @@ from cronwrap.exit_status import (
     EXIT_USAGE,
     AftermathError,
 )
-from cronwrap.settings.command_line import Invocation, parse
+from cronwrap.settings.command_line import Invocation, job_locale, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def _become(shell: list[str]) -> NoReturn:
 
     for number in RESTORED:
         _signal.signal(number, _signal.SIG_DFL)
-    os.execve(shell[0], shell, {**os.environ, "SHELL": shell[0]})
+    seen = {**os.environ, "SHELL": shell[0], "LC_CTYPE": job_locale(os.environ)}
+    os.execve(shell[0], shell, {name: value for name, value in seen.items() if value is not None})
 
 
 def leave(status: int) -> NoReturn:
@@ -114,7 +115,7 @@ def _become_job(invocation: Invocation, error: Exception) -> NoReturn:
 def _bounded(work: Callable[[], int], words: Sequence[str]) -> int:
     """Be the one boundary that turns an error into a line for a person and an exit status."""
     try:
-        _open_standard_streams()
+        open_standard_streams()
         return work()
     except KeyboardInterrupt:
         return 130
@@ -156,15 +157,6 @@ def _bug(error: Exception) -> int:
     except Exception:  # noqa: BLE001  # no descriptor or memory left to load a module
         _say(f"internal error: {type(cause).__name__}: {cause}")
     return status
-
-
-def _open_standard_streams() -> None:
-    """Open what was closed among the first three descriptors, so that no pipe of ours becomes one."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 def _say(text: str) -> None:

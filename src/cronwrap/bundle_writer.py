@@ -11,13 +11,13 @@ import os
 import time
 from errno import ENOSPC
 from importlib.machinery import SourceFileLoader
-from importlib.util import cache_from_source
+from importlib.util import cache_from_source, find_spec
 
 import cronwrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cronwrap import Member
+    from cronwrap import Member, Part, SourceState
 
 MODULES = (
     "exit_status",
@@ -26,37 +26,42 @@ MODULES = (
     "model",
     "settings.command_line",
     "__main__",
+    "state",
+    "beside",
     "job",
-    "job.deadlines",
     "job.signals",
     "job.spawn",
-    "job.capture",
     "job.terminal",
-    "job.supervise",
     "paths",
-    "state",
-    "lock",
+    "redact",
     "pipeline",
     "pipeline.context",
+    "pipeline.on_demand",
     "settings.cache",
-    "redact",
     "settings.job_name",
     "settings.load",
     "run",
-    "job.overlap",
 )
 """What a quiet run loads before its job is started, each after what it imports."""
 AFTER = (
-    "history",
-    "history.journal",
-    "pipeline.run_entry",
+    "lock",
+    "job.overlap",
+    "job.deadlines",
+    "job.supervise",
     "report",
     "spans",
     "report.verdict",
+    "pipeline.tries",
+    "pipeline.conclusion",
+    "history",
+    "history.journal",
+    "pipeline.run_entry",
     "pipeline.housekeeping",
 )
 """What it loads then, from the same file; a test keeps the two lists to just that."""
-OPTIONS = ("settings.values", "settings.options")
+SPOKEN = ("job.capture", "job.reader", "job.start_report")
+"""What it loads, from the same file, if its job says something or is not to be had."""
+OPTIONS = ("settings.values", "settings.options", "settings.variables")
 """What a run needs that was given an option, or a variable of ours."""
 HISTORY = (
     "errors",
@@ -120,6 +125,10 @@ BUNDLES = {
     "history": HISTORY,
     "report": REPORT,
 }
+LATER = {cronwrap.QUIET_RUN: (AFTER, SPOKEN)}
+EXTENSIONS = {cronwrap.QUIET_RUN: (("_ctypes", "_posixsubprocess"), ("fcntl", "select", "resource"), ())}
+"""What is loaded with them from the library: many a Python has these as files of their own, and to find one
+takes as long as to load it."""
 SETTLED = 1.1
 """Seconds. A source that changed less long ago may change again without another time stamp: some file systems
 know whole seconds only."""
@@ -131,11 +140,16 @@ def write(path: str, what: str = cronwrap.QUIET_RUN) -> None:
     """Write the file; what cannot be written now is tried by the next run."""
     temporary = f"{path}.{os.getpid()}"
     try:
-        later = [_member(name) for name in (AFTER if what == cronwrap.QUIET_RUN else ())]
-        states = [(source, state) for _, source, _, state, _ in later]
-        members = [_member(name) for name in BUNDLES[what]]
-        body = marshal.dumps((members, (states, marshal.dumps(later))))
-        content = cronwrap.bundle_head(len(body)) + body
+        at_once = [_member(name) for name in BUNDLES[what]]
+        later = [[_member(name) for name in names] for names in LATER.get(what, ((), ()))]
+        states = [state for part in (at_once, *later) for state, _ in part]
+        first, *rest = EXTENSIONS.get(what, ((), (), ()))
+        parts = [marshal.dumps((_part(first, at_once), states))]
+        parts += [
+            marshal.dumps(_part(names, part)) if part else b""
+            for names, part in zip(rest, later, strict=True)
+        ]
+        content = cronwrap.bundle_head(*map(len, parts)) + b"".join(parts)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except Exception:  # noqa: BLE001  # a source that is just being replaced: anything may be in it
         return
@@ -172,8 +186,22 @@ def _without_annotations(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _member(name: str) -> Member:
-    """Give a module as the file has it; OSError when its source is too young, or changes meanwhile."""
+def _part(names: tuple[str, ...], found: list[tuple[tuple[str, SourceState], Member]]) -> Part:
+    """Give a part of the file: the extension modules of these names, where they are files; the modules."""
+    extensions = []
+    for name in names:
+        spec = find_spec(name)
+        path = os.path.relpath(spec.origin or "", cronwrap.LIBRARY) if spec and spec.has_location else ".."
+        if not path.startswith(".."):
+            extensions.append((name, path))
+    return extensions, [member for _, member in found]
+
+
+def _member(name: str) -> tuple[tuple[str, SourceState], Member]:
+    """Give a module's source and its state, and the module as the file has it.
+
+    OSError when the source is too young, or changes meanwhile.
+    """
     source = name.replace(".", "/")
     source += "/__init__.py" if os.path.isdir(f"{cronwrap.DIRECTORY}/{source}") else ".py"
     path = f"{cronwrap.DIRECTORY}/{source}"
@@ -187,4 +215,4 @@ def _member(name: str) -> Member:
     if cronwrap.source_state(path) != state:
         raise OSError("changed meanwhile")
     cached = os.path.relpath(cache_from_source(path), cronwrap.DIRECTORY)
-    return full, source, cached, state, code
+    return (source, state), (full, source, cached, code)

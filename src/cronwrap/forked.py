@@ -7,6 +7,7 @@ import os
 import select
 import time
 
+from cronwrap.beside import SLICES, fork_alone
 from cronwrap.state import NO_ANSWER
 
 TYPE_CHECKING = False
@@ -28,7 +29,6 @@ DEFAULTED = (
     _signal.SIGCHLD,
 )
 
-SLICES = 4
 DESCRIPTORS = 256
 """How many are looked at where they cannot be listed: what shells and crond hand on has small numbers."""
 
@@ -79,7 +79,7 @@ def _read_in_time(descriptor: int, patience: float) -> bytes | None:
     """Give what a pipe has, to its end; None when it does not come within ``patience`` in seconds."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    left = [patience / SLICES] * SLICES  # as in ``lock.Beside``: who was stopped looks once more
+    left = [patience / SLICES] * SLICES  # as in ``beside.Beside``: who was stopped looks once more
     content = b""
     while left:
         began = time.monotonic()
@@ -99,11 +99,16 @@ def compute(work: Callable[[], T], patience: float) -> T:
 
     TimeoutError when it takes longer than ``patience`` in seconds: it reads from a file system that hangs.
     """
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())
     try:
         ours, theirs = os.pipe()
-        pid = os.fork()
+        pid = fork_alone()
+        if not pid:
+            _signal.set_wakeup_fd(-1)  # what is said to the process group is noted once, by our parent
     except OSError:
         return work()
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     if not pid:
         try:
             os.close(ours)

@@ -30,19 +30,22 @@ def unquoted(environ: Mapping[str, str]) -> Mapping[str, str]:
     Docker's ``--env-file`` and its kind take ``MAILTO="a@b"`` with its quotes.
     """
     bare = {
-        name: value[1:-1]
+        name: _bare(value)
         for name, value in environ.items()
-        if value[:1] in ('"', "'")
-        and (name.startswith("CRONWRAP_") or name in ("MAILTO", "MAILFROM"))
-        and len(value) > 1
-        and value.find(value[0], 1) == len(value) - 1
+        if name.startswith("CRONWRAP_") or name in ("MAILTO", "MAILFROM")
     }
     return {**environ, **bare} if bare else environ
 
 
+def _bare(value: str) -> str:
+    """Give a value without the pair of quotes around the whole of it."""
+    quoted = value[:1] in ('"', "'") and value.find(value[0], 1) == len(value) - 1 > 0
+    return value[1:-1] if quoted else value
+
+
 def state_directory(environ: Mapping[str, str]) -> str:
     """Give the directory of outbox, locks and history; it need not exist yet."""
-    named = unquoted(environ).get("CRONWRAP_STATE_DIR")
+    named = _bare(environ.get("CRONWRAP_STATE_DIR", ""))
     if named:
         return absolute(named, environ)
     if os.geteuid() == 0:

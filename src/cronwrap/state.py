@@ -19,14 +19,18 @@ RUNS, NEW = "runs", ".new-"
 """Where runs are put on record, and what the names there begin with until they are."""
 PAUSES = "pauses"
 """Where it is written down that a job is paused, or muted."""
+NAME_LIMIT = 240
+"""Octets of a file name made from a job's; file systems take 255, and a suffix follows."""
 MOST_HELD = 16
 """Directories that are kept open; a state has nine."""
 
 NO_ANSWER = "the file system does not answer"
 silent: set[str] = set()
-"""State directories whose file system did not answer (``lock.answered``): refused at once, until it does."""
+"""State directories whose file system did not answer (``beside.answered``): refused until it does."""
 
 _held: dict[str, Directory] = {}
+_own_start: dict[int, int] = {}
+"""When this process started, by its pid; a child has its own."""
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _DIRECTORY = os.O_DIRECTORY | _FILE
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | _FILE
@@ -204,6 +208,11 @@ def boot_id() -> str:
 
 def process_started(pid: int | str) -> int:
     """Give when a process started, in clock ticks since boot (proc(5), stat, field 22); 0 if unknown."""
+    if pid == "self":
+        own = os.getpid()
+        if not _own_start.get(own):
+            _own_start[own] = process_started(own)
+        return _own_start[own]
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -220,3 +229,18 @@ def process_started(pid: int | str) -> int:
 def tag(job: str) -> str:
     """Give eight hexadecimal digits for a job's name; two jobs may share them."""
     return f"{checksum(job.encode('utf-8', 'surrogatepass')) & 0xFFFFFFFF:08x}"
+
+
+def file_name(name: str) -> str:
+    """Give a job's name as a file name: percent-encoded where it is not plain; each has its own."""
+    plain = all(char.isascii() and (char.isalnum() or char in "-_.") for char in name)
+    if plain and name and not name.startswith(".") and len(name) <= NAME_LIMIT:
+        return name
+    octets = name.encode(errors="surrogateescape")
+    keep = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+    text = "".join(chr(octet) if octet in keep else f"%{octet:02x}" for octet in octets)
+    if len(text) > NAME_LIMIT:
+        from binascii import crc32  # noqa: PLC0415
+
+        text = f"{text[: NAME_LIMIT - 10]}%%{crc32(octets):08x}"  # "%%" stands in no other name
+    return text or "%"

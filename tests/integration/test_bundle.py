@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import marshal
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from support.cli import write_private
 
 SOURCES = os.path.dirname(cronwrap.__file__)
 MODULES = {f"cronwrap.{name}" for name in bundle_writer.MODULES}
+SAYS = "echo said; echo told >&2; exit 7"
 RUN = """
 import json, os, sys
 sys.path.insert(0, LIB)
@@ -150,15 +150,24 @@ def content_of(package):
         return stream.read()
 
 
+def first_of(package):
+    """Give the first part of the file, which is loaded before the job is started."""
+    content = content_of(package)
+    head = len(cronwrap.bundle_head(*[0] * cronwrap.PARTS))
+    length = int.from_bytes(content[len(cronwrap.HEADER) :][: cronwrap.SIZE_LENGTH], "little")
+    return content[head : head + length]
+
+
 def put(package, content):
     with open(package.file, "wb") as stream:
         stream.write(content)
 
 
 def test_the_second_run_loads_just_the_modules_of_a_quiet_run_as_one_and_searches_for_none(bundled):
-    answer = bundled.run()
+    answer = bundled.run("extra = [name for name in sys.modules if name.startswith('cronwrap.job.')]")
     assert set(answer["at_once"]) == MODULES
     assert answer["searched"] == []
+    assert not {f"cronwrap.{name}" for name in bundle_writer.SPOKEN} & set(answer["extra"])
     assert answer["in_all"] == ["cronwrap.bundle_writer"]  # by this test itself
 
 
@@ -208,14 +217,57 @@ def test_functions_loaded_as_one_tell_no_types_and_classes_do(bundled):
 
 
 def test_what_cannot_be_loaded_once_the_job_runs_is_imported(bundled):
-    content = content_of(bundled)
-    head = len(cronwrap.bundle_head(0))
-    members, (states, _later) = marshal.loads(content[head:])
-    body = marshal.dumps((members, (states, b"none")))
-    put(bundled, cronwrap.bundle_head(len(body)) + body)
-    answer = bundled.run(words=("--", "sh", "-c", "exit 7"), status=7)
+    first = first_of(bundled)
+    put(bundled, cronwrap.bundle_head(len(first), 4, 4) + first + b"nonenone")
+    answer = bundled.run(words=("--", "sh", "-c", "echo said; exit 7"), status=7)
     assert set(answer["at_once"]) == MODULES
-    assert "cronwrap.history.journal" in answer["in_all"]
+    assert {"cronwrap.history.journal", "cronwrap.job.reader"} <= set(answer["in_all"])
+
+
+def test_a_job_that_nothing_is_left_to_watch_has_its_status_and_its_output(bundled):
+    first = first_of(bundled)
+    put(bundled, cronwrap.bundle_head(len(first), 4, 4) + first + b"nonenone")
+    program = (
+        f"import sys; sys.path.insert(0, {bundled.lib!r}); sys.argv[1:] = ['--', 'sh', '-c', {SAYS!r}]\n"
+        "import cronwrap; cronwrap.load_bundle()\n"
+        "sys.modules['cronwrap.pipeline.conclusion'] = None\n"
+        "from cronwrap.__main__ import leave, main; leave(main())"
+    )
+    for end, status in (("exit 7", 7), ("kill -9 $$", 137)):
+        words = [sys.executable, "-c", program.replace("exit 7", end)]
+        found = subprocess.run(words, env=bundled.env, capture_output=True, text=True, check=False)
+        assert (found.returncode, found.stdout) == (status, "said\n")
+        assert found.stderr.startswith("told\n")
+        assert "internal error" in found.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_the_file_that_stays_open_is_none_of_the_standard_streams(bundled, closed):
+    text = f"import sys; sys.path.insert(0, {bundled.lib!r}); import cronwrap, os\n"
+    text += "cronwrap.load_bundle(); ((_, _, first), (_, _, second)) = cronwrap._for_later\n"
+    text += "names = [os.readlink(f'/proc/self/fd/{number}') for number in range(3)]\n"
+    text += "open(sys.argv[1], 'w').write(f'{first > 2} {first == second} {chr(32).join(names)}')"
+    told = os.path.join(bundled.lib, "told")
+    words = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", text, told]
+    subprocess.run(words, env=bundled.env, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    with open(told, encoding="utf-8") as file:
+        above, same, *names = file.read().split()
+    assert (above, same) == ("True", "True")
+    assert names.count("/dev/null") >= closed.count("&-")
+
+
+def test_extension_modules_are_loaded_from_where_they_were_found(bundled):
+    listed = [name for names in bundle_writer.EXTENSIONS[cronwrap.QUIET_RUN] for name in names]
+    text = f"extra = [[n, sys.modules[n].__spec__.origin, sys.modules[n].__spec__.name] for n in {listed!r}]"
+    apart = bundled.run(text, PYTHONPYCACHEPREFIX=bundled.lib)["extra"]
+    assert bundled.run(text)["extra"] == apart
+
+
+def test_an_extension_module_that_has_gone_is_looked_for(bundled):
+    content = content_of(bundled)
+    put(bundled, content.replace(b"_ctypes.", b"_gtypes."))
+    answer = bundled.run("import _ctypes; extra = _ctypes.__name__")
+    assert answer["extra"] == "_ctypes"
 
 
 def test_a_reload_reads_the_source_anew(bundled):
@@ -236,7 +288,7 @@ def test_a_traceback_shows_the_line_where_the_package_lies_now(bundled):
     assert answer["extra"] == [os.path.join(bundled.root, "spans.py")] * 2
 
 
-@pytest.mark.parametrize("name", ["exit_status.py", "job/capture.py"])
+@pytest.mark.parametrize("name", ["exit_status.py", "lock.py"])
 def test_another_version_of_the_same_size_and_time_is_what_runs(bundled, name):
     bundled.change(name, '"""', "'''")
     assert not bundled.loads_as_one()
@@ -246,9 +298,7 @@ def test_another_version_of_the_same_size_and_time_is_what_runs(bundled, name):
 def test_a_source_that_has_gone_is_not_loaded_from_the_file(bundled):
     os.unlink(os.path.join(bundled.root, "redact", "known_secrets.py"))
     assert bundled.loads_as_one()  # no module of a quiet run
-    os.rename(
-        os.path.join(bundled.root, "job", "capture.py"), os.path.join(bundled.root, "job", "captured.py")
-    )
+    os.rename(os.path.join(bundled.root, "job", "capture.py"), os.path.join(bundled.root, "job", "other.py"))
     assert bundled.probe(as_user=os.geteuid()) == [bundled.file, False]
 
 

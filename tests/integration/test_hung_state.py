@@ -50,9 +50,8 @@ def test_a_state_that_hangs_by_the_kernels_doing_keeps_no_job_from_starting(job,
     traces = f"{job.directory}/ran"
     hang = ["-P", job.state, "-e", "trace=openat", "-e", "inject=openat:delay_enter=60000000"]
     words = ["-f", "-qq", "-o", "/dev/null", *hang, sys.executable, "-c"]
-    code = (
-        "from cronwrap import lock; lock.STATE_PATIENCE = 1; from cronwrap.__main__ import *; leave(main())"
-    )
+    code = "from cronwrap import beside\nbeside.STATE_PATIENCE = 1\n"
+    code += "from cronwrap.__main__ import *\nleave(main())"
     process = job.start(*words, code, "--", "touch", traces, program="strace", stderr=subprocess.DEVNULL)
     wait_until(lambda: os.path.exists(traces), timeout=SOON)
     process.kill()
@@ -106,3 +105,25 @@ def ended(job, wait_until, results):
         return len(lines) == 2 and {json.loads(line)["result"] for line in lines} == results
 
     wait_until(known, timeout=SOON)
+
+
+def test_the_word_left_too_late_of_a_run_is_that_of_the_run_and_gone_with_it(job, relay, wait_until):
+    assert job("-n", "j", "--", "true").status == 0  # no new configuration any more: it is kept
+    code = "import time\nfrom cronwrap import beside\nbeside.STATE_PATIENCE = 0.2\n"
+    code += "from cronwrap import state\nreal = state.Directory.create\n"
+    code += "def create(*words):\n    time.sleep(1)\n    handle = real(*words)\n"
+    code += "    open(sys.argv[-1], 'wb').close()\n    return handle\n"
+    code += "state.Directory.create = create\nfrom cronwrap.__main__ import *\nleave(main())"
+    marked = f"{job.directory}/marked"
+    line = f"until test -e {marked}; do sleep 0.05; done; sleep 0.5; echo $CRONWRAP_RUN_ID; "
+    line += f"ls -A {job.state}/runs"
+    words = ["-n", "j", "--format", "cron", "--live", "--", "sh", "-c", line, marked]
+    process = job.start("-c", code, *words, program=sys.executable, stdout=subprocess.PIPE)
+    own, *names = process.communicate(timeout=60)[0].decode().split()
+    assert process.returncode == 0
+    assert [name for name in names if name.startswith(".new-") and own not in name] == []
+    wait_until(lambda: not job.processes(), timeout=SOON)
+    assert [name for name in os.listdir(f"{job.state}/runs") if name.startswith(".new-")] == []
+    told = len(relay.messages)
+    assert job("-n", "j", "--", "true").stderr == ""
+    assert len(relay.messages) == told

@@ -10,7 +10,10 @@ import sys
 
 import pytest
 
+from cronwrap.model import Command
 from cronwrap.outbox.store import Outbox
+from cronwrap.pipeline.context import RunContext, mark, name_of_mark, unmark
+from cronwrap.settings.load import load
 from cronwrap.state import process_started, tag
 from support.cli import CRONWRAP
 from support.tracing import need_strace, with_faults
@@ -58,6 +61,31 @@ def test_a_run_killed_before_it_is_on_record_leaves_its_mark(job, relay):
     assert results(relay) == ["abandoned"]
     assert job("-n", "j", "--", "true").status == 0
     assert len(relay.messages) == 1
+
+
+def test_a_run_killed_at_once_is_told_of_by_its_command_and_its_user(job, relay):
+    assert job("-n", "j", "-c", "echo a\nb; kill -9 $PPID").status == -signal.SIGKILL
+    assert job("-n", "j", "--", "true").status == 0
+    (mail,) = relay.messages
+    who, _, command = mail.parsed["Subject"].partition("> ")
+    assert command == "echo a b; kill -9 $PPID"
+    assert who.startswith(f"Cron <{job.env['LOGNAME']}@")
+
+
+def test_a_secret_in_a_command_is_not_left_with_the_word_of_a_run(cli, monkeypatch):
+    run = RunContext(
+        run_id="20260101T000000-deadbeef", host="h",
+        command=Command(argv=("x",), text="x --password hunter2"),
+        settings=load({"name": "j"}, cli.env), started=1.0, posted=[],
+    )  # fmt: skip
+    monkeypatch.delitem(sys.modules, "cronwrap.redact.redactor", raising=False)
+    for command in ("j", "x --password [redacted]"):
+        mark(run)
+        with open(f"{cli.state}/runs/{name_of_mark(run)}", encoding="utf-8") as file:
+            assert file.read().split("\n")[5:] == ["j", command]
+        unmark(run)
+        assert os.listdir(f"{cli.state}/runs") == []
+        import cronwrap.redact.redactor  # noqa: F401, PLC0415
 
 
 def test_the_mark_of_a_living_run_is_left_alone(job, relay):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cronwrap import lock, lock_by_name
+from cronwrap import beside, lock, lock_by_name
 from cronwrap.lock import Lock
 from cronwrap.outbox.store import Outbox
 from support.cli import CRONWRAP
@@ -68,7 +68,7 @@ def test_a_lock_that_hangs_does_not_keep_a_job_from_starting(job, tmp_path, wait
     words = [*with_faults("flock", f"flock:delay_enter={HANG}")[1:], CRONWRAP, "--overlap", how]
     began = time.monotonic()
     process = job.start(*words, "--", "touch", traces, program="strace", stderr=subprocess.DEVNULL)
-    wait_until(lambda: os.path.exists(traces), timeout=lock.PATIENCE + 20)
+    wait_until(lambda: os.path.exists(traces), timeout=beside.PATIENCE + 20)
     assert time.monotonic() - began < HANG / 2e6
     process.kill()
 

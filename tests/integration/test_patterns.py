@@ -50,6 +50,15 @@ def test_the_timeout_fires_beside_a_pattern_that_does_not_end(cli):
     assert f"--fail-match '{CATASTROPHE}' took too long and was given up" in result.stdout
 
 
+def test_the_next_pattern_is_held_against_what_follows_one_that_was_given_up(cli):
+    """What looks for it then may have the number of a descriptor that has been closed meanwhile."""
+    line = "printf '%s!\\n' aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa; sleep 3; echo BAD thing"
+    result = cli("--dry-run", "--fail-match", "(a+)+$", "--fail-match", "BAD", "--", "sh", "-c", line)
+    assert "'(a+)+$' took too long and was given up" in result.stdout
+    assert "no answer" not in result.stdout
+    assert "\noutput matches --fail-match: BAD thing" in result.stdout
+
+
 def test_sigterm_is_obeyed_beside_a_pattern_that_does_not_end(cli, wait_until, tmp_path):
     started = tmp_path / "started"
     process = cli.start(

@@ -122,11 +122,25 @@ def test_what_cannot_be_imported_costs_what_it_is_for_alone(copy, relay, module)
     assert "abandoned" not in copy("history")[1]
 
 
+@pytest.mark.parametrize("module", ["reader", "capture", "start_report", "supervise"])
+def test_what_watches_a_job_is_there_before_it_starts(copy, relay, module):
+    gone = f"{copy.place}/job/{module}.py"
+    assert copy("--", "sh", "-c", f"rm {gone}; echo said; exit 7")[:2] == (7, "")
+    (mail,) = relay.messages
+    assert "\nsaid\n" in mail.body
+
+
+@pytest.mark.parametrize("words", [("--jitter", "0.1"), ("--overlap", "wait"), ("--once",)])
+def test_what_few_runs_need_keeps_none_from_running(copy, words):
+    before = "sys.modules['cronwrap.pipeline.under_way'] = None"
+    assert copy("-n", "j", *words, "--", *SAID, before=before)[0] == 7
+
+
 def test_a_bug_of_ours_while_the_job_runs_costs_neither_status_nor_report(copy, relay):
     before = (
-        "from cronwrap.job import supervise\n"
+        "from cronwrap.job import reader\n"
         "def fail(*words): raise RuntimeError('a bug')\n"
-        "supervise.Supervisor._read = fail"
+        "reader.Reader._read = fail"
     )
     line = "echo said; sleep 0.3; head -c 300000 /dev/zero; exit 7"
     assert copy("--", "sh", "-c", line, before=before)[0] == 7

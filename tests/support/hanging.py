@@ -8,10 +8,10 @@ import time
 
 PROGRAM = """
 import os, sys, time
-from cronwrap import lock
+from cronwrap import beside
 from cronwrap.metrics import textfile
 from cronwrap.settings import anew
-lock.STATE_PATIENCE = anew.PATIENCE = textfile.PATIENCE = 0.6
+beside.STATE_PATIENCE = anew.PATIENCE = textfile.PATIENCE = 0.6
 flag, hung = {words!r}
 def place_of(word):
     return os.readlink(f"/proc/self/fd/{{word}}") if type(word) is int else str(word)

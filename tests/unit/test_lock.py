@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cronwrap.lock import NAME_LIMIT, Lock, file_name
+from cronwrap.lock import Lock
+from cronwrap.state import NAME_LIMIT, file_name
 
 HOLD = """
 import sys, time

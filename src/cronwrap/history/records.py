@@ -28,6 +28,7 @@ from cronwrap.history.journal import (
     write_at,
 )
 from cronwrap.lock import bounded
+from cronwrap.paths import user_name
 from cronwrap.state import NEW, RUNS, boot_id, checksum, process_started, state, tag
 
 TYPE_CHECKING = False
@@ -259,11 +260,11 @@ def _adopt(directory: Directory, name: str) -> None:
             if time.time() - os.fstat(fd).st_mtime > MARK_AGE and not _is_mark(content):
                 directory.rename(name, name[len(NEW) :])  # damaged: to be claimed as such
                 return
-            words = content.decode("utf-8", "surrogateescape").split("\n")
+            words = content.decode("utf-8", "surrogateescape").split("\n", 6)
             pid, born, node, user, started, job = words[:6]
-            fields = {"run": name[len(NEW) :].rpartition(".")[0], "job": job, "command": job, "host": node}
-            fields |= {"user": user, "node": node, "boot_id": boot_id(), "started": float(started)}
-            fields |= {"pid": int(pid), "pid_started": int(born)}
+            fields = {"run": name[len(NEW) :].rpartition(".")[0], "job": job, "command": words[-1]}
+            fields |= {"user": user or user_name(), "host": node, "node": node, "boot_id": boot_id()}
+            fields |= {"started": float(started), "pid": int(pid), "pid_started": int(born)}
         lives = process_started(fields["pid"]) == fields["pid_started"]
         if fields["node"] != os.uname().nodename or not fields["pid_started"] or lives:
             return

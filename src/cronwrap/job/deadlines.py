@@ -7,6 +7,7 @@ up, after ``kill_after`` and ``KILL_LIMIT``, and what it left behind is waited f
 
 from __future__ import annotations
 
+from cronwrap.job.signals import ENDING
 from cronwrap.model import Record
 
 TYPE_CHECKING = False
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 else:
     import _signal
 
-ENDING = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT)
-"""The signals that ask a process to end."""
 KILL_PAUSE = 0.02
 """Seconds between two rounds of SIGKILL."""
 KILL_LIMIT = 5.0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cronwrap.job.signals import block_all, set_mask, stop
-from cronwrap.job.spawn import tell_group
+from cronwrap.job.signals import block_all, set_mask, stop, tell_group
 from cronwrap.job.terminal import controlling, foreground
 from cronwrap.model import STDERR, STDOUT
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 import os
 
 from cronwrap.errors import StateError
-from cronwrap.lock import file_name
 from cronwrap.model import Record
-from cronwrap.state import PAUSES, state
+from cronwrap.state import PAUSES, file_name, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ shared, so that one that does not allow them sees it.
 
 from __future__ import annotations
 
-from cronwrap.lock import Lock, file_name
-from cronwrap.state import state
+from cronwrap.lock import Lock
+from cronwrap.state import file_name, state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 import os
-import select
 import time
-
-from cronwrap.job.deadlines import ENDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +15,8 @@ if TYPE_CHECKING:
 else:
     import _signal
 
+ENDING = (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT)
+"""The signals that ask a process to end."""
 FORWARDED = (*ENDING, _signal.SIGUSR1, _signal.SIGUSR2)
 """The signals that are passed on to the job's process group."""
 JOB_CONTROL = (_signal.SIGTSTP, _signal.SIGCONT, _signal.SIGWINCH)
@@ -84,6 +83,8 @@ class Signals:
 
     def wait(self, seconds: float) -> int:
         """Wait; give the first signal that asks for an end (TERM, INT, HUP, QUIT), or 0 after the time."""
+        import select  # noqa: PLC0415  # a file of its own, which few runs need before their job starts
+
         end = time.monotonic() + seconds
         poll = select.poll()
         poll.register(self.descriptor, select.POLLIN)
@@ -148,3 +149,11 @@ def block_all() -> set[int]:
 def set_mask(mask: set[int]) -> None:
     """Set the mask of blocked signals."""
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+
+def tell_group(group: int, number: int) -> None:
+    """Send a signal to a process group, the leader of which has not been waited for."""
+    try:
+        os.killpg(group, number)
+    except OSError:
+        return  # everybody has gone

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from stat import S_ISREG
 
-from cronwrap.exit_status import EXIT_INTERNAL, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
+from cronwrap.beside import Beside, fork_alone
+from cronwrap.exit_status import EXIT_INTERNAL
 from cronwrap.job.signals import Signals, block_all, set_mask
 from cronwrap.model import Command, Record
 
@@ -14,24 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, NoReturn
 
+    from cronwrap.job.foreground import Foreground
+
 DEFAULT_PATH = "/usr/bin:/bin"
 """Where programs are looked for without ``PATH``, as crond and confstr(_CS_PATH) have it."""
 PR_SET_CHILD_SUBREAPER = 36
+PROCESS_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_REALTIME)
+"""The clock of the start times of processes."""
 SYSTEM_PLACES = (b"/bin", b"/sbin", b"/usr/bin", b"/usr/sbin", b"/usr/local/bin", b"/usr/local/sbin")
 """Where programs are without which nothing works: they are not on a file server that may not answer."""
+INTERPRETER_LIMIT = 256
+"""Octets at a script's start that the kernel looks at for its interpreter (BINPRM_BUF_SIZE)."""
+ANSWER = 0.5
+"""Seconds for a program to be read; one that takes longer is started by a process that may wait for it."""
 AS_A_JOB = (True, False, 0, None, None, None, -1, None, True)
 """For `_posixsubprocess`: default actions, no session, a group of its own, the same user; by vfork."""
-THREADS, ONE_THREAD = "/proc/self/task", 3
-"""A directory with one for each thread (proc(5)), and its links while there is one."""
-THREAD_LOOKS, THREAD_PAUSE = 20, 0.0005
-"""How often, and seconds apart, it is looked at: one that waits for a disk is not waited for."""
-REMARKS = {
-    "signals": "the job's signals could not be put back as they were",
-    "group": "the job has no process group of its own",
-    "terminal": "the job could not be given the terminal",
-    "output": "the job's output could not be captured",
-}
-"""What may go wrong on the way to the job, and is no reason not to run it."""
 
 
 class Start(Record):
@@ -45,52 +44,58 @@ class Start(Record):
     """Descriptor of the terminal whose foreground the job takes over; -1 for none."""
 
 
-Failure = tuple[str, int]
-"""Why a job was not started: a sentence, and the exit status for it."""
+class Begun(Record):
+    """A try of a job that has been started, or was to be."""
 
-
-class Pipes(Record):
-    """The ends that cronwrap keeps, and the pid of the job."""
-
-    pid: int
-    stdout: int
-    stderr: int
-    report: int
+    start: Start
+    wall: float
+    """When, in Unix time; and by the clock of the start times of processes, and by the monotonic one."""
+    since: float
+    began: float
+    subreaper: bool
+    """Whether orphans among its descendants become our children."""
+    others: set[int]
+    """The children that are none of the job's."""
+    foreground: Foreground | None
+    """What sees to the terminal, where a person has started it."""
+    pid: int = 0
+    """The job's, and that of its process group; 0 where there was no process or pipe to be had for it."""
+    stdout: int = -1
+    """Our ends of the pipes that it writes to."""
+    stderr: int = -1
+    report: int = -1
     """What goes wrong before the program runs comes here; ends as the program is executed."""
+    why_not: Exception | None = None
 
 
-def read_report(start: Start, report: bytes) -> tuple[str, Failure | None]:
-    """Give what could not be done for a job, or an empty text, and why it was not started, if it was not."""
-    remark = ""
-    for line in report.decode().splitlines():
-        stage, _, code = line.partition(" ")
-        if stage == "nice":
-            remark = f"niceness {start.nice} could not be set: {os.strerror(int(code))}"
-        elif stage in REMARKS:
-            remark = f"{REMARKS[stage]}: {os.strerror(int(code))}"
-        else:
-            return remark, _failure(start, stage, int(code))
-    return remark, None
+def begin(start: Start, signals: Signals) -> Begun:
+    """Start a job, as ``spawn`` does, and be there for what it leaves; nothing is raised once it runs."""
+    foreground = None
+    subreaper, others = become_subreaper(), children_before()
+    if signals.terminal:
+        from cronwrap.job.foreground import Foreground  # noqa: PLC0415  # a person has started it
 
-
-def _failure(start: Start, stage: str, code: int) -> Failure:
-    reason = os.strerror(code)
-    if stage == "chdir":
-        return f"cannot change to the directory {start.chdir}: {reason}", EXIT_INTERNAL
-    if stage != "exec":
-        return f"cannot start the job ({stage}): {reason}", EXIT_INTERNAL
-    import errno  # noqa: PLC0415  # builtin; to make its 130 names costs more than to start a job
-
-    program = start.command.argv[0]
-    if code in (errno.ENOENT, errno.ENOTDIR):
-        if "/" in program and os.path.exists(os.path.join(start.chdir, program)):
-            return f"{program}: its interpreter was not found", EXIT_NOT_FOUND
-        from cronwrap.crontab.right_form import of_job  # noqa: PLC0415  # after a mistake alone
-
-        right = of_job(start.command.argv)
-        hint = f": only a shell understands that; write {right}" if right else ""
-        return f"{program}: command not found{hint}", EXIT_NOT_FOUND
-    return f"{program}: cannot be executed: {reason}", EXIT_NOT_EXECUTABLE
+        foreground = Foreground()
+        start = start.replace(terminal=foreground.lent)
+    times = {"wall": time.time(), "since": time.clock_gettime(PROCESS_CLOCK), "began": time.monotonic()}
+    why_not: OSError | None = None
+    pid, stdout, stderr, report = 0, -1, -1, -1
+    try:
+        pid, stdout, stderr, report = spawn(start, signals)
+    except OSError as error:
+        why_not = error
+    return Begun(
+        start=start,
+        **times,
+        subreaper=subreaper,
+        others=others,
+        foreground=foreground,
+        pid=pid,
+        stdout=stdout,
+        stderr=stderr,
+        report=report,
+        why_not=why_not,
+    )
 
 
 def become_subreaper() -> bool:
@@ -118,26 +123,28 @@ def children_before() -> set[int]:
     return set(procfs.children(os.getpid()))
 
 
-def spawn(start: Start, signals: Signals) -> Pipes:
-    """Start a job in a process group of its own; OSError when there is no process or pipe to be had."""
+def spawn(start: Start, signals: Signals) -> tuple[int, int, int, int]:
+    """Start a job in a process group of its own; OSError when there is no process or pipe to be had.
+
+    Gives its pid and, of the pipes that it writes to, our ends: standard output, standard error, report.
+    """
     descriptors: list[int] = []
     try:
         for _ in range(3):
             descriptors += os.pipe()
-        _see_threads_off()
         mask = block_all()  # no handler of ours may run in the child
         try:
-            pid = _at_once(start, signals, mask, descriptors) or os.fork()
-        except OSError:
+            pid = _at_once(start, signals, mask, descriptors) or fork_alone()
+        except BaseException:
             set_mask(mask)
             raise
-    except OSError:
+    except BaseException:
         for descriptor in descriptors:
             close(descriptor)
         raise
     if not pid:
         _child(start, signals, descriptors)
-    # From here on the job runs, and nothing may come out of this function but its pipes.
+    # From here on the job runs, and nothing may come out of this function but what it gives.
     try:
         set_mask(mask)
     except OSError:
@@ -148,7 +155,7 @@ def spawn(start: Start, signals: Signals) -> Pipes:
         os.setpgid(pid, pid)  # the child does the same: whoever comes first
     except OSError:
         pass
-    return Pipes(pid=pid, stdout=descriptors[0], stderr=descriptors[2], report=descriptors[4])
+    return pid, descriptors[0], descriptors[2], descriptors[4]
 
 
 def _at_once(start: Start, signals: Signals, mask: set[int], descriptors: list[int]) -> int:
@@ -156,11 +163,13 @@ def _at_once(start: Start, signals: Signals, mask: set[int], descriptors: list[i
 
     A fork has each page copied that either side writes to afterwards: two milliseconds, before the job and
     beside it. But who calls vfork stands still until the program is executed, which on a file server that
-    does not answer is never: so only programs of the system. `os.posix_spawn` would not do: glibc has signals
-    ignored (32 and 33) that were not.
+    does not answer is never: so only programs of the system, and what has just been looked at.
+    `os.posix_spawn` would not do: glibc has signals ignored (32 and 33) that were not.
     """
-    program = _program_of_the_system(start)
-    if not program or start.nice is not None or start.chdir or start.terminal >= 0 or not signals.plain(mask):
+    if start.nice is not None or start.terminal >= 0 or not signals.plain(mask):
+        return 0
+    program = _program(start)
+    if not program:
         return 0
     words = [os.fsencode(word) for word in start.command.argv]
     variables = [name + b"=" + value for name, value in start.environment.items()]
@@ -170,10 +179,11 @@ def _at_once(start: Start, signals: Signals, mask: set[int], descriptors: list[i
 
         call: Any = _posixsubprocess.fork_exec
         ours, theirs = os.pipe()
+        place = start.chdir or None
         streams = (-1, -1, -1, descriptors[1], -1, descriptors[3], ours, theirs)
         try:
             set_mask(mask)  # the job's; it keeps signals away from the child itself
-            pid = call(words, (program,), False, (), None, variables, *streams, *AS_A_JOB)
+            pid = call(words, (program,), False, (), place, variables, *streams, *AS_A_JOB)
         finally:
             block_all()
             close(theirs)
@@ -192,28 +202,51 @@ def _at_once(start: Start, signals: Signals, mask: set[int], descriptors: list[i
     return pid
 
 
-def _program_of_the_system(start: Start) -> bytes:
-    """Give the path of the program, if it is certain to lie where those of the system do."""
+def _program(start: Start) -> bytes:
+    """Give the path of the program, if nothing that may not answer is between us and it; else nothing."""
     word = os.fsencode(start.command.argv[0])
     before, slash, name = word.rpartition(b"/")
     path = start.environment.get(b"PATH") or DEFAULT_PATH.encode()
-    for place in [before] if slash else path.split(b":"):
-        if place not in SYSTEM_PLACES:
-            return b""
-        if os.access(place + b"/" + name, os.X_OK):
-            return place + b"/" + name
-    return b""
-
-
-def _see_threads_off() -> None:
-    """Wait a moment for threads that are done to be gone: Python warns who forks beside one (3.12)."""
+    places = [before] if slash else path.split(b":")
+    if not start.chdir:
+        for place in places:
+            if place not in SYSTEM_PLACES:
+                break
+            if os.access(place + b"/" + name, os.X_OK):
+                return place + b"/" + name
+    # An empty member of PATH is the current directory.
+    paths = [word] if slash else [(place or b".") + b"/" + name for place in places]
     try:
-        for _ in range(THREAD_LOOKS):
-            if os.stat(THREADS).st_nlink <= ONE_THREAD:
-                return
-            time.sleep(THREAD_PAUSE)
-    except OSError:
-        return
+        found: bytes = Beside(lambda: _seen(paths, start.chdir)).wait(ANSWER)
+    except Exception:  # noqa: BLE001  # it does not answer, may not be read, or there is no memory: the fork tells
+        return b""
+    return found
+
+
+def _seen(paths: list[bytes], chdir: str) -> bytes:
+    """Give the first of these programs there is, once it has been read; OSError where that cannot be done.
+
+    That it was opened a moment ago says most: a file server is asked each time. What kind of program it is
+    decides whether there is another to be opened (execve(2), "Interpreter scripts").
+    """
+    if chdir:
+        os.close(os.open(chdir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    for path in paths:
+        full = os.path.join(os.fsencode(chdir), path)
+        try:
+            if not S_ISREG(os.stat(full).st_mode) or not os.access(full, os.X_OK):
+                return b""
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        handle = os.open(full, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            start = os.read(handle, INTERPRETER_LIMIT)
+        finally:
+            os.close(handle)
+        interpreter = start[2:].split()[:1] if start.startswith(b"#!") else []
+        plain = not interpreter or interpreter[0].rpartition(b"/")[0] in SYSTEM_PLACES
+        return path if plain else b""
+    return b""
 
 
 def close(descriptor: int) -> None:
@@ -222,14 +255,6 @@ def close(descriptor: int) -> None:
         os.close(descriptor)
     except OSError:
         return
-
-
-def tell_group(group: int, number: int) -> None:
-    """Send a signal to a process group, the leader of which has not been waited for."""
-    try:
-        os.killpg(group, number)
-    except OSError:
-        return  # everybody has gone
 
 
 def _child(start: Start, signals: Signals, descriptors: list[int]) -> NoReturn:

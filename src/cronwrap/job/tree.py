@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from cronwrap.job import procfs
-from cronwrap.job.spawn import tell_group
+from cronwrap.job.signals import tell_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import time
 from errno import EPERM
 
 from cronwrap import __version__
+from cronwrap.beside import Beside
 from cronwrap.errors import StateError
 from cronwrap.history import journal, totals
-from cronwrap.lock import Beside
 from cronwrap.metrics.exposition import Now, of_past, text
 from cronwrap.state import NO_ANSWER, PAUSES, state
 from cronwrap.state import put as write_whole
@@ -119,7 +119,7 @@ def without_history(state_dir: str, user: str) -> str:
 
 def file_name(user: str) -> str:
     """Give the name of a user's file; one that is no file's name is percent-encoded."""
-    from cronwrap.lock import file_name as plain  # noqa: PLC0415  # loaded by every run
+    from cronwrap.state import file_name as plain  # noqa: PLC0415  # loaded by every run
 
     return f"cronwrap-{plain(user)}.prom"
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from cronwrap.model import Record
 from cronwrap.paths import user_name
+from cronwrap.redact import may_hold_secrets, without_secrets
 from cronwrap.state import NEW, PAUSES, RUNS, process_started, state, tag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cronwrap.channels.ping import Ping
     from cronwrap.history.journal import Entry
     from cronwrap.model import Command, Outcome, Verdict
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 BY_HAND = "CRONWRAP_BY_HAND"
 """The variable by which ``cronwrap run`` marks a run; no job gets to see it."""
-ENVIRON_CHUNK = 1 << 16
-"""Octets of an environment read at a time; few have more."""
-COERCED_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")
-"""What Python puts into LC_CTYPE when it finds itself in the C locale (PEP 538)."""
+REDACTOR = "cronwrap.redact.redactor"
+COMMAND_LIMIT = 2048
+"""Characters of a command that are left with the word of a run: a block of the disk has them all."""
 
 
 class RunContext(Record):
@@ -35,7 +34,6 @@ class RunContext(Record):
     run_id: str
     command: Command
     settings: Settings
-    user: str
     host: str
     started: float
     """Unix time."""
@@ -53,6 +51,11 @@ class RunContext(Record):
         """Give the job's name."""
         return str(self.settings["name"])
 
+    @property
+    def user(self) -> str:
+        """Give the name of the user it runs as; no job waits for that: a directory server may be asked."""
+        return user_name()
+
 
 class Tries(Record):
     """What became of a run's tries, and what was noticed beside."""
@@ -68,15 +71,20 @@ class Tries(Record):
     """What the record says of the fleet besides (``RunContext.note``)."""
 
 
-def new_run(command: Command, settings: Settings) -> RunContext:
-    """Give a run its identity: the id sorts by time, and is unique."""
+def new_identity() -> tuple[str, float]:
+    """Give a run's id, which sorts by time and is unique, and the Unix time."""
     now = time.time()
     stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now))
+    return f"{stamp}-{os.urandom(4).hex()}", now
+
+
+def new_run(command: Command, settings: Settings, identity: tuple[str, float] | None = None) -> RunContext:
+    """Give what is settled about a run before its job starts."""
+    run_id, now = identity or new_identity()
     return RunContext(
-        run_id=f"{stamp}-{os.urandom(4).hex()}",
+        run_id=run_id,
         command=command,
         settings=settings,
-        user=user_name(),
         host=os.uname().nodename,
         started=now,
         posted=[],
@@ -111,33 +119,27 @@ def may_be_paused(run: RunContext, name: str) -> bool:
     return not run.by_hand
 
 
-def has_pythons_locale(environ: Mapping[str, str]) -> bool:
-    """Tell whether LC_CTYPE is of Python's making; where nothing tells, it is the user's."""
-    if environ.get("LC_CTYPE") not in COERCED_LOCALES:
-        return False
-    try:
-        handle = os.open("/proc/self/environ", os.O_RDONLY | os.O_CLOEXEC)  # `open` would cost twice as much
-    except OSError:
-        return False
-    found = b"\0"
-    try:
-        while chunk := os.read(handle, ENVIRON_CHUNK):
-            found += chunk
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return b"\0LC_CTYPE=" not in found
-
-
 def mark(run: RunContext) -> None:
     """Leave word of a run before its job can start: should cronwrap be killed before it is on record.
 
-    A file of a line or two, which no disk is waited for. What cannot be written is told of by ``begin``.
+    A file of a few lines, which no disk is waited for. What cannot be written is told of by ``begin``.
     """
     job = run.job.replace("\n", " ")
+    command, patterns = run.command.text, run.settings["redact.patterns"]
+    if may_hold_secrets(command, patterns):
+        # What hides secrets is not loaded for this alone: the job's name stands for the command then.
+        command = without_secrets(command, patterns) if REDACTOR in sys.modules else job
     try:
-        fields = (os.getpid(), process_started("self"), run.host, run.user, run.started, job)
+        # The fourth was the user, whose state this is: to ask for the name may take time.
+        fields = (
+            os.getpid(),
+            process_started("self"),
+            run.host,
+            "",
+            run.started,
+            job,
+            command[:COMMAND_LIMIT],
+        )
         handle = state(run.settings.state_dir, RUNS, make=True).create(name_of_mark(run))
         try:
             os.write(handle, "\n".join(map(str, fields)).encode(errors="surrogateescape"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from cronwrap.errors import UsageError
 from cronwrap.log import log
 from cronwrap.mail import Report
 from cronwrap.model import Command
@@ -15,8 +14,9 @@ from cronwrap.redact.redactor import redactor
 from cronwrap.report.compose import compose
 from cronwrap.report.unfinished import not_run
 from cronwrap.report.verdict import Policy
-from cronwrap.settings.command_line import quote, take
+from cronwrap.settings.command_line import quote
 from cronwrap.settings.load import load
+from cronwrap.settings.options import take
 from cronwrap.text import harmless
 
 TYPE_CHECKING = False
@@ -118,7 +118,7 @@ def understood(words: Sequence[str]) -> dict[str, Any]:
         elif word.startswith("-") and len(word) > 1:
             try:
                 take(word, left, flags)
-            except UsageError:
+            except ValueError:
                 after_mistake = True  # the next word may be its value
                 continue
         elif not after_mistake:

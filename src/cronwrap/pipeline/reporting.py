@@ -15,13 +15,13 @@ from cronwrap.outbox.store import Outbox
 from cronwrap.past import Past
 from cronwrap.pipeline import held_back, redacted
 from cronwrap.pipeline.addressing import addressed, recipients, sender
-from cronwrap.pipeline.context import RunContext, Tries, has_pythons_locale
+from cronwrap.pipeline.context import RunContext, Tries
 from cronwrap.pipeline.held_back import Silence
 from cronwrap.pipeline.run_entry import ending, write_down
 from cronwrap.redact.redactor import redactor
 from cronwrap.report.compose import compose, output_digest
 from cronwrap.report.verdict import OK
-from cronwrap.settings.command_line import job_shell
+from cronwrap.settings.command_line import job_locale, job_shell
 from cronwrap.text import harmless
 
 TYPE_CHECKING = False
@@ -207,10 +207,8 @@ def _report(run: RunContext, due: Due) -> Report:
 def environment() -> dict[str, str]:
     """Give the job's environment, as far as a report shows it or goes by it."""
     shell = job_shell(os.environ)
-    found = {**os.environ, **({"SHELL": shell} if shell else {})}
-    if has_pythons_locale(os.environ):
-        del found["LC_CTYPE"]
-    return found
+    found = {**os.environ, "SHELL": shell or None, "LC_CTYPE": job_locale(os.environ)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 # On its way -------------------------------------------------------------------------------------

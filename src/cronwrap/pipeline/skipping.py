@@ -12,15 +12,13 @@ from cronwrap.pipeline.housekeeping import do_for_others
 from cronwrap.pipeline.reporting import Judged, report, say
 from cronwrap.pipeline.stuck import Stuck
 from cronwrap.pipeline.telling import whom_to_notify
+from cronwrap.pipeline.tries import on_record
 from cronwrap.report.unfinished import skipped, stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from cronwrap.history.journal import Entry
-    from cronwrap.job.overlap import Guard
     from cronwrap.job.signals import Signals
+    from cronwrap.job.turn import Turn
     from cronwrap.model import Verdict
     from cronwrap.pipeline.context import RunContext
     from cronwrap.report.verdict import Policy
@@ -32,24 +30,19 @@ class Skip(Record):
     why: str
     interrupted: int
     """The signal that ended its wait, or 0."""
-    guard: Guard | None
+    turn: Turn | None
     """What knows of the runs that are in its way, where that is the reason."""
 
 
-def skip(
-    run: RunContext, because: Skip, signals: Signals, begin: Callable[[RunContext, list[str]], Entry | None]
-) -> int:
-    """Record, and report if that is wanted, a run that does not take place; give the exit status.
-
-    ``begin`` puts it on record, and adds what is wrong with that to faults.
-    """
-    why, guard = because.why, because.guard
+def skip(run: RunContext, because: Skip, signals: Signals) -> int:
+    """Record, and report if that is wanted, a run that does not take place; give the exit status."""
+    why, turn = because.why, because.turn
     by = _stopped_by(run) if because.interrupted else ""
     if os.isatty(2):
         say(f"not run: {f'stopped {by}' if by else why}")
     stuck: Stuck | None = None
-    if guard and not because.interrupted and run.settings["overlap"] in ("skip", "wait"):
-        stuck = Stuck(run, why, guard.in_the_way)
+    if turn and not because.interrupted and run.settings["overlap"] in ("skip", "wait"):
+        stuck = Stuck(run, why, turn.in_the_way)
 
     def decide(policy: Policy) -> Verdict:
         verdict = stopped(by, policy) if by else skipped(why, policy)
@@ -58,7 +51,7 @@ def skip(
     verdict = decide(policy_of(run.settings))
     told, fault = whom_to_notify(run, verdict.events, decide)
     faults = [*run.settings.faults, *([fault] if fault else [])]
-    entry = begin(run, faults)
+    entry = on_record(run, faults)
     tries = Tries(outcomes=(), entry=entry, faults=tuple(faults))
     report(run, tries, Judged(verdict=verdict, told=told), signals)
     do_for_others(run, tries.entry, signals, mailed=False)

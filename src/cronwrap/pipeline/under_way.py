@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from binascii import crc32
 
+from cronwrap.beside import Beside, answered
 from cronwrap.history import stopping
 from cronwrap.history.journal import unlink
 from cronwrap.history.stopping import Place
-from cronwrap.lock import Beside, answered
 from cronwrap.log import log
 from cronwrap.pipeline.context import name_of_mark
 from cronwrap.pipeline.run_entry import beginning, finish

@@ -24,13 +24,18 @@ def hinted(command: str) -> bool:
     return any(hint in lower for hint in HINTS)
 
 
+def may_hold_secrets(command: str, patterns: Sequence[str] = ()) -> bool:
+    """Say whether to look closer at a command; ``patterns`` are those of ``[redact]``."""
+    parts = [part for word in command.split() for part in word.split("/")]
+    return bool(patterns) or hinted(command) or any(len(part) >= SHORTEST for part in parts)
+
+
 def without_secrets(command: str, patterns: Sequence[str] = ()) -> str:
     """Give a command without what is secret in it; ``patterns`` are those of ``[redact]``.
 
     What does it is loaded only for a command that may have a secret: a look costs microseconds.
     """
-    parts = [part for word in command.split() for part in word.split("/")]
-    if not patterns and not hinted(command) and all(len(part) < SHORTEST for part in parts):
+    if not may_hold_secrets(command, patterns):
         return command
     from cronwrap.redact.redactor import redactor  # noqa: PLC0415
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from cronwrap.beside import answered
 from cronwrap.forked import compute
-from cronwrap.lock import answered
 from cronwrap.settings import cache
 from cronwrap.state import NO_ANSWER, silent
 

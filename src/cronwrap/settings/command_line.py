@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from cronwrap.model import Command, Record
 
 TYPE_CHECKING = False
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 _SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 SHELL_BASENAME = "cronwrap-shell"
 """As ``SHELL`` of a crontab it wraps every job; it never runs a job itself."""
+ENVIRON_CHUNK = 1 << 16
+"""Octets of an environment read at a time; few have more."""
+COERCED_LOCALES = ("C.UTF-8", "C.utf8", "UTF-8")
+"""What Python puts into LC_CTYPE when it finds itself in the C locale (PEP 538)."""
 
 
 class Invocation(Record):
@@ -42,6 +48,30 @@ def job_shell(environ: Mapping[str, str]) -> str:
     return "/bin/sh" if shell.rpartition("/")[2] == SHELL_BASENAME else shell
 
 
+def job_locale(environ: Mapping[str, str]) -> str | None:
+    """Give ``LC_CTYPE`` as the job sees it, None for not at all: what cronwrap was started with.
+
+    Python puts its own in the place of none, and of the C locale's (PEP 538).
+    """
+    named = environ.get("LC_CTYPE")
+    if named not in COERCED_LOCALES:
+        return named
+    try:
+        handle = os.open("/proc/self/environ", os.O_RDONLY | os.O_CLOEXEC)  # `open` would cost twice as much
+    except OSError:
+        return named
+    found = b"\0"
+    try:
+        while chunk := os.read(handle, ENVIRON_CHUNK):
+            found += chunk
+    except OSError:
+        return named
+    finally:
+        os.close(handle)
+    _, there, value = found.partition(b"\0LC_CTYPE=")
+    return os.fsdecode(value.partition(b"\0")[0]) if there else None
+
+
 def quote(word: str) -> str:
     """Give a word as a POSIX shell needs it written (as ``shlex.quote``, which costs milliseconds)."""
     if word and _SAFE.issuperset(word):
@@ -65,7 +95,12 @@ def parse(argv: Sequence[str]) -> Invocation | None:
                 raise _mistake("-c needs a command text")
             text = words.pop(0)
         elif word.startswith("-") and len(word) > 1:
-            take(word, words, flags)
+            from cronwrap.settings.options import take  # noqa: PLC0415  # loaded already: ``__main__``
+
+            try:
+                take(word, words, flags)
+            except ValueError as error:
+                raise _mistake(str(error)) from None
         elif text is not None:
             raise _mistake(f"unexpected {word!r} after -c TEXT: quote the whole command as one word")
         else:
@@ -85,38 +120,3 @@ def _mistake(text: str) -> UsageError:
     from cronwrap.errors import UsageError  # noqa: PLC0415  # after a mistake alone
 
     return UsageError(text)
-
-
-def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
-    """Move one option, and its value, from the words to the flags; else UsageError."""
-    from cronwrap.settings.options import BY_KEY, BY_SHORT  # noqa: PLC0415  # loaded already: ``__main__``
-
-    if word.startswith("--"):
-        name, equals, value = word.partition("=")
-        option = BY_KEY.get(name[2:])
-    else:
-        name, equals, value = word[:2], word[2:], word[2:]
-        option = BY_SHORT.get(word[1])
-        if value and word[1:].partition("=")[0] in BY_KEY:
-            raise _mistake(f"{word.partition('=')[0]} lacks a hyphen")
-    if name == "-c":
-        raise _mistake("-c and its TEXT are two words")
-    if option is None:
-        from cronwrap.settings.values import nearest  # noqa: PLC0415
-
-        hint = nearest(name.lstrip("-"), [*BY_KEY]).replace("mean ", "mean --")
-        raise _mistake(f"no such option: {name}{hint}")
-    if not option.metavar:
-        if equals:
-            raise _mistake(f"{name} takes no value")
-        flags[option.sets or option.key] = not option.sets
-        return
-    if not equals:
-        if not words or words[0] == "--":
-            raise _mistake(f"{name} needs a value: {name} {option.metavar}")
-        value = words.pop(0)
-    try:
-        got = option.read([value] if option.repeatable else value)
-    except ValueError as error:
-        raise _mistake(f"{name}: {error}") from None
-    flags[option.key] = flags.get(option.key, ()) + got if option.repeatable else got

@@ -59,3 +59,19 @@ DEFAULTS: dict[str, Any] = {
     "redact.patterns": (),
 }
 """By the keys of ``options.OPTIONS`` and ``options.SECTIONS``; None: no limit, nobody, or as is fit."""
+
+CONFIG_VARIABLE = "CRONWRAP_CONFIG"
+OTHER_VARIABLES = (
+    "CRONWRAP_RUN_ID",
+    "CRONWRAP_FENCE",
+    "CRONWRAP_BY_HAND",
+    "CRONWRAP_NOTIFY_ID",
+    "CRONWRAP_STATE_DIR",
+    "CRONWRAP_RELAY",
+    "CRONWRAP_RELAY_USER",
+    "CRONWRAP_RELAY_PASSWORD",
+    "CRONWRAP_RELAY_PASSWORD_FILE",
+    "CRONWRAP_RELAY_CA_FILE",
+    "CRONWRAP_RELAY_FINGERPRINT",
+)
+"""The variables that stand for no option."""

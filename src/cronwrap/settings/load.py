@@ -7,11 +7,10 @@ beside the state, as long as the files are the very ones the cache was made from
 from __future__ import annotations
 
 from cronwrap import load_also
-from cronwrap.lock import answered
 from cronwrap.model import Record
 from cronwrap.paths import config_paths, state_directory, state_variable, unquoted
 from cronwrap.settings import cache
-from cronwrap.settings.defaults import DEFAULTS
+from cronwrap.settings.defaults import CONFIG_VARIABLE, DEFAULTS, OTHER_VARIABLES
 from cronwrap.settings.job_name import job_name
 
 TYPE_CHECKING = False
@@ -19,22 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    Values = dict[str, dict[str, Any]]
+
 STATE_KEY = "state directory"
 """Under which its source is found; it is no option."""
-CONFIG_VARIABLE = "CRONWRAP_CONFIG"
-OTHER_VARIABLES = (
-    "CRONWRAP_RUN_ID",
-    "CRONWRAP_FENCE",
-    "CRONWRAP_BY_HAND",
-    "CRONWRAP_NOTIFY_ID",
-    "CRONWRAP_STATE_DIR",
-    "CRONWRAP_RELAY",
-    "CRONWRAP_RELAY_USER",
-    "CRONWRAP_RELAY_PASSWORD",
-    "CRONWRAP_RELAY_PASSWORD_FILE",
-    "CRONWRAP_RELAY_CA_FILE",
-    "CRONWRAP_RELAY_FINGERPRINT",
-)
 
 
 class Settings(Record):
@@ -68,32 +55,55 @@ class Settings(Record):
         return self.values[key]
 
 
+class Files:
+    """The configuration files, and what is kept of them beside the state."""
+
+    def __init__(self, flags: Mapping[str, Any], environ: Mapping[str, str], *, keep: bool = True) -> None:
+        """Without ``keep`` nothing is left beside the state."""
+        named = flags.get("config") or environ.get(CONFIG_VARIABLE, "")
+        self.state_dir = state_directory(environ)
+        self._paths = config_paths(named, environ)
+        self._must_exist = bool(named)
+        self._keep = keep and not (flags.get("dry-run") or environ.get("CRONWRAP_DRY_RUN"))
+        self._signature: list[tuple[str, Any]] = []
+
+    def kept(self) -> Values | None:
+        """Give the checked values of each file there is, by path; None where they must be read anew."""
+        self._signature.extend([(path, cache.signature(path)) for path in self._paths])
+        if not self._must_exist and all(state is None for _, state in self._signature):
+            return {}
+        return cache.read(self.state_dir, cache.key(self._signature))
+
+    def anew(self, *, lean: bool = False, hung: bool = False) -> Values:
+        """Give the same, read after ``kept`` gave nothing, or hung.
+
+        ``lean``: by a process of its own, so that the memory it takes is not held for as long as a job runs.
+        """
+        from cronwrap.settings.anew import Anew  # noqa: PLC0415  # only when a file has changed
+
+        anew = Anew(self._paths, self.state_dir, must_exist=self._must_exist, keep=self._keep)
+        signature = self._signature.copy()
+        return anew.hung(signature) if hung else anew.lean(signature) if lean else anew.read(signature)
+
+
 def load(
-    flags: Mapping[str, Any],
-    environ: Mapping[str, str],
-    command_text: str = "",
-    *,
-    lean: bool = False,
-    keep: bool = True,
+    flags: Mapping[str, Any], environ: Mapping[str, str], command_text: str = "", *, keep: bool = True
 ) -> Settings:
     """Give the settings in force; never fails, and lists what was wrong under ``faults``.
 
-    ``lean``: files that have changed are read by a process of its own, so that the memory this takes
-    is not held for as long as a job runs. Without ``keep`` no cache is left beside the state.
+    Without ``keep`` no cache is left beside the state.
     """
-    faults: list[str] = []
     environ = unquoted(environ)
-    directory = state_directory(environ)
-    named = flags.get("config") or environ.get(CONFIG_VARIABLE, "")
-    files = _files(
-        config_paths(named, environ),
-        directory,
-        must_exist=bool(named),
-        keep=keep and not (flags.get("dry-run") or environ.get("CRONWRAP_DRY_RUN")),
-        lean=lean,
-    )
-    for found in files.values():
-        faults.extend(found["faults"])
+    files = Files(flags, environ, keep=keep)
+    values = files.kept()
+    return merged(files.anew() if values is None else values, flags, environ, command_text)
+
+
+def merged(
+    files: Values, flags: Mapping[str, Any], environ: Mapping[str, str], command_text: str
+) -> Settings:
+    """Give the settings in force by what the files say, and an environment that is ``unquoted``."""
+    faults = [fault for found in files.values() for fault in found["faults"]]
     variables = _variables(environ, faults)
     name = str(flags.get("name") or variables.get("name", ("",))[0] or "")
     if not name and command_text:
@@ -123,7 +133,7 @@ def load(
         paths=tuple(files),
         relays=relays,
         login=login,
-        state_dir=directory,
+        state_dir=state_directory(environ),
         password_variables=tuple(
             name for tables in files.values() for name in tables.get("password-variables", ())
         ),
@@ -147,46 +157,12 @@ def _of_files(files: dict[str, dict[str, Any]], name: str) -> list[tuple[str, An
     return found
 
 
-def _of_crontab(environ: Mapping[str, str], faults: list[str]) -> list[tuple[str, Any, str]]:
-    """Give ``MAILTO`` and ``MAILFROM``, which stand in the crontab beside the job.
-
-    A ``MAILTO`` that is not right throughout is kept: the mail goes to those in it who are. Where nobody
-    in it is, what the files say stands in for it.
-    """
-    found: list[tuple[str, Any, str]] = []
-    for key, variable in (("mailto", "MAILTO"), ("mailfrom", "MAILFROM")):
-        value = environ.get(variable)
-        if value is None or (not value and key == "mailfrom"):
-            continue
-        load_also("options")
-        from cronwrap.settings.options import BY_KEY  # noqa: PLC0415  # not for every run
-        from cronwrap.settings.values import partly_right  # noqa: PLC0415
-
-        try:
-            BY_KEY[key].read(value)
-        except ValueError as error:
-            faults.append(f"{variable}: {error}")
-            value = partly_right(key, value)
-            if not value:
-                continue
-        found.append((key, value, variable))
-    return found
-
-
-def _relays(
-    files: dict[str, dict[str, Any]], environ: Mapping[str, str], faults: list[str]
-) -> tuple[int, str]:
+def _relays(files: Values, environ: Mapping[str, str], faults: list[str]) -> tuple[int, str]:
     """Give how many relays there are, and their first login: the environment's, else the last file's."""
     if environ.get("CRONWRAP_RELAY"):
-        from cronwrap.errors import ConfigError  # noqa: PLC0415  # for those who use it
-        from cronwrap.settings.relays import from_environment  # noqa: PLC0415
+        from cronwrap.settings.variables import relays  # noqa: PLC0415  # for those who use it
 
-        try:
-            relay = from_environment(environ)
-        except ConfigError as error:
-            faults.append(str(error))
-            return 0, ""
-        return 1, relay.user if relay else ""
+        return relays(environ, faults)
     for tables in reversed(files.values()):
         if "relays" in tables:
             return tables["relays"], tables["login"]
@@ -194,66 +170,28 @@ def _relays(
 
 
 def _variables(environ: Mapping[str, str], faults: list[str]) -> dict[str, tuple[Any, str]]:
-    """Read the ``CRONWRAP_*`` variables that stand for options: key to value and variable.
-
-    An empty one counts as not set; but ``CRONWRAP_MAILTO=`` says "no mail", as ``MAILTO=`` does.
-    """
+    """Give what the ``CRONWRAP_*`` variables say: key to value and variable."""
     found: dict[str, tuple[Any, str]] = {}
     if environ.get(CONFIG_VARIABLE):  # which names the files, and is any text: no table is needed for it
         found["config"] = environ[CONFIG_VARIABLE], CONFIG_VARIABLE
-    known = (CONFIG_VARIABLE, *OTHER_VARIABLES)
-    given = [key for key in environ if key.startswith("CRONWRAP_") and key not in known]
-    if not given:
-        return found
-    load_also("options")
-    from cronwrap.settings.options import BY_KEY, OPTIONS, SECTIONS  # noqa: PLC0415  # not for every run
-    from cronwrap.settings.values import BAD_VALUE, nearest, partly_right  # noqa: PLC0415
+    given = [
+        key
+        for key in environ
+        if key.startswith("CRONWRAP_") and key != CONFIG_VARIABLE and key not in OTHER_VARIABLES
+    ]
+    if given:
+        load_also("options")
+        from cronwrap.settings.variables import options  # noqa: PLC0415  # not for every run
 
-    for variable in given:
-        option = BY_KEY.get(variable.removeprefix("CRONWRAP_").lower().replace("_", "-"))
-        if option is None or option.variable != variable:
-            options = {option.variable: option for option in (*OPTIONS, *SECTIONS)}
-            option = options.get(variable)
-        if option is None:
-            if guess := nearest(variable, [*options, *OTHER_VARIABLES]):
-                faults.append(f"{variable}: unknown variable{guess}")
-            continue
-        if not environ[variable] and option.key != "mailto":
-            continue
-        try:
-            value = option.read(environ[variable])
-        except BAD_VALUE as error:
-            faults.append(f"{variable}: {error}")
-            value = partly_right(option.key, environ[variable])
-            if not value:
-                continue
-        found[option.sets or option.key] = (not value if option.sets else value), variable
+        found |= options(given, environ, faults)
     return found
 
 
-# Files and their cache --------------------------------------------------------------------------
+def _of_crontab(environ: Mapping[str, str], faults: list[str]) -> list[tuple[str, Any, str]]:
+    """Give ``MAILTO`` and ``MAILFROM``, which stand in the crontab beside the job."""
+    if "MAILTO" not in environ and not environ.get("MAILFROM"):
+        return []
+    load_also("options")
+    from cronwrap.settings.variables import of_crontab  # noqa: PLC0415  # not for every run
 
-
-def _files(
-    paths: tuple[str, ...], directory: str, *, must_exist: bool, keep: bool, lean: bool
-) -> dict[str, dict[str, Any]]:
-    """Give the checked values of each file there is, by path."""
-    signature: list[tuple[str, Any]] = []
-
-    def look() -> dict[str, dict[str, Any]] | None:
-        signature.extend([(path, cache.signature(path)) for path in paths])
-        if not must_exist and all(state is None for _, state in signature):
-            return {}
-        return cache.read(directory, cache.key(signature))
-
-    hung = False
-    try:
-        cached = answered(directory, look) if lean else look()
-    except TimeoutError:
-        cached, hung = None, True
-    if cached is not None:
-        return cached
-    from cronwrap.settings.anew import Anew  # noqa: PLC0415  # only when a file has changed
-
-    anew = Anew(paths, directory, must_exist=must_exist, keep=keep)
-    return anew.hung(signature) if hung else anew.lean(signature) if lean else anew.read(signature)
+    return of_crontab(environ, faults)

@@ -21,6 +21,7 @@ from cronwrap.settings.values import (
     hosts,
     integer,
     name,
+    nearest,
     one_of,
     or_none,
     patterns,
@@ -143,3 +144,34 @@ SECTIONS = (
 
 BY_KEY = {option.key: option for option in OPTIONS}
 BY_SHORT = {option.short: option for option in OPTIONS if option.short}
+
+
+def take(word: str, words: list[str], flags: dict[str, Any]) -> None:
+    """Move one option, and its value, from the words to the flags; ValueError says what is wrong."""
+    if word.startswith("--"):
+        name, equals, value = word.partition("=")
+        option = BY_KEY.get(name[2:])
+    else:
+        name, equals, value = word[:2], word[2:], word[2:]
+        option = BY_SHORT.get(word[1])
+        if value and word[1:].partition("=")[0] in BY_KEY:
+            raise ValueError(f"{word.partition('=')[0]} lacks a hyphen")
+    if name == "-c":
+        raise ValueError("-c and its TEXT are two words")
+    if option is None:
+        hint = nearest(name.lstrip("-"), [*BY_KEY]).replace("mean ", "mean --")
+        raise ValueError(f"no such option: {name}{hint}")
+    if not option.metavar:
+        if equals:
+            raise ValueError(f"{name} takes no value")
+        flags[option.sets or option.key] = not option.sets
+        return
+    if not equals:
+        if not words or words[0] == "--":
+            raise ValueError(f"{name} needs a value: {name} {option.metavar}")
+        value = words.pop(0)
+    try:
+        got = option.read([value] if option.repeatable else value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    flags[option.key] = flags.get(option.key, ()) + got if option.repeatable else got

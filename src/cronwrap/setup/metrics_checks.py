@@ -7,8 +7,8 @@ import stat
 import time
 from collections.abc import Iterator
 
+from cronwrap.beside import Beside
 from cronwrap.history import journal
-from cronwrap.lock import Beside
 from cronwrap.metrics import textfile
 from cronwrap.paths import user_name
 from cronwrap.settings.load import Settings
