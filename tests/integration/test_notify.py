@@ -173,7 +173,7 @@ def test_a_redirect_is_not_followed(send, make_hook):
         ("drop", "hung up without an answer"),
         ("hang", "no answer within 0.5 s"),
         ("drip", "no answer within 0.5 s"),
-        ("garbage", "what it said is no http"),
+        ("garbage", "its answer is no http"),
         ("endless", "answer"),
     ],
 )

@@ -54,8 +54,9 @@ def test_over_the_loopback_the_printed_address_opens_the_page_once(cli):
     ) as answer:
         assert b"<h1>Jobs</h1>" in answer.read()
     assert b"another browser" in page.stderr.readline()
-    with pytest.raises(urllib.error.HTTPError, match="401"):
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
         urllib.request.urlopen(address, timeout=20)
+    refused.value.close()
     page.terminate()
     assert page.wait(20) == 0
 

@@ -79,7 +79,8 @@ class Ping:
                 os.close(descriptor)
 
     def _send(self, path: str, text: str) -> None:
-        from urllib.request import Request  # noqa: PLC0415  # heavy, and in a process of its own
+        from urllib.error import HTTPError  # noqa: PLC0415  # heavy, and in a process of its own
+        from urllib.request import Request  # noqa: PLC0415
 
         from cronwrap.channels.same_host import ascii_address, opener  # noqa: PLC0415
 
@@ -97,6 +98,8 @@ class Ping:
                 request = Request(address, data=body, headers=headers, method="POST")  # noqa: S310
                 with opener.open(request, timeout=TIMEOUT):  # http(s) alone, see options
                     return
+            except HTTPError as error:
+                error.close()
             except OSError:
                 continue
             except ValueError:

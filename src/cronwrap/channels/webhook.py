@@ -286,7 +286,7 @@ def _no_answer(target: Target, error: Exception) -> Answer:
     elif isinstance(error, ConnectionError):
         why = "it hung up without an answer"
     elif isinstance(error, HTTPException):
-        why = f"what it said is no HTTP ({type(error).__name__})"
+        why = f"its answer is no HTTP ({type(error).__name__})"
     else:
         why = readable(getattr(error, "strerror", None) or str(error)) or type(error).__name__
     return Answer(words=f"{target.display}: {why}", target_fault=True)

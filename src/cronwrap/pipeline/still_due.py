@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 class StillDue:
     """Telling, once in a run, that it still goes on: ``--still-running``, over all its tries."""
 
-    def __init__(self, run: RunContext, policy: Policy) -> None:
-        self._run, self._policy = run, policy
-        self._began = time.monotonic()
+    def __init__(self, run: RunContext, policy: Policy, began: float) -> None:
+        """``began`` is when its first try did, by the monotonic clock."""
+        self._run, self._policy, self._began = run, policy, began
         self._due: float | None = run.settings["still-running"]
         self._word = -1
         """The end of a pipe in which the child says that its mail is stored."""
 
-    def left(self) -> float | None:
-        """Give the seconds until it is due, None when it never is, or not any more."""
-        return None if self._due is None else max(0.0, self._began + self._due - time.monotonic())
+    def left(self, began: float) -> float | None:
+        """Give the seconds from the begin of a try until it is due, None when it is not any more."""
+        return None if self._due is None else max(0.0, self._began + self._due - began)
 
     def tell(self, output: Callable[[], Output]) -> int:
         """Tell it in a process of its own; give its pid."""

@@ -45,10 +45,10 @@ def supervise(
     faults = [*settings.faults, *([guard.fault] if guard and guard.fault else [])]
     delay = settings["retry-delay"]
     ping = _ping(run, faults) if guard else None
-    still = _still(run, faults)
+    still = _still(run, begun.began, faults)
     while True:
         record = _OnRecord(run, guard, entry, faults)
-        supervisor = Supervisor(begun, _limits(settings, still.left() if still else None), signals)
+        supervisor = Supervisor(begun, _limits(settings, still.left(begun.began) if still else None), signals)
         if guard:
             supervisor.end_asked = lambda: on_demand("asked_by", run, guard) or ("", "")
         supervisor.publisher = publisher
@@ -88,13 +88,13 @@ def supervise(
     )
 
 
-def _still(run: RunContext, faults: list[str]) -> StillDue | None:
+def _still(run: RunContext, began: float, faults: list[str]) -> StillDue | None:
     if run.settings["still-running"] is None:
         return None
     try:
         from cronwrap.pipeline.still_due import StillDue  # noqa: PLC0415  # for those who ask for it
 
-        return StillDue(run, policy_of(run.settings))
+        return StillDue(run, policy_of(run.settings), began)
     except Exception as error:  # noqa: BLE001  # a module that has gone: it costs that mail, no more
         faults.append(f"nobody could be told that it still runs: {type(error).__name__}: {error}")
         return None
