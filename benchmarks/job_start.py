@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 50
 SYSTEM = "/usr/local/bin"
-"""A program that lies there is started by vfork, one elsewhere by fork (docs/decisions/0001-start-up.md).
+"""A program that lies there is started at once, others are read first (docs/decisions/0001-start-up.md).
 Most crontab lines begin with one of the first kind, be it the shell."""
 
 
